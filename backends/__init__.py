@@ -1,0 +1,65 @@
+"""The four columns. `load` imports a framework only when it is asked for.
+
+This file must exist: it makes `backends.jax` a name inside our package, so that `import jax` in `backends/jax/*.py`
+finds the framework and not our own folder.
+"""
+
+import importlib
+import importlib.metadata
+
+from common.errors import MissingFramework, UsageError
+from common.specs.records import Spec
+
+DISTRIBUTIONS = {
+    "pytorch": ("torch",),
+    "tensorflow": ("tensorflow", "keras"),
+    "paddle": ("paddlepaddle",),
+    "jax": ("jax", "flax", "optax"),
+}
+BACKENDS = tuple(DISTRIBUTIONS)
+
+
+def check_name(backend: str) -> str:
+    """`backend` itself; UsageError with the choices if there is no such backend."""
+    if backend not in BACKENDS:
+        raise UsageError(f"unknown backend {backend!r}; choose one of: {', '.join(BACKENDS)}")
+    return backend
+
+
+def versions(backend: str) -> dict[str, str] | None:
+    """{distribution: version} of what the backend needs, or None if any of it is not installed. Imports nothing."""
+    found = {}
+    for name in DISTRIBUTIONS[check_name(backend)]:
+        # A CUDA build of Paddle is another distribution of the same package.
+        for distribution in (name, f"{name}-gpu") if name == "paddlepaddle" else (name,):
+            try:
+                found[distribution] = importlib.metadata.version(distribution)
+                break
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        else:
+            return None
+    return found
+
+
+def installed() -> tuple[str, ...]:
+    """The backends whose frameworks are installed, in the project's order."""
+    return tuple(backend for backend in BACKENDS if versions(backend))
+
+
+def load(backend: str, spec: Spec):
+    """(engine module, model module) of `spec` in `backend`. Raises MissingFramework if the framework cannot be imported."""
+    check_name(backend)
+    try:
+        engine = importlib.import_module(f"backends.{backend}.engine")
+        return engine, importlib.import_module(f"backends.{backend}.{spec.module}")
+    except ImportError as error:
+        raise MissingFramework(
+            f"backend {backend!r} cannot be imported ({error}); install it with: pip install -e '.[{backend}]'"
+        ) from error
+
+
+def create(backend: str, spec: Spec, parameters, *, dtype: str = "float32", device: str = "cpu", seed: int = 0):
+    """A `common.contract.Column`: `spec` in `backend`, starting from `parameters` (canonical names and layouts)."""
+    engine, module = load(backend, spec)
+    return engine.Column(spec, module, parameters, dtype=dtype, device=device, seed=seed)

@@ -1,0 +1,77 @@
+"""The contract between the four backends and everything that is framework-neutral.
+
+A model file (`backends/*/vae.py`) is plain functions in its framework's own types, the same names in all four:
+
+    build(spec, ...)              -> state: networks and optimisers (Paddle: Programs)
+    forward(model, x, noise)      -> {name: (B, ...)}
+    losses(model, x, noise)       -> {name: scalar}
+    train_step(state, x, noise)   -> {name: scalar}; applies all of the specification's updates, in its order
+    encode(model, x), reconstruct(model, x, noise), sample(model, noise)     where the model has them
+
+Randomness is an argument: `noise` holds every random draw of a step, named as in the specification, so a step is a
+pure function of its inputs. `train_step` updates the state in place in all four; under JAX the state is made of nnx
+modules, which `engine.py` splits into pure values around jit and scan.
+
+Each `engine.py` wraps one model file into a `Column`, which speaks NumPy only: canonical names and layouts, float64
+or float32 arrays. The oracle (`common.reference.column`) is a Column too, so a comparison treats all five alike.
+"""
+
+from typing import Protocol
+
+import numpy as np
+
+from common.specs.records import Spec
+
+Arrays = dict[str, np.ndarray]
+
+
+class Column(Protocol):
+    """One model in one framework with its current parameters. Constructed as
+
+        Column(spec, module, parameters, *, dtype, device, seed)
+
+    dtype: "float64" | "float32", of parameters, inputs and results. device: "cpu" | "gpu". seed: of native noise.
+    `x` is (B, *spec.input_shape) in spec.pixels, `noise` {name: (B, *shape)}; both are cast to dtype.
+    """
+
+    spec: Spec
+    step: int  # training steps done since the initial parameters
+
+    def parameters(self) -> Arrays:
+        """Current values by canonical name, in canonical layout and order."""
+
+    def moments(self) -> Arrays:
+        """Adam's moments: {"train.first.encoder.fc0.weight": ..., "train.second...": ...}, keyed by update first."""
+
+    def restore(self, parameters: Arrays, moments: Arrays, step: int) -> None:
+        """Continue from here. Before the first step all moments are zero."""
+
+    def forward(self, x, noise) -> Arrays:
+        """Every named output of the specification's `forward`."""
+
+    def losses(self, x, noise) -> dict[str, float]:
+        """Every loss of every update at the current parameters; changes nothing."""
+
+    def gradients(self, x, noise) -> Arrays:
+        """{"train.encoder.fc0.weight": ...}: d objective / d parameter of each update at the current parameters,
+        without L2; changes nothing."""
+
+    def train_step(self, x, noise) -> dict[str, float]:
+        """One training step; the losses as computed on the way."""
+
+    def upload(self, images) -> None:
+        """Place uint8 images (N, 28, 28) on the device, for `train_steps`."""
+
+    def train_steps(self, indices, noise=None) -> Arrays:
+        """K training steps in one call: indices (K, B) into the uploaded images, noise {name: (K, B, *shape)}.
+
+        Without noise the device draws its own, from (seed, step). Returns {loss: (K,)}. The batch is gathered and
+        scaled inside the compiled step. This is the path that training uses.
+        """
+
+    def encode(self, x) -> np.ndarray: ...
+
+    def reconstruct(self, x, noise) -> np.ndarray: ...
+
+    def sample(self, noise) -> np.ndarray: ...
+

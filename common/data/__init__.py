@@ -1,0 +1,36 @@
+"""The two data sets: `digits`, bundled with scikit-learn, and `mnist`, found on disk or downloaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import DataError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images are uint8 (N, 28, 28) with ink bright on dark 0..255; labels are uint8 (N,) with values 0..9."""
+
+    name: str
+    description: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+def load(name: str, data_dir: Path | None = None) -> Dataset:
+    """The data set `digits` or `mnist`, or the MNIST-format files in the folder `name`.
+
+    Raises DataError when a file is missing and cannot be downloaded, or is not what it should be.
+    """
+    from common.data import digits, mnist
+
+    if name == "digits":
+        return digits.load()
+    if name == "mnist":
+        return mnist.load(data_dir)
+    if Path(name).is_dir():
+        return mnist.load_folder(Path(name))
+    raise DataError(f"unknown data set {name!r}; expected digits, mnist, or a folder that holds the four IDX files")

@@ -1,0 +1,17 @@
+"""Canonical parameters: names, shapes and initial values, drawn in NumPy so that every backend starts alike."""
+
+import numpy as np
+
+from common.noise import stream
+from common.specs.records import Spec
+
+
+def initial_parameters(spec: Spec, seed: int) -> dict[str, np.ndarray]:
+    """{"encoder.fc0.weight": (400, 784) float64, ...} by the specification's rule; each tensor has its own stream."""
+    return {
+        f"{path}.{kind}": np.broadcast_to(
+            spec.initial.draw(kind, shape, layer.fan_in, stream(seed, "parameters", f"{path}.{kind}")), shape
+        ).astype(np.float64)
+        for path, layer in spec.layers().items()
+        for kind, shape in layer.parameters.items()
+    }

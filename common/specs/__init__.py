@@ -1,0 +1,15 @@
+"""The specifications, by name: one file a model, each of which can be executed in NumPy float64."""
+
+from common.errors import UsageError
+from common.specs.autoencoder import AUTOENCODER
+from common.specs.records import Spec
+from common.specs.vae import VAE, VAE_Z100
+
+SPECS: dict[str, Spec] = {spec.name: spec for spec in (AUTOENCODER, VAE, VAE_Z100)}
+
+
+def get(name: str) -> Spec:
+    """The specification called `name`; UsageError with the choices if there is none."""
+    if name not in SPECS:
+        raise UsageError(f"unknown model {name!r}; choose one of: {', '.join(SPECS)}")
+    return SPECS[name]

@@ -1,0 +1,234 @@
+"""The records that a specification is written in.
+
+Canonical layouts are PyTorch's: Dense weights are (out, in), images are (C, H, W), flattening runs over C, H, W.
+Shapes never include the batch. Every number that a framework would choose differently is a field here.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
+
+Shape = tuple[int, ...]
+
+
+# ---------------------------------------------------------------------------------------------- layers
+
+
+@dataclass(frozen=True)
+class Dense:
+    """y = x Wᵀ + b with W (outputs, inputs) and b (outputs,)."""
+
+    name: str
+    inputs: int
+    outputs: int
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return {"weight": (self.outputs, self.inputs), "bias": (self.outputs,)}
+
+    @property
+    def fan_in(self) -> int:
+        return self.inputs
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if shape != (self.inputs,):
+            raise ValueError(f"{self.name} takes ({self.inputs},), not {shape}")
+        return (self.outputs,)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An element-wise function without parameters: relu, tanh or sigmoid."""
+
+    name: str
+    parameters = {}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+
+RELU, TANH, SIGMOID = Activation("relu"), Activation("tanh"), Activation("sigmoid")
+
+Layer = Dense | Activation
+
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+@dataclass(frozen=True)
+class Network:
+    """A chain of layers, optionally ending in several heads that all read the chain's output.
+
+    With heads, the network's output is a dict {head name: array}; without, it is one array.
+    """
+
+    name: str
+    input_shape: Shape
+    layers: tuple[Layer, ...]
+    heads: tuple[Dense, ...] = ()
+
+    def rows(self) -> list[tuple[Layer, Shape]]:
+        """Every layer with its output shape, in order of execution."""
+        rows, shape = [], self.input_shape
+        for layer in self.layers:
+            shape = layer.output_shape(shape)
+            rows.append((layer, shape))
+        return rows + [(head, head.output_shape(shape)) for head in self.heads]
+
+
+# ------------------------------------------------------------------------- initial values, randomness
+
+
+@dataclass(frozen=True)
+class FanInUniform:
+    """Weights and biases ~ U(-1/√fan_in, 1/√fan_in): what PyTorch gives a Linear or Conv by default."""
+
+    def draw(self, kind: str, shape: Shape, fan_in: int, random):
+        bound = 1 / math.sqrt(fan_in)
+        return random.uniform(-bound, bound, shape)
+
+
+@dataclass(frozen=True)
+class FanInNormal:
+    """Weights ~ N(0, gain/fan_in), biases 0."""
+
+    gain: float
+
+    def draw(self, kind: str, shape: Shape, fan_in: int, random):
+        return random.normal(0, math.sqrt(self.gain / fan_in), shape) if kind == "weight" else 0.0
+
+
+@dataclass(frozen=True)
+class Normal:
+    """N(mean, std²)."""
+
+    mean: float
+    std: float
+
+    def draw(self, random, shape: Shape):
+        return random.normal(self.mean, self.std, shape)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One random input of a step, drawn afresh for each step: `shape` per sample, without the batch."""
+
+    name: str
+    shape: Shape
+    distribution: Normal
+
+
+# --------------------------------------------------------------------------------------------- updates
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Algorithm 1 of Kingma & Ba 2014 (arXiv 1412.6980): ε is added outside the bias-corrected root.
+
+    `l2` is coupled: l2·θ is added to the gradient before the moments (PyTorch's `weight_decay`, not AdamW).
+    """
+
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    l2: float
+
+
+@dataclass(frozen=True)
+class Update:
+    """One optimiser step: Adam on `objective`, moving the parameters of `networks` and nothing else.
+
+    `losses(networks, x, noise)` returns every value that the update reports, `objective` among them.
+    """
+
+    name: str
+    objective: str
+    networks: tuple[str, ...]
+    losses: Callable
+    adam: Adam
+
+
+# ------------------------------------------------------------------------------------------------ spec
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a model is. `x` is (B, *input_shape) in the range `pixels`; `reduction` says whether the losses are
+    summed or averaged over the batch."""
+
+    name: str
+    title: str
+    module: str  # the file name that implements it in every backend
+    article: str
+    source: str
+    input_shape: Shape
+    pixels: tuple[float, float]
+    reduction: str  # "sum" | "mean"
+    options: Mapping[str, int]  # the sizes in which two specs of one module differ
+    initial: FanInUniform | FanInNormal
+    networks: tuple[Network, ...]
+    noise: tuple[Noise, ...]
+    sampling_noise: tuple[Noise, ...]
+    updates: tuple[Update, ...]
+    batch_size: int
+    epochs: int | None
+    steps: int | None
+    forward: Callable  # (networks, x, noise) -> {name: (B, ...)}
+    encode: Callable  # (networks, x) -> (B, ...)
+    reconstruct: Callable  # (networks, x, noise) -> (B, 784) in `pixels`
+    sample: Callable | None  # (networks, noise) -> (B, 784) in `pixels`; None where there is no prior
+    notes: tuple[str, ...]  # errata of the article and choices where it is silent
+
+    def network(self, name: str) -> Network:
+        return next(network for network in self.networks if network.name == name)
+
+    def update(self, name: str) -> Update:
+        return next(update for update in self.updates if update.name == name)
+
+    def layers(self) -> dict[str, Layer]:
+        """{"encoder.fc0": Dense(...)} for every layer that has parameters, in order."""
+        return {
+            f"{network.name}.{layer.name}": layer
+            for network in self.networks
+            for layer, _ in network.rows()
+            if layer.parameters
+        }
+
+    def parameter_shapes(self, networks: tuple[str, ...] | None = None) -> dict[str, Shape]:
+        """{"encoder.fc0.weight": (400, 784)}, of all networks or of those named, in order."""
+        return {
+            f"{path}.{kind}": shape
+            for path, layer in self.layers().items()
+            if networks is None or path.split(".")[0] in networks
+            for kind, shape in layer.parameters.items()
+        }
+
+    def parameter_count(self) -> int:
+        return sum(math.prod(shape) for shape in self.parameter_shapes().values())
+
+    def losses(self, networks, x, noise) -> dict:
+        """Every update's losses at one and the same state, as the parity stages compare them."""
+        return {name: value for update in self.updates for name, value in update.losses(networks, x, noise).items()}
+
+    def scale(self, images):
+        """uint8 pixels 0..255 to the model's range, with the same two operations in every backend."""
+        low, high = self.pixels
+        return images / 255 * (high - low) + low
+
+    def fingerprint(self) -> str:
+        """A digest of everything that decides what a checkpoint means; functions count by their name."""
+        text = json.dumps(_plain(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value):
+    if is_dataclass(value):
+        return {"kind": type(value).__name__} | {key: _plain(getattr(value, key)) for key in vars(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.__qualname__ if callable(value) else value

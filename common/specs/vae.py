@@ -1,0 +1,124 @@
+"""The variational autoencoder of Kingma & Welling 2013 (arXiv 1312.6114), in the sizes of two articles.
+
+    encoder  784 -> hidden, ReLU; two heads, mean and log-variance, hidden -> latent
+    z        mean + exp(logvar / 2)·ε,  ε ~ N(0, 1)
+    decoder  latent -> hidden, ReLU, hidden -> 784 logits; pixels are sigmoid(logits)
+    loss     Σ pixels BCE + KL(N(mean, exp(logvar)) ‖ N(0, 1)),  KL = -½ Σ (1 + logvar - mean² - exp(logvar))
+
+`vae` (article `autoencoders`): hidden 400, latent 20, loss summed over the batch.
+`vae_z100` (article `vae_notes`): hidden 128, latent 100, loss averaged over the batch.
+"""
+
+from autograd import numpy as np
+
+from common.reference.terms import bce_with_logits, sigmoid
+from common.specs.records import RELU, Adam, Dense, FanInNormal, FanInUniform, Network, Noise, Normal, Spec, Update
+
+
+def forward(networks, x, noise):
+    """x (B, 784) in [0, 1], ε (B, latent) -> mean, logvar, z (B, latent), logits (B, 784)."""
+    heads = networks.encoder(x)
+    mean, logvar = heads["mean"], heads["logvar"]
+    z = mean + np.exp(logvar / 2) * noise["epsilon"]
+    return {"mean": mean, "logvar": logvar, "z": z, "logits": networks.decoder(z)}
+
+
+def losses(networks, x, noise):
+    output = forward(networks, x, noise)
+    mean, logvar = output["mean"], output["logvar"]
+    bce = np.sum(bce_with_logits(output["logits"], x), axis=1)  # (B,)
+    kl = -0.5 * np.sum(1 + logvar - mean**2 - np.exp(logvar), axis=1)  # (B,)
+    reduce = {"sum": np.sum, "mean": np.mean}[networks.spec.reduction]
+    return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
+
+
+def encode(networks, x):
+    return networks.encoder(x)["mean"]
+
+
+def reconstruct(networks, x, noise):
+    return sigmoid(forward(networks, x, noise)["logits"])
+
+
+def sample(networks, noise):
+    """z (B, latent) from the prior -> pixels (B, 784) in [0, 1]."""
+    return sigmoid(networks.decoder(noise["z"]))
+
+
+def _spec(name, title, article, source, hidden, latent, **fields):
+    return Spec(
+        name=name,
+        title=title,
+        module="vae",
+        article=article,
+        source=source,
+        input_shape=(784,),
+        pixels=(0.0, 1.0),
+        options={"hidden": hidden, "latent": latent},
+        networks=(
+            Network(
+                "encoder",
+                (784,),
+                (Dense("fc0", 784, hidden), RELU),
+                heads=(Dense("mean", hidden, latent), Dense("logvar", hidden, latent)),
+            ),
+            Network("decoder", (latent,), (Dense("fc0", latent, hidden), RELU, Dense("fc1", hidden, 784))),
+        ),
+        noise=(Noise("epsilon", (latent,), Normal(0.0, 1.0)),),
+        sampling_noise=(Noise("z", (latent,), Normal(0.0, 1.0)),),
+        updates=(
+            Update(
+                name="train",
+                objective="loss",
+                networks=("encoder", "decoder"),
+                losses=losses,
+                adam=Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0),
+            ),
+        ),
+        forward=forward,
+        encode=encode,
+        reconstruct=reconstruct,
+        sample=sample,
+        **fields,
+    )
+
+
+VAE = _spec(
+    name="vae",
+    title="Variational autoencoder, 20-D code",
+    article="autoencoders",
+    source="arXiv 1312.6114",
+    hidden=400,
+    latent=20,
+    reduction="sum",
+    initial=FanInUniform(),
+    batch_size=128,
+    epochs=100,
+    steps=None,
+    notes=(
+        "Erratum: the article's comment says MSE and the linked repository sums squared errors under the name BCE; "
+        "the printed code, followed here, sums binary cross-entropies.",
+        "BCE is taken on logits: the same function as on sigmoid outputs, exact where the sigmoid saturates.",
+        "Initial values are PyTorch's defaults, the article's framework.",
+        "The last incomplete batch of an epoch is dropped; the linked repository keeps it.",
+    ),
+)
+
+VAE_Z100 = _spec(
+    name="vae_z100",
+    title="Variational autoencoder, 100-D code",
+    article="vae_notes",
+    source="arXiv 1312.6114",
+    hidden=128,
+    latent=100,
+    reduction="mean",
+    initial=FanInNormal(gain=2.0),
+    batch_size=64,
+    epochs=None,
+    steps=100_000,
+    notes=(
+        "The article trains 1,000,000 iterations in TensorFlow and 100,000 in PyTorch; the spec takes the shorter.",
+        "The article's PyTorch grid decodes codes of the last batch, its TensorFlow grid prior draws; here the prior.",
+        "The article's PyTorch code takes BCE on sigmoid outputs, its TensorFlow code on logits: the same function.",
+    ),
+)

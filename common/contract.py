@@ -69,9 +69,11 @@ class Column(Protocol):
         scaled inside the compiled step. This is the path that training uses.
         """
 
+    def native_noise(self, count, batch) -> Arrays:
+        """{name: (count, batch, *shape)}: what `train_steps` without noise would draw for its next `count` steps."""
+
     def encode(self, x) -> np.ndarray: ...
 
     def reconstruct(self, x, noise) -> np.ndarray: ...
 
     def sample(self, noise) -> np.ndarray: ...
-

@@ -40,11 +40,15 @@ def adam(update, model):
     )
 
 
+def has_gpu():
+    return torch.cuda.is_available()
+
+
 class Column:
     """One model in PyTorch, behind the contract of `common.contract.Column`."""
 
     def __init__(self, spec, module, parameters, *, dtype, device, seed):
-        if device == "gpu" and not torch.cuda.is_available():
+        if device == "gpu" and not has_gpu():
             raise UsageError("device 'gpu' was asked for, but PyTorch finds no CUDA device; use --device cpu")
         self.spec, self.module, self.seed = spec, module, seed
         self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
@@ -123,7 +127,7 @@ class Column:
     # ------------------------------------------------------------------------------------- many steps
 
     def upload(self, images):
-        self.images = torch.from_numpy(images).to(self.device)
+        self.images = torch.tensor(images, device=self.device)  # a copy: from_numpy would share the memory
 
     def train_steps(self, indices, noise=None):
         indices = torch.from_numpy(indices).to(self.device)
@@ -131,17 +135,21 @@ class Column:
         rows = []
         for k, batch in enumerate(indices):
             x = self.spec.scale(self.images[batch].to(self.dtype)).reshape(len(batch), *self.spec.input_shape)
-            one = {n: v[k] for n, v in noise.items()} if noise is not None else self._draw(len(batch))
+            one = {n: v[k] for n, v in noise.items()} if noise is not None else self._draw(len(batch), self.step)
             values = self.module.train_step(self.state, x, one)
             rows.append(torch.stack([value.detach() for value in values.values()]))  # read once, after the loop
             self.step += 1
         table = torch.stack(rows).cpu().numpy()
         return {name: table[:, column] for column, name in enumerate(values)}
 
-    def _draw(self, batch):
+    def native_noise(self, count, batch):
+        draws = [self._draw(batch, self.step + k) for k in range(count)]
+        return {name: _numpy(torch.stack([one[name] for one in draws])) for name in draws[0]}
+
+    def _draw(self, batch, step):
         # Seeded per step, so that a resumed run draws what an uninterrupted one would. SeedSequence mixes both numbers
         # into 32 bits, because the CPU generator ignores the upper half of a 64-bit seed.
-        self.generator.manual_seed(int(np.random.SeedSequence((self.seed, self.step)).generate_state(1)[0]))
+        self.generator.manual_seed(int(np.random.SeedSequence((self.seed, step)).generate_state(1)[0]))
         return {noise.name: self._draw_one(noise.distribution, (batch, *noise.shape)) for noise in self.spec.noise}
 
     def _draw_one(self, distribution, shape):

@@ -17,7 +17,9 @@ def batches_per_epoch(count: int, batch: int) -> int:
 def batch_indices(count: int, batch: int, seed: int, steps: range) -> np.ndarray:
     """(len(steps), batch) int32: which images each step sees. Every epoch is a new permutation keyed by (seed, epoch)."""
     per_epoch = batches_per_epoch(count, batch)
-    orders = {epoch: stream(seed, "batches", "order", epoch).permutation(count) for epoch in {s // per_epoch for s in steps}}
+    orders = {
+        epoch: stream(seed, "batches", "order", epoch).permutation(count) for epoch in {s // per_epoch for s in steps}
+    }
     rows = [orders[s // per_epoch][s % per_epoch * batch : (s % per_epoch + 1) * batch] for s in steps]
     return np.array(rows, np.int32).reshape(len(steps), batch)
 

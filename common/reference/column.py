@@ -12,14 +12,8 @@ class Reference:
     """The specification itself, behind the same contract as the four backends (`common.contract.Column`)."""
 
     def __init__(self, spec: Spec, parameters):
-        self.spec, self.step = spec, 0
-        self._parameters = {name: np.array(value, np.float64) for name, value in parameters.items()}
-        self._moments = {
-            f"{update.name}.{moment}.{name}": np.zeros(shape)
-            for update in spec.updates
-            for moment in ("first", "second")
-            for name, shape in spec.parameter_shapes(update.networks).items()
-        }
+        self.spec = spec
+        self.restore(parameters, {}, 0)
 
     def parameters(self):
         return dict(self._parameters)
@@ -28,7 +22,14 @@ class Reference:
         return dict(self._moments)
 
     def restore(self, parameters, moments, step):
-        self._parameters, self._moments, self.step = dict(parameters), dict(moments), step
+        self.step = step
+        self._parameters = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
+        self._moments = dict(moments) or {
+            f"{update.name}.{moment}.{name}": np.zeros(shape)
+            for update in self.spec.updates
+            for moment in ("first", "second")
+            for name, shape in self.spec.parameter_shapes(update.networks).items()
+        }
 
     def forward(self, x, noise):
         return self.spec.forward(Networks(self.spec, self._parameters), x, noise)
@@ -59,7 +60,12 @@ class Reference:
             for name, gradient in self.gradient(update, x, noise).items():
                 first, second = f"{update.name}.first.{name}", f"{update.name}.second.{name}"
                 self._parameters[name], self._moments[first], self._moments[second] = adam_update(
-                    update.adam, self._parameters[name], gradient, self._moments[first], self._moments[second], self.step
+                    update.adam,
+                    self._parameters[name],
+                    gradient,
+                    self._moments[first],
+                    self._moments[second],
+                    self.step,
                 )
         return values
 

@@ -1,0 +1,105 @@
+"""Variational autoencoder, JAX: `vae` and `vae_z100`. Specification: common/specs/vae.py.
+
+Kingma & Welling 2013, arXiv 1312.6114; articles `autoencoders` and `vae_notes`.
+"""
+
+from functools import partial
+
+import optax
+from flax import nnx
+from jax import numpy as jnp
+
+from backends.jax.engine import State, adam
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+class Encoder(nnx.Module):
+    def __init__(self, hidden, latent, dtype, rngs):
+        linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.fc0 = linear(784, hidden)
+        self.mean = linear(hidden, latent)
+        self.logvar = linear(hidden, latent)
+
+    def __call__(self, x):
+        h = nnx.relu(self.fc0(x))  # (B, hidden)
+        return self.mean(h), self.logvar(h)  # (B, latent) each
+
+
+class Decoder(nnx.Module):
+    def __init__(self, latent, hidden, dtype, rngs):
+        linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.fc0 = linear(latent, hidden)
+        self.fc1 = linear(hidden, 784)
+
+    def __call__(self, z):
+        h = nnx.relu(self.fc0(z))  # (B, hidden)
+        return self.fc1(h)  # (B, 784), logits
+
+
+class VAE(nnx.Module):
+    def __init__(self, hidden, latent, reduction, dtype, rngs):
+        self.encoder = Encoder(hidden, latent, dtype, rngs)
+        self.decoder = Decoder(latent, hidden, dtype, rngs)
+        self.reduction = reduction  # over the batch: "sum" in vae, "mean" in vae_z100
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def forward(model, x, noise):
+    """x (B, 784) in [0, 1], epsilon (B, latent) ~ N(0, 1) -> mean, logvar, z (B, latent), logits (B, 784)."""
+    mean, logvar = model.encoder(x)
+    z = mean + jnp.exp(logvar / 2) * noise["epsilon"]
+    return {"mean": mean, "logvar": logvar, "z": z, "logits": model.decoder(z)}
+
+
+def losses(model, x, noise):
+    """BCE + KL(N(mean, exp(logvar)) ‖ N(0, 1)), summed over pixels and code, then reduced over the batch."""
+    output = forward(model, x, noise)
+    mean, logvar = output["mean"], output["logvar"]
+    bce = optax.sigmoid_binary_cross_entropy(output["logits"], x).sum(axis=1)  # (B,)
+    kl = -0.5 * jnp.sum(1 + logvar - mean**2 - jnp.exp(logvar), axis=1)  # (B,)
+    reduce = jnp.sum if model.reduction == "sum" else jnp.mean
+    return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
+
+
+# ------------------------------------------------------------------------------------------ train step
+
+
+def build(spec, dtype):
+    # nnx wants a source of initial values; the engine puts the specification's in their place.
+    model = VAE(spec.options["hidden"], spec.options["latent"], spec.reduction, dtype, nnx.Rngs(0))
+    return State(model, {"train": adam(spec.update("train"), model)})
+
+
+def train_step(state, x, noise):
+    optimizer = state.optimizers["train"]
+
+    def objective(model):
+        values = losses(model, x, noise)
+        return values["loss"], values  # the gradient is of the first
+
+    gradient = nnx.grad(objective, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
+    gradients, values = gradient(state.model)
+    optimizer.update(state.model, gradients)
+    return values
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, x):
+    """x (B, 784) -> mean of the code (B, latent)."""
+    mean, _ = model.encoder(x)
+    return mean
+
+
+def reconstruct(model, x, noise):
+    """x (B, 784), epsilon (B, latent) -> pixels (B, 784) in [0, 1]."""
+    return nnx.sigmoid(forward(model, x, noise)["logits"])
+
+
+def sample(model, noise):
+    """z (B, latent) from the prior N(0, 1) -> pixels (B, 784) in [0, 1]."""
+    return nnx.sigmoid(model.decoder(noise["z"]))

@@ -1,0 +1,112 @@
+"""Autoencoder, Paddle: 784 pixels to a 3-D code and back. Specification: common/specs/autoencoder.py.
+
+Article `autoencoders`; sizes of the article, optimiser of pytorch-beginner 08-AutoEncoder.
+"""
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from backends.paddle.engine import SOURCES, State, adam, gradients, named, parameters
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+class Encoder(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(784, 128, **named("encoder.fc0"))
+        self.fc1 = nn.Linear(128, 64, **named("encoder.fc1"))
+        self.fc2 = nn.Linear(64, 12, **named("encoder.fc2"))
+        self.fc3 = nn.Linear(12, 3, **named("encoder.fc3"))
+
+    def forward(self, x):
+        h = F.relu(self.fc0(x))  # (B, 128)
+        h = F.relu(self.fc1(h))  # (B, 64)
+        h = F.relu(self.fc2(h))  # (B, 12)
+        return self.fc3(h)  # (B, 3)
+
+
+class Decoder(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(3, 12, **named("decoder.fc0"))
+        self.fc1 = nn.Linear(12, 64, **named("decoder.fc1"))
+        self.fc2 = nn.Linear(64, 128, **named("decoder.fc2"))
+        self.fc3 = nn.Linear(128, 784, **named("decoder.fc3"))
+
+    def forward(self, code):
+        h = F.relu(self.fc0(code))  # (B, 12)
+        h = F.relu(self.fc1(h))  # (B, 64)
+        h = F.relu(self.fc2(h))  # (B, 128)
+        return paddle.tanh(self.fc3(h))  # (B, 784)
+
+
+class Autoencoder(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def forward(model, x, noise):
+    """x (B, 784) in [-1, 1] -> code (B, 3), reconstruction (B, 784)."""
+    code = model.encoder(x)
+    return {"code": code, "reconstruction": model.decoder(code)}
+
+
+def losses(model, x, noise):
+    """Mean squared error over all elements."""
+    reconstruction = forward(model, x, noise)["reconstruction"]
+    return {"loss": paddle.mean((reconstruction - x) ** 2)}
+
+
+# ------------------------------------------------------------------------------------------ programs
+
+
+def build(spec, dtype, device):
+    state = State(spec, dtype, device)
+
+    for source in SOURCES:
+        with state.program("train", source) as program:
+            x, noise, model, update = program.x(), program.noise(), Autoencoder(), spec.update("train")
+            program.fetch = losses(model, x, noise)
+            adam(update).minimize(program.fetch["loss"], program.startup, parameters(model, update))
+
+    with state.program("forward") as program:
+        program.fetch = forward(Autoencoder(), program.x(), program.noise())
+
+    with state.program("losses") as program:
+        program.fetch = losses(Autoencoder(), program.x(), program.noise())
+
+    with state.program("gradients") as program:
+        model = Autoencoder()
+        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise()))
+
+    with state.program("encode") as program:
+        program.fetch = {"encode": encode(Autoencoder(), program.x())}
+
+    with state.program("reconstruct") as program:
+        program.fetch = {"reconstruct": reconstruct(Autoencoder(), program.x(), program.noise())}
+
+    return state
+
+
+def train_step(state, x, noise):
+    return state.run("train", x, noise)
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, x):
+    """x (B, 784) -> code (B, 3)."""
+    return model.encoder(x)
+
+
+def reconstruct(model, x, noise):
+    """x (B, 784) -> reconstruction (B, 784) in [-1, 1]."""
+    return forward(model, x, noise)["reconstruction"]

@@ -1,0 +1,123 @@
+"""Variational autoencoder, Paddle: `vae` and `vae_z100`. Specification: common/specs/vae.py.
+
+Kingma & Welling 2013, arXiv 1312.6114; articles `autoencoders` and `vae_notes`.
+"""
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from backends.paddle.engine import SOURCES, State, adam, gradients, named, parameters
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+class Encoder(nn.Layer):
+    def __init__(self, hidden, latent):
+        super().__init__()
+        self.fc0 = nn.Linear(784, hidden, **named("encoder.fc0"))
+        self.mean = nn.Linear(hidden, latent, **named("encoder.mean"))
+        self.logvar = nn.Linear(hidden, latent, **named("encoder.logvar"))
+
+    def forward(self, x):
+        h = F.relu(self.fc0(x))  # (B, hidden)
+        return self.mean(h), self.logvar(h)  # (B, latent) each
+
+
+class Decoder(nn.Layer):
+    def __init__(self, latent, hidden):
+        super().__init__()
+        self.fc0 = nn.Linear(latent, hidden, **named("decoder.fc0"))
+        self.fc1 = nn.Linear(hidden, 784, **named("decoder.fc1"))
+
+    def forward(self, z):
+        h = F.relu(self.fc0(z))  # (B, hidden)
+        return self.fc1(h)  # (B, 784), logits
+
+
+class VAE(nn.Layer):
+    def __init__(self, hidden, latent, reduction):
+        super().__init__()
+        self.encoder = Encoder(hidden, latent)
+        self.decoder = Decoder(latent, hidden)
+        self.reduction = reduction  # over the batch: "sum" in vae, "mean" in vae_z100
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def forward(model, x, noise):
+    """x (B, 784) in [0, 1], epsilon (B, latent) ~ N(0, 1) -> mean, logvar, z (B, latent), logits (B, 784)."""
+    mean, logvar = model.encoder(x)
+    z = mean + paddle.exp(logvar / 2) * noise["epsilon"]
+    return {"mean": mean, "logvar": logvar, "z": z, "logits": model.decoder(z)}
+
+
+def losses(model, x, noise):
+    """BCE + KL(N(mean, exp(logvar)) ‖ N(0, 1)), summed over pixels and code, then reduced over the batch."""
+    output = forward(model, x, noise)
+    mean, logvar = output["mean"], output["logvar"]
+    bce = F.binary_cross_entropy_with_logits(output["logits"], x, reduction="none").sum(axis=1)  # (B,)
+    kl = -0.5 * paddle.sum(1 + logvar - mean**2 - paddle.exp(logvar), axis=1)  # (B,)
+    reduce = paddle.sum if model.reduction == "sum" else paddle.mean
+    return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
+
+
+# ------------------------------------------------------------------------------------------ programs
+
+
+def build(spec, dtype, device):
+    state = State(spec, dtype, device)
+
+    def network():
+        return VAE(spec.options["hidden"], spec.options["latent"], spec.reduction)
+
+    for source in SOURCES:
+        with state.program("train", source) as program:
+            x, noise, model, update = program.x(), program.noise(), network(), spec.update("train")
+            program.fetch = losses(model, x, noise)
+            adam(update).minimize(program.fetch["loss"], program.startup, parameters(model, update))
+
+    with state.program("forward") as program:
+        program.fetch = forward(network(), program.x(), program.noise())
+
+    with state.program("losses") as program:
+        program.fetch = losses(network(), program.x(), program.noise())
+
+    with state.program("gradients") as program:
+        model = network()
+        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise()))
+
+    with state.program("encode") as program:
+        program.fetch = {"encode": encode(network(), program.x())}
+
+    with state.program("reconstruct") as program:
+        program.fetch = {"reconstruct": reconstruct(network(), program.x(), program.noise())}
+
+    with state.program("sample") as program:
+        program.fetch = {"sample": sample(network(), program.noise(spec.sampling_noise))}
+
+    return state
+
+
+def train_step(state, x, noise):
+    return state.run("train", x, noise)
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, x):
+    """x (B, 784) -> mean of the code (B, latent)."""
+    mean, _ = model.encoder(x)
+    return mean
+
+
+def reconstruct(model, x, noise):
+    """x (B, 784), epsilon (B, latent) -> pixels (B, 784) in [0, 1]."""
+    return F.sigmoid(forward(model, x, noise)["logits"])
+
+
+def sample(model, noise):
+    """z (B, latent) from the prior N(0, 1) -> pixels (B, 784) in [0, 1]."""
+    return F.sigmoid(model.decoder(noise["z"]))

@@ -1,0 +1,189 @@
+"""The command `tetrapla`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+import backends
+from common import specs
+from common.articles import ARTICLES
+from common.console import ERR, OUT
+from common.errors import MissingFramework, TetraplaError, UsageError
+
+app = typer.Typer(
+    help="Generative models written four times, and proven to be the same four times.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model of `tetrapla list`.")]
+DataOption = Annotated[str, typer.Option("--data", help="digits, mnist, or a folder with four IDX files.")]
+DataDirOption = Annotated[Path | None, typer.Option(help="Where MNIST's files are, or are downloaded to.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of initial values, batch order and noise.")]
+DeviceOption = Annotated[str, typer.Option(help="cpu or gpu.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """Models, articles and backends."""
+    models = Table("model", "parameters", "article", "original framework", "what it is", title="Models")
+    for spec in specs.SPECS.values():
+        article = ARTICLES[spec.article]
+        models.add_row(spec.name, f"{spec.parameter_count():,}", spec.article, article.frameworks, spec.title)
+    OUT.print(models)
+    columns = Table("backend", "installed", "to install", title="Backends")
+    for backend in backends.BACKENDS:
+        versions = backends.versions(backend)
+        found = ", ".join(f"{name} {version}" for name, version in versions.items()) if versions else "no"
+        columns.add_row(backend, found, "" if versions else f"pip install -e '.\\[{backend}]'")
+    OUT.print(columns)
+
+
+@app.command()
+def show(model: ModelArgument) -> None:
+    """The specification of a model as tables: layers, shapes, parameter counts, noise, updates."""
+    from common.show import tables
+
+    for table in tables(specs.get(model)):
+        OUT.print(table)
+
+
+@app.command()
+def compare(
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all installed.")] = None,
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("runs/compare"),
+    seed: SeedOption = 0,
+    updates: Annotated[int, typer.Option(min=1, help="Updates in the last parity stage.")] = 100,
+    train_steps: Annotated[int, typer.Option(min=1, help="Steps of the short training.")] = 300,
+    device: DeviceOption = "cpu",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Prove backends equal, stage by stage, and train them side by side. Exit code 1 if any differs."""
+    from common import comparison
+    from common.data import load
+    from common.show import comparison_tables
+    from common.training import prepare_folder
+
+    chosen = [specs.get(name) for name in models] if models else list(specs.SPECS.values())
+    columns = tuple(dict.fromkeys(backends.check_name(name) for name in backend)) if backend else backends.installed()
+    if not columns:
+        raise MissingFramework("no backend is installed; install all four with: pip install -e '.[all]'")
+    for name in columns:
+        _check_installed(name)
+    dataset = load(data, data_dir)
+    _check_device(device)
+    prepare_folder(out, resume=False, overwrite=overwrite)
+    reports = comparison.compare(
+        chosen,
+        columns,
+        dataset,
+        out,
+        data_name=data,
+        data_dir=data_dir,
+        seed=seed,
+        updates=updates,
+        train_steps=train_steps,
+        device=device,
+    )
+    for table in comparison_tables(reports, columns, dataset, updates):
+        OUT.print(table)
+    OUT.print(f"Report: {out / 'report.html'}, {out / 'report.json'}", soft_wrap=True)
+    if not all(report.passed for report in reports):
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    model: ModelArgument,
+    backend: Annotated[str, typer.Option(help="pytorch, tensorflow, paddle or jax.")],
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the article's length.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Instead of --epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the article's.")] = None,
+    seed: SeedOption = 0,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    noise: Annotated[
+        str, typer.Option(help="native (drawn on the device) or replayed (same bits everywhere).")
+    ] = "native",
+    device: DeviceOption = "cpu",
+    out: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-BACKEND.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder.")] = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train one model in one backend; metrics, checkpoints and pictures go to a folder."""
+    from common import training
+    from common.data import load
+
+    spec = specs.get(model)
+    _check_installed(backends.check_name(backend))
+    _check_choice("--dtype", dtype, ("float32", "float64"))
+    _check_choice("--noise", noise, ("native", "replayed"))
+    _check_device(device)
+    if epochs and steps:
+        raise UsageError("--epochs and --steps exclude each other; give one of them")
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite exclude each other; give one of them")
+    dataset = load(data, data_dir)
+    batch = batch_size or spec.batch_size
+    total = training.steps_of(spec, dataset, batch, epochs, steps)
+    out = out or Path("runs") / f"{spec.name}-{backend}"
+    options = training.Options(backend, total, batch, seed, dtype, device, noise)
+    training.prepare_folder(out, resume=resume, overwrite=overwrite)
+    _, result = training.train(spec, dataset, options, out, resume=resume)
+    losses = ", ".join(f"{name} {value:.6g}" for name, value in result["test"].items())
+    OUT.print(
+        f"{spec.name} in {backend} on {dataset.name}: step {result['step']}, epoch {result['epoch']:g}, "
+        f"test per image: {losses}; {result['seconds']:.1f} s; {out}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="How many samples.")] = 64,
+    backend: Annotated[str | None, typer.Option(help="Default: the backend that trained the run.")] = None,
+    seed: SeedOption = 0,
+    out: Annotated[Path | None, typer.Option(help="The PNG to write; default: RUN/samples.png.")] = None,
+) -> None:
+    """Draw samples from a trained model, in any backend."""
+    from common.sampling import sample_run
+
+    path = sample_run(run, count=count, backend=backend, seed=seed, out=out)
+    OUT.print(f"{count} samples: {path}", soft_wrap=True)
+
+
+def _check_installed(backend: str) -> None:
+    if backends.versions(backend) is None:
+        raise MissingFramework(f"backend {backend!r} is not installed; install it with: pip install -e '.[{backend}]'")
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{option}: {value!r} is unknown; choose one of: {', '.join(choices)}")
+
+
+def _check_device(device: str) -> None:
+    _check_choice("--device", device, ("cpu", "gpu"))
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on become one line and an exit code; typer words its own."""
+    try:
+        app()
+    except TetraplaError as error:
+        ERR.print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

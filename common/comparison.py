@@ -1,0 +1,171 @@
+"""The `compare` command: staged parity and a short training in every backend, each in its own process, and a report."""
+
+import base64
+import itertools
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import jinja2
+
+from backends import versions
+from common import environment, figures, parity, training
+from common.checkpoint import write_atomically, write_json
+from common.console import progress_bar
+from common.data import Dataset
+from common.specs.records import Spec
+from common.worker import read_results
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass
+class ModelReport:
+    """What was found for one model. Keys of `stages` are (dtype, backend), of `pairs` (backend, backend)."""
+
+    spec: Spec
+    stages: dict[tuple[str, str], list[parity.Stage]] = field(default_factory=dict)
+    pairs: dict[tuple[str, str], list[parity.Stage]] = field(default_factory=dict)
+    crashes: dict[str, str] = field(default_factory=dict)
+    training: dict[str, dict] = field(default_factory=dict)
+    images: list[Path] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        every = itertools.chain(*self.stages.values(), *self.pairs.values())
+        return not self.crashes and all(stage.passed for stage in every)
+
+    def worst(self) -> tuple[str, parity.Stage]:
+        """(whose, stage) of the float64 deviation that comes closest to its bar, or goes furthest beyond it."""
+        rows = [
+            (f"{b} - oracle", stage)
+            for (dtype, b), stages in self.stages.items()
+            if dtype == "float64"
+            for stage in stages
+        ]
+        rows += [(f"{a} - {b}", stage) for (a, b), stages in self.pairs.items() for stage in stages]
+        return max(rows, key=lambda row: row[1].deviation)
+
+
+def compare(
+    specs: list[Spec],
+    backends: tuple[str, ...],
+    data: Dataset,
+    out: Path,
+    *,
+    data_name: str,
+    data_dir: Path | None,
+    seed: int,
+    updates: int,
+    train_steps: int,
+    device: str,
+) -> list[ModelReport]:
+    """Run everything into `out`: per model and backend a folder, `report.json`, `report.html` and the plots."""
+    out.mkdir(parents=True)
+    reports = []
+    with progress_bar("compare") as progress:
+        task = progress.add_task("", total=len(specs) * (len(backends) + 1), note="")
+        for spec in specs:
+            report, results = ModelReport(spec), {}
+            for backend in backends:
+                progress.update(task, note=f"{spec.name} in {backend}")
+                job = {
+                    "model": spec.name,
+                    "backend": backend,
+                    "data": data_name,
+                    "data_dir": str(data_dir) if data_dir else None,
+                    "device": device,
+                    "seed": seed,
+                    "updates": updates,
+                    "train_steps": train_steps,
+                    "folder": str((out / spec.name / backend).resolve()),
+                }
+                crash = _run_worker(job)
+                if crash:
+                    report.crashes[backend] = crash
+                else:
+                    results[backend] = job["folder"]
+                progress.advance(task)
+            progress.update(task, note=f"{spec.name}: oracle")
+            case = parity.Case(spec, data.train_images, steps=updates, seed=seed)
+            _judge(report, case, {backend: Path(folder) for backend, folder in results.items()})
+            _draw(report, out, {backend: Path(folder) for backend, folder in results.items()})
+            reports.append(report)
+            progress.advance(task)
+    _write_report(reports, backends, data, out, seed=seed, updates=updates, train_steps=train_steps, device=device)
+    return reports
+
+
+def _run_worker(job: dict) -> str | None:
+    """None if the worker finished, else the last line that it said; everything it said is in worker.log."""
+    folder = Path(job["folder"])
+    folder.mkdir(parents=True)
+    write_json(folder / "job.json", job)
+    with open(folder / "worker.log", "w") as log:
+        command = [sys.executable, "-m", "common.worker", str(folder / "job.json")]
+        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT).returncode
+    if code == 0:
+        return None
+    lines = (folder / "worker.log").read_text(errors="replace").strip().splitlines()
+    return f"exit code {code}: {lines[-1] if lines else 'no output'} (all of it in {folder / 'worker.log'})"
+
+
+def _judge(report, case, folders):
+    for dtype in ("float64", "float32"):
+        oracle = parity.expected(case, dtype)
+        found = {backend: read_results(folder / f"{dtype}.safetensors") for backend, folder in folders.items()}
+        for backend, results in found.items():
+            report.stages[dtype, backend] = parity.compare(oracle, results, dtype)
+            if dtype == "float64":
+                gradients = results["gradients"]
+                report.stages[dtype, backend].append(parity.finite_difference_deviation(case, gradients))
+        if dtype == "float64":
+            for a, b in itertools.combinations(found, 2):
+                report.pairs[a, b] = parity.compare(found[a], found[b], dtype)
+
+
+def _draw(report, out, folders):
+    if not folders:
+        return
+    metrics = {backend: training.read_metrics(folder / "run" / "metrics.jsonl") for backend, folder in folders.items()}
+    pictures = {backend: read_results(folder / "pictures.safetensors")[""] for backend, folder in folders.items()}
+    report.training = {backend: rows[-1] for backend, rows in metrics.items()}
+    curves = out / f"{report.spec.name}-losses.png"
+    figures.loss_curves(metrics, curves, title=report.spec.name)
+    report.images = [curves, *figures.side_by_side(report.spec, pictures, out)]
+
+
+def _write_report(reports, backends, data, out, **settings):
+    value = {
+        "passed": all(report.passed for report in reports),
+        "data": {"name": data.name, "description": data.description},
+        "settings": settings,
+        "environment": environment.describe() | {"backends": {b: versions(b) for b in backends}},
+        "models": {report.spec.name: _plain(report) for report in reports},
+    }
+    write_json(out / "report.json", value)
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    page.filters["embed"] = lambda path: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    html = page.get_template("compare.html").render(
+        reports=reports, backends=backends, value=value, stage_names=_stage_names(settings["updates"])
+    )
+    write_atomically(out / "report.html", html.encode())
+
+
+def _stage_names(updates):
+    return {parity.MANY: f"{updates} updates"}
+
+
+def _plain(report):
+    def rows(stages):
+        return [asdict(stage) | {"passed": stage.passed} for stage in stages]
+
+    return {
+        "passed": report.passed,
+        "against_oracle": {f"{b} {dtype}": rows(stages) for (dtype, b), stages in report.stages.items()},
+        "between_backends": {f"{a} - {b} float64": rows(stages) for (a, b), stages in report.pairs.items()},
+        "crashes": report.crashes,
+        "training": report.training,
+    }

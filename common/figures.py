@@ -1,0 +1,111 @@
+"""Every picture that the project draws, as PNG."""
+
+import io
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from common.checkpoint import write_atomically
+from common.data.batches import to_images
+from common.specs.records import Spec
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402  (the backend must be chosen first)
+
+# Okabe and Ito's colours, told apart by colour-blind readers too; widths differ because the curves coincide.
+STYLES = {
+    "pytorch": {"color": "#D55E00", "linewidth": 6.0, "alpha": 0.35},
+    "tensorflow": {"color": "#E69F00", "linewidth": 3.5, "alpha": 0.8},
+    "paddle": {"color": "#0072B2", "linewidth": 1.8},
+    "jax": {"color": "#000000", "linewidth": 1.0, "linestyle": (0, (4, 3))},
+}
+
+
+def tile(images: np.ndarray, columns: int, gap: int = 2, zoom: int = 2) -> np.ndarray:
+    """(N, 28, 28) in [0, 1] -> one picture with `columns` images a row on a mid-grey ground."""
+    rows = -(-len(images) // columns)
+    cell = images.shape[1] + gap
+    canvas = np.full((rows * cell + gap, columns * cell + gap), 0.5)
+    for k, image in enumerate(images):
+        top, left = k // columns * cell + gap, k % columns * cell + gap
+        canvas[top : top + cell - gap, left : left + cell - gap] = image
+    return canvas.repeat(zoom, axis=0).repeat(zoom, axis=1)
+
+
+def grid(spec: Spec, pixels: np.ndarray, path: Path) -> None:
+    """Samples as a square grid."""
+    _save_pixels(tile(to_images(spec, pixels), columns=int(np.ceil(np.sqrt(len(pixels))))), path)
+
+
+def reconstructions(spec: Spec, pictures: dict[str, np.ndarray], path: Path) -> None:
+    """Originals above their reconstructions."""
+    rows = np.concatenate([to_images(spec, pictures[name]) for name in ("originals", "reconstructions")])
+    _save_pixels(tile(rows, columns=len(pictures["originals"])), path)
+
+
+def loss_curves(metrics: dict[str, list[dict]], path: Path, title: str) -> None:
+    """Training loss per step of each backend, overlaid, and how far the others are from the first one."""
+    curves = {}
+    for backend, rows in metrics.items():
+        steps = [row for row in rows if "test" not in row]
+        name = "loss" if "loss" in steps[0] else next(key for key in steps[0] if key != "step")
+        curves[backend] = (np.array([row["step"] for row in steps]), np.array([row[name] for row in steps]))
+    several = len(curves) > 1
+    figure, axes = plt.subplots(1, 2 if several else 1, figsize=(11 if several else 7, 4), squeeze=False)
+    for backend, (steps, values) in curves.items():
+        axes[0, 0].plot(steps, values, label=backend, **STYLES[backend])
+    axes[0, 0].set(title=f"{title}: training loss", xlabel="training step", ylabel="loss of the batch", yscale="log")
+    axes[0, 0].legend(frameon=False)
+    if several:
+        first, (steps, base) = next(iter(curves.items()))
+        for backend, (_, values) in list(curves.items())[1:]:
+            style = STYLES[backend] | {"linewidth": 1.2, "alpha": 1.0}
+            axes[0, 1].plot(steps, np.maximum(np.abs(values - base) / np.abs(base), 1e-9), label=backend, **style)
+        axes[0, 1].set(
+            title=f"float32 loss, relative distance to {first}", xlabel="training step", yscale="log", ylim=(1e-9, 1)
+        )
+        axes[0, 1].legend(frameon=False)
+    for axis in axes.flat:
+        axis.grid(alpha=0.25)
+    _save_figure(figure, path)
+
+
+def side_by_side(spec: Spec, pictures: dict[str, dict[str, np.ndarray]], folder: Path) -> list[Path]:
+    """The reconstructions of every backend under the originals, and, where there is a prior, their samples in a row."""
+    paths = [folder / f"{spec.name}-reconstructions.png"]
+    first = next(iter(pictures.values()))
+    rows = {"original": first["originals"]} | {name: images["reconstructions"] for name, images in pictures.items()}
+    figure, axes = plt.subplots(len(rows), 1, figsize=(8, 0.85 * len(rows)))
+    for axis, (name, pixels) in zip(axes, rows.items(), strict=True):
+        _show(axis, tile(to_images(spec, pixels), columns=len(pixels)))
+        axis.set_ylabel(name, rotation=0, ha="right", va="center")
+    _save_figure(figure, paths[0])
+    if "samples" in first:
+        paths.append(folder / f"{spec.name}-samples.png")
+        figure, axes = plt.subplots(1, len(pictures), figsize=(3 * len(pictures), 3.3), squeeze=False)
+        for axis, (name, images) in zip(axes[0], pictures.items(), strict=True):
+            _show(axis, tile(to_images(spec, images["samples"][:64]), columns=8))
+            axis.set_title(name)
+        _save_figure(figure, paths[1])
+    return paths
+
+
+def _show(axis, pixels):
+    axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none")
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
+def _save_pixels(pixels, path):
+    buffer = io.BytesIO()
+    plt.imsave(buffer, pixels, cmap="gray", vmin=0, vmax=1, format="png")
+    write_atomically(path, buffer.getvalue())
+
+
+def _save_figure(figure, path):
+    figure.tight_layout()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110, format="png")
+    plt.close(figure)
+    write_atomically(path, buffer.getvalue())

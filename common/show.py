@@ -1,0 +1,144 @@
+"""Tables for the terminal: a specification, and the result of a comparison."""
+
+import math
+
+from rich import box
+from rich.table import Table
+
+from common import parity
+from common.articles import ARTICLES
+from common.specs.records import Activation, Spec
+
+
+def tables(spec: Spec) -> list[Table | str]:
+    """Networks with shapes and parameter counts, noise, updates, hyperparameters, notes."""
+    article = ARTICLES[spec.article]
+    length = f"{spec.epochs} epochs" if spec.epochs else f"{spec.steps:,} steps"
+    head = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for key, value in (
+        ("model", f"{spec.name}: {spec.title}"),
+        ("article", f"{spec.article} ({article.frameworks}): {article.title}"),
+        ("source", spec.source),
+        ("input", f"(B, {', '.join(map(str, spec.input_shape))}), pixels in [{spec.pixels[0]:g}, {spec.pixels[1]:g}]"),
+        ("losses", f"{spec.reduction} over the batch"),
+        ("training", f"batch {spec.batch_size}, {length}"),
+        ("initial values", str(spec.initial)),
+        ("code", " ".join(f"backends/*/{spec.module}.py".split())),
+        ("fingerprint", spec.fingerprint()),
+    ):
+        head.add_row(f"[bold]{key}[/]", value)
+    return [head, _networks(spec), _noise(spec), _updates(spec), *(f"• {note}" for note in spec.notes)]
+
+
+def _networks(spec):
+    table = Table("network", "layer", "kind", "output shape", "parameters", title="Networks", box=box.SIMPLE_HEAD)
+    table.columns[-1].justify = "right"
+    for network in spec.networks:
+        name = network.name
+        for layer, shape in network.rows():
+            count = sum(math.prod(s) for s in layer.parameters.values())
+            kind = "activation" if isinstance(layer, Activation) else type(layer).__name__
+            row = (layer.name, kind, f"(B, {', '.join(map(str, shape))})", f"{count:,}" if count else "")
+            table.add_row(name, *row)
+            name = ""
+        table.add_section()
+    table.add_row("[bold]total[/]", "", "", "", f"[bold]{spec.parameter_count():,}[/]")
+    return table
+
+
+def _noise(spec):
+    if not spec.noise and not spec.sampling_noise:
+        return "No randomness in a step."
+    table = Table(
+        "name", "used by", "shape", "distribution", title="Noise, drawn afresh each time", box=box.SIMPLE_HEAD
+    )
+    for used_by, records in (("train step", spec.noise), ("sample", spec.sampling_noise)):
+        for record in records:
+            table.add_row(record.name, used_by, f"(B, {', '.join(map(str, record.shape))})", str(record.distribution))
+    return table
+
+
+def _updates(spec):
+    table = Table(
+        "update",
+        "minimises",
+        "moves",
+        "learning rate",
+        "β1",
+        "β2",
+        "ε",
+        "L2",
+        title="Updates of one step, in order",
+        box=box.SIMPLE_HEAD,
+    )
+    for update in spec.updates:
+        adam = update.adam
+        numbers = (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.l2)
+        table.add_row(update.name, update.objective, ", ".join(update.networks), *(f"{n:g}" for n in numbers))
+    return table
+
+
+def comparison_tables(reports, backends, data, updates) -> list[Table | str]:
+    """One stage table a model, or one matrix of models × backends when there are several."""
+    result: list[Table | str] = [f"Data: {data.description}"]
+    for report in reports:
+        result += _stages(report, backends, updates)
+    if len(reports) > 1:
+        result.append(_matrix(reports, backends))
+    passed = all(report.passed for report in reports)
+    result.append("[bold green]✓ all equal[/]" if passed else "[bold red]✗ not equal: see the first ✗ of a column[/]")
+    return result
+
+
+def _stages(report, backends, updates):
+    table = Table("stage", "bar", title=f"{report.spec.name}: deviation from the oracle", box=box.SIMPLE_HEAD)
+    for backend in backends:
+        table.add_column(backend)
+    for dtype in ("float64", "float32"):
+        columns = {backend: report.stages.get((dtype, backend)) for backend in backends}
+        template = next((stages for stages in columns.values() if stages), [])
+        for number, stage in enumerate(template):
+            name = f"{updates} updates" if stage.name == parity.MANY else stage.name
+            cells = [_cell(stages[number]) if stages else "[red]✗ crashed[/]" for stages in columns.values()]
+            table.add_row(f"{name} [dim]{dtype}[/]", _bar(stage), *cells)
+        table.add_section()
+    lines: list[Table | str] = [table]
+    for backend, crash in report.crashes.items():
+        lines.append(f"[red]✗ {backend} did not finish:[/] {crash}")
+    for (dtype, backend), stages in report.stages.items():
+        failed = parity.first_failure(stages)
+        if failed:
+            what = failed.problem or f"deviates by {failed.deviation:.1e}, bar {failed.tolerance:.0e}"
+            lines.append(
+                f"[red]✗ {backend}, {dtype}: parts at stage {failed.name!r}, tensor {failed.tensor}: {what}[/]"
+            )
+    if report.stages:
+        who, worst = report.worst()
+        lines.append(f"  largest float64 deviation: {worst.deviation:.1e} ({who}), {worst.name}: {worst.tensor}")
+    for backend, row in report.training.items():
+        losses = "  ".join(f"{name} {value:.6g}" for name, value in row["test"].items())
+        lines.append(f"  {backend} after {row['step']} float32 steps, test per image: {losses}")
+    return lines
+
+
+def _matrix(reports, backends):
+    table = Table("model", title="Worst float64 deviation from the oracle, any stage", box=box.SIMPLE_HEAD)
+    for backend in backends:
+        table.add_column(backend)
+    for report in reports:
+        cells = []
+        for backend in backends:
+            stages = report.stages.get(("float64", backend))
+            worst = parity.first_failure(stages) or max(stages, key=lambda stage: stage.deviation) if stages else None
+            cells.append(_cell(worst) if worst else "[red]✗ crashed[/]")
+        table.add_row(report.spec.name, *cells)
+    return table
+
+
+def _cell(stage):
+    number = f"{stage.deviation:.1e}" if stage.deviation else "exact"
+    return f"[green]✓[/] {number}" if stage.passed else f"[bold red]✗ {number}[/]"
+
+
+def _bar(stage):
+    return f"{stage.tolerance:.0e}" if stage.tolerance else "exact"

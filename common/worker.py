@@ -1,0 +1,65 @@
+"""One backend's share of a comparison, in a process of its own: `python -m common.worker JOB.json`.
+
+Frameworks fight over threads and memory, and a crash of one must not lose the others' results. The job names model,
+backend, data and seeds; the results are files in the job's folder:
+    float64.safetensors, float32.safetensors   every tensor of every parity stage
+    run/                                       a short training run (common.training)
+    pictures.safetensors                       originals, reconstructions and samples after it
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+import backends
+from common import data, parity, specs, training
+from common.checkpoint import write_atomically
+from common.errors import TetraplaError
+
+
+def run(job: dict) -> None:
+    folder, spec = Path(job["folder"]), specs.get(job["model"])
+    dataset = data.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
+    case = parity.Case(spec, dataset.train_images, steps=job["updates"], seed=job["seed"])
+    for dtype in ("float64", "float32"):
+        column = backends.create(
+            job["backend"], spec, case.parameters(), dtype=dtype, device=job["device"], seed=job["seed"]
+        )
+        write_results(folder / f"{dtype}.safetensors", parity.collect(column, case, dtype))
+    options = training.Options(
+        backend=job["backend"],
+        steps=job["train_steps"],
+        batch_size=min(spec.batch_size, len(dataset.train_images)),
+        seed=job["seed"],
+        device=job["device"],
+        noise="replayed",
+    )
+    column, _ = training.train(spec, dataset, options, folder / "run", quiet=True)
+    write_results(folder / "pictures.safetensors", {"": training.pictures(column, dataset, job["seed"])})
+
+
+def write_results(path: Path, results: parity.Results) -> None:
+    """Safetensors sorts its names; the order of stages and tensors is part of the comparison, so it is kept beside."""
+    names = [(stage, name) for stage, tensors in results.items() for name in tensors]
+    tensors = {str(k): np.array(results[stage][name], order="C") for k, (stage, name) in enumerate(names)}
+    write_atomically(path, save(tensors, {"names": json.dumps(names)}))
+
+
+def read_results(path: Path) -> parity.Results:
+    results: parity.Results = {}
+    with safe_open(path, framework="numpy") as file:
+        for k, (stage, name) in enumerate(json.loads(file.metadata()["names"])):
+            results.setdefault(stage, {})[name] = file.get_tensor(str(k))
+    return results
+
+
+if __name__ == "__main__":
+    try:
+        run(json.loads(Path(sys.argv[1]).read_text()))
+    except TetraplaError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,84 @@
+"""Tests and the main job, each in an environment of its own: `nox` runs all tests, `nox -s compare` the comparison.
+
+Installs come from the package index with pip, at the versions of constraints.txt. A backend's session installs that
+framework alone, so that no column can lean on another's.
+"""
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = [
+    "lint",
+    "test-spec",
+    "test-pytorch",
+    "test-tensorflow",
+    "test-paddle",
+    "test-jax",
+    "test-parity",
+]
+
+BACKENDS = ("pytorch", "tensorflow", "paddle", "jax")
+ALL_FOUR = "all-four"
+
+
+def install(session, extras):
+    session.install("-c", "constraints.txt", "-e", f".[{extras}]")
+
+
+@nox.session
+def lint(session):
+    """Style and obvious errors."""
+    session.install("-c", "constraints.txt", "ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(name="test-spec")
+def test_spec(session):
+    """Specifications, oracle, data and command line, with no framework installed."""
+    install(session, "test")
+    session.run("pytest", "tests/spec", *session.posargs)
+
+
+def test_backend(session, backend):
+    install(session, f"{backend},test")
+    session.run("pytest", "tests/backend", "--backend", backend, *session.posargs)
+
+
+@nox.session(name="test-pytorch")
+def test_pytorch(session):
+    """The PyTorch column against the oracle."""
+    test_backend(session, "pytorch")
+
+
+@nox.session(name="test-tensorflow")
+def test_tensorflow(session):
+    """The TensorFlow column against the oracle."""
+    test_backend(session, "tensorflow")
+
+
+@nox.session(name="test-paddle")
+def test_paddle(session):
+    """The Paddle column against the oracle."""
+    test_backend(session, "paddle")
+
+
+@nox.session(name="test-jax")
+def test_jax(session):
+    """The JAX column against the oracle."""
+    test_backend(session, "jax")
+
+
+@nox.session(name="test-parity")
+def test_parity(session):
+    """All four columns in one environment: against each other, and the `compare` command."""
+    install(session, "all,test")
+    session.run("pytest", "tests/parity", *session.posargs)
+
+
+@nox.session
+def compare(session):
+    """The main job: all models in all four frameworks on the bundled digits; report in runs/compare/report.html."""
+    install(session, "all")
+    session.run("tetrapla", "compare", "--overwrite", *session.posargs)

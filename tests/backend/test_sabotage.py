@@ -1,0 +1,120 @@
+"""Planted mistakes: each must be caught, at the stage where it belongs.
+
+A mistake is planted in the backend, either in the text of its own model file or in the specification that the backend
+is built from; the oracle keeps the true one. A misplaced ε is planted in the oracle instead, because each framework
+computes Adam elsewhere: the comparison must part just the same.
+"""
+
+import dataclasses
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import backends
+from common import parity
+from common.reference import column as reference
+from common.specs import get
+from common.specs.vae import _spec as vae_spec
+
+
+def with_text(backend, spec, old, new):
+    """The backend's model file with one replacement in its text."""
+    engine, module = backends.load(backend, spec)
+    text = Path(module.__file__).read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{module.__file__} must contain {old!r} once"
+    planted = types.ModuleType("planted")
+    exec(compile(text.replace(old, new), "planted", "exec"), planted.__dict__)
+    return lambda spec, parameters: engine.Column(spec, planted, parameters, dtype="float64", device="cpu", seed=0)
+
+
+def with_adam(backend, spec, **changes):
+    """The backend built with other hyperparameters than the specification's."""
+    (update,) = spec.updates
+    other = dataclasses.replace(
+        spec, updates=(dataclasses.replace(update, adam=dataclasses.replace(update.adam, **changes)),)
+    )
+    return lambda _, parameters: backends.create(backend, other, parameters, dtype="float64")
+
+
+def failure(spec, images, make):
+    case = parity.Case(spec, images, steps=5)
+    found = parity.collect(make(spec, case.parameters()), case, "float64")
+    return parity.first_failure(parity.compare(parity.expected(case, "float64"), found, "float64"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stage"),
+    [
+        ("kl = -0.5 *", "kl = 0.5 *", "losses"),  # wrong sign of the KL
+        ("logvar / 2)", "logvar)", "forward"),  # variance for standard deviation
+        ("mean**2", "mean", "losses"),
+        ('"sum" else', '"mean" else', "losses"),  # mean where the sum is meant
+    ],
+)
+def test_a_mistake_in_the_vae(backend, images, old, new, stage):
+    spec = get("vae")
+    assert failure(spec, images, with_text(backend, spec, old, new)).name == stage
+
+
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        ("autoencoder", {"l2": 0.0}),  # missing L2
+        ("autoencoder", {"l2": 2e-5}),
+        ("vae", {"epsilon": 1e-7}),  # Keras's default
+        ("vae_z100", {"epsilon": 1e-7}),
+        ("vae", {"beta2": 0.99}),
+        ("vae", {"learning_rate": 1.0001e-3}),
+    ],
+)
+def test_a_wrong_hyperparameter(backend, images, model, changes):
+    spec = get(model)
+    assert failure(spec, images, with_adam(backend, spec, **changes)).name == "one update"
+
+
+def epsilon_inside(adam, parameter, gradient, first, second, step):
+    """Keras's Adam: ε is added before the bias correction (ε̂ of Kingma & Ba, section 2)."""
+    gradient = gradient + adam.l2 * parameter
+    first = adam.beta1 * first + (1 - adam.beta1) * gradient
+    second = adam.beta2 * second + (1 - adam.beta2) * gradient**2
+    rate = adam.learning_rate * np.sqrt(1 - adam.beta2**step) / (1 - adam.beta1**step)
+    return parameter - rate * first / (np.sqrt(second) + adam.epsilon), first, second
+
+
+def test_a_misplaced_epsilon(backend, images, monkeypatch):
+    monkeypatch.setattr(reference, "adam_update", epsilon_inside)
+    found = failure(get("vae"), images, lambda s, p: backends.create(backend, s, p, dtype="float64"))
+    assert found.name == "one update"
+    assert found.tensor in get("vae").parameter_shapes()
+
+
+class Transposed:
+    """A column whose square matrices go in and come out transposed: no shape and no round trip shows it."""
+
+    def __init__(self, column):
+        self.column = column
+
+    def __getattr__(self, name):
+        return getattr(self.column, name)
+
+    @staticmethod
+    def swap(arrays):
+        return {n: v.T if v.ndim == 2 and v.shape[0] == v.shape[1] else v for n, v in arrays.items()}
+
+    def parameters(self):
+        return self.swap(self.column.parameters())
+
+
+def test_a_swapped_axis_of_a_square_matrix(backend, images):
+    spec = vae_spec(
+        "square", "VAE with a square layer", "vae_notes", "", hidden=30, latent=30, reduction="sum",
+        initial=get("vae").initial, batch_size=16, epochs=1, steps=None, notes=(),
+    )  # fmt: skip
+
+    def make(spec, parameters):
+        return Transposed(backends.create(backend, spec, Transposed.swap(parameters), dtype="float64"))
+
+    assert failure(spec, images, lambda s, p: backends.create(backend, s, p, dtype="float64")) is None
+    assert failure(spec, images, make).name == "forward"

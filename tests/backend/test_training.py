@@ -1,0 +1,136 @@
+"""`train`, `sample` and the run's folder, in one backend."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import image
+
+import backends
+from common import specs, training
+from common.checkpoint import load_checkpoint
+from common.data import load
+from common.errors import NonFiniteLoss, UsageError
+
+ROOT = Path(__file__).parents[2]
+
+
+def tetrapla(*arguments):
+    command = [sys.executable, "-m", "common.cli", *map(str, arguments)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" not in result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def run(backend, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "vae"
+    result = tetrapla("train", "vae", "--backend", backend, "--steps", 250, "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert "step 250" in result.stdout
+    assert "digits" in result.stdout
+    return out
+
+
+def test_the_folder(run, backend):
+    description = json.loads((run / "run.json").read_text())
+    assert description["model"] == "vae"
+    assert description["options"]["backend"] == backend
+    assert description["environment"]["versions"].keys() >= {"numpy", backends.DISTRIBUTIONS[backend][0]}
+    rows = training.read_metrics(run / "metrics.jsonl")
+    assert [row["step"] for row in rows if "test" not in row] == list(range(1, 251))
+    assert [row["step"] for row in rows if "test" in row] == [209, 250]  # every 19 epochs of 11 steps, and the end
+    assert rows[-1]["test"]["loss"] == pytest.approx(rows[-1]["test"]["bce"] + rows[-1]["test"]["kl"], rel=1e-5)
+    assert rows[-1]["test"]["loss"] < 330  # 543 = 784 ln 2 at the start
+    _, _, step = load_checkpoint(run / "checkpoint.safetensors", specs.get("vae"))
+    assert step == 250
+
+
+def test_the_pictures(run):
+    names = {path.name for path in (run / "figures").iterdir()}
+    kinds = {f"{kind}-{step:07d}.png" for kind in ("samples", "reconstructions") for step in (209, 250)}
+    assert names == kinds | {"losses.png"}
+    rows = image.imread(run / "figures" / "reconstructions-0000250.png")[..., 0]
+    assert rows.shape == (2 * (2 * 30 + 2), 2 * (10 * 30 + 2))
+    first = [rows[2 * (2 + 30 * r) : 2 * (30 + 30 * r), 4:60] for r in (0, 1)]
+    assert np.corrcoef(first[0].ravel(), first[1].ravel())[0, 1] > 0.7  # a digit above its reconstruction
+
+
+def test_a_folder_that_exists_is_refused(run, backend):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    result = tetrapla("train", "vae", "--backend", backend, "--steps", 1, "--out", run)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "add --resume or --overwrite" in result.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+
+
+def test_resume_ends_where_an_unbroken_run_ends(run, backend, tmp_path):
+    arguments = ("train", "vae", "--backend", backend, "--out", tmp_path / "run")
+    assert tetrapla(*arguments, "--steps", 150).returncode == 0
+    assert tetrapla(*arguments, "--steps", 250, "--resume").returncode == 0
+    spec = specs.get("vae")
+    whole, resumed = (load_checkpoint(folder / "checkpoint.safetensors", spec) for folder in (run, tmp_path / "run"))
+    for a, b in zip(whole[:2], resumed[:2], strict=True):
+        assert all(np.array_equal(a[name], b[name]) for name in a)
+    rows = [training.read_metrics(folder / "metrics.jsonl") for folder in (run, tmp_path / "run")]
+    whole, resumed = ([row for row in part if "test" not in row] for part in rows)
+    assert whole == resumed
+
+
+def test_resume_refuses_other_options(run, backend):
+    result = tetrapla("train", "vae", "--backend", backend, "--steps", 300, "--seed", 7, "--out", run, "--resume")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "seed" in result.stderr
+
+
+def test_sample(run, tmp_path):
+    result = tetrapla("sample", run, "--count", 16, "--out", tmp_path / "samples.png")
+    assert result.returncode == 0, result.stderr
+    assert image.imread(tmp_path / "samples.png").shape[:2] == (2 * (4 * 30 + 2), 2 * (4 * 30 + 2))
+
+
+def test_a_model_without_prior_has_nothing_to_sample(backend, tmp_path):
+    out = tmp_path / "run"
+    assert tetrapla("train", "autoencoder", "--backend", backend, "--steps", 2, "--out", out).returncode == 0
+    result = tetrapla("sample", out)
+    assert result.returncode == 2
+    assert "autoencoder has no prior" in result.stderr
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(backend, tmp_path):
+    """A learning rate of 1e30 overflows at once; the checkpoint of the sound run before it stays."""
+    data, out = load("digits"), tmp_path / "run"
+    spec = specs.get("vae")
+    training.train(spec, data, training.Options(backend, 11, 128), out)
+    sound = (out / "checkpoint.safetensors").read_bytes()
+    (update,) = spec.updates
+    broken = replace(spec, updates=(replace(update, adam=replace(update.adam, learning_rate=1e30)),))
+    with pytest.raises(
+        NonFiniteLoss, match=r"vae in \w+: at step 1[34] .*loss = (nan|inf).*; the last checkpoint is kept in"
+    ):
+        _continue(broken, data, training.Options(backend, 22, 128), out)
+    assert (out / "checkpoint.safetensors").read_bytes() == sound
+    assert [row["step"] for row in training.read_metrics(out / "metrics.jsonl") if "test" not in row][:12] == list(
+        range(1, 13)
+    )
+
+
+def _continue(spec, data, options, out):
+    from common.parameters import initial_parameters
+
+    column = backends.create(options.backend, spec, initial_parameters(spec, 0))
+    run = training._Run(spec, data, options, out)
+    column.restore(*load_checkpoint(out / "checkpoint.safetensors", specs.get(spec.name)))
+    column.upload(data.train_images)
+    run.advance(column)
+
+
+def test_an_existing_folder_that_is_no_run_is_never_overwritten(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match="not a folder that tetrapla wrote"):
+        training.prepare_folder(tmp_path, resume=False, overwrite=True)
+    assert (tmp_path / "thesis.tex").exists()

@@ -1,0 +1,192 @@
+"""All four backends together: against each other through the `compare` command, as a user runs it."""
+
+import html.parser
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib import image
+
+from backends import BACKENDS
+from common import parity
+from common.specs import SPECS
+
+ROOT = Path(__file__).parents[2]
+
+
+def tetrapla(*arguments):
+    command = [sys.executable, "-m", "common.cli", *map(str, arguments)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    out = tmp_path_factory.mktemp("compare") / "all"
+    arguments = [option for backend in BACKENDS for option in ("--backend", backend)]
+    result = tetrapla("compare", *arguments, "--train-steps", 60, "--out", out)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return out, result.stdout, json.loads((out / "report.json").read_text())
+
+
+def test_every_backend_meets_every_bar(compared):
+    _, _, report = compared
+    assert report["passed"]
+    assert report["models"].keys() == SPECS.keys()
+    for model in report["models"].values():
+        assert model["against_oracle"].keys() == {f"{b} {d}" for b in BACKENDS for d in ("float64", "float32")}
+        for key, stages in model["against_oracle"].items():
+            names = [stage["name"] for stage in stages]
+            expected = [*parity.STAGES, "finite differences"] if key.endswith("64") else list(parity.STAGES[:5])
+            assert names == expected
+            assert all(stage["passed"] for stage in stages)
+
+
+def test_every_pair_meets_every_bar(compared):
+    _, _, report = compared
+    pairs = {f"{a} - {b} float64" for k, a in enumerate(BACKENDS) for b in BACKENDS[k + 1 :]}
+    for model in report["models"].values():
+        assert model["between_backends"].keys() == pairs
+        assert all(stage["passed"] for stages in model["between_backends"].values() for stage in stages)
+
+
+def test_bars_of_the_design(compared):
+    """The tolerances may be tightened, never loosened beyond what the project promises."""
+    promised = {
+        "parameters": 0,
+        "forward": 1e-12,
+        "losses": 1e-12,
+        "gradients": 1e-10,
+        "one update": 1e-11,
+        parity.MANY: 1e-11,
+    }
+    for stage, bar in promised.items():
+        assert parity.TOLERANCES[stage, "float64"] <= bar
+    for stage in ("losses", "one update"):
+        assert parity.TOLERANCES[stage, "float32"] <= 1e-5
+
+
+def test_short_training_agrees_in_float32(compared):
+    """Same weights, batches and noise: after 60 float32 steps the test losses are the same to a few digits."""
+    _, _, report = compared
+    for model in report["models"].values():
+        assert model["training"].keys() == set(BACKENDS)
+        losses = [row["test"]["loss"] for row in model["training"].values()]
+        assert max(losses) - min(losses) <= 2e-3 * min(losses)
+
+
+def test_the_table(compared):
+    _, stdout, _ = compared
+    for word in (*SPECS, *BACKENDS, "gradients", "100 updates", "largest float64 deviation", "all equal", "not MNIST"):
+        assert word in stdout
+
+
+def test_the_page_is_self_contained(compared):
+    out, _, _ = compared
+    page = (out / "report.html").read_text()
+    seen = []
+
+    class Links(html.parser.HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            seen.append(tag)
+            for name, value in attributes:
+                if name in ("src", "href"):
+                    assert value.startswith(("data:image/png;base64,", "#")), (tag, value[:60])
+            if tag == "img":
+                assert dict(attributes)["alt"]
+
+    Links().feed(page)
+    # Per model loss curves and reconstructions, and samples where there is a prior.
+    assert seen.count("img") == sum(3 if spec.sample else 2 for spec in SPECS.values())
+
+
+def test_the_plots_show_something(compared):
+    out, _, _ = compared
+    for path in out.glob("*.png"):
+        pixels = image.imread(path)[..., :3]
+        assert pixels.shape[1] > 500
+        assert pixels.std() > 0.05, f"{path} is nearly empty"
+
+
+MISTAKES = """
+import sys
+from common import worker
+from backends.jax import vae
+real = vae.losses
+def losses(model, x, noise):
+    values = real(model, x, noise)
+    return values | {"kl": -values["kl"]}
+vae.losses = losses
+"""
+
+
+def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
+    """The command run with a JAX column whose KL has the wrong sign."""
+    code = (
+        "import sys; from common import comparison, worker\n"
+        "real = comparison.subprocess.run\n"
+        f"mistake = {MISTAKES!r}\n"
+        "def run(command, **options):\n"
+        "    if '-m' in command and 'jax' in command[-1]:\n"
+        "        job = command[-1]\n"
+        "        body = mistake + f'\\nimport json, pathlib; worker.run(json.loads(pathlib.Path({job!r}).read_text()))'\n"
+        "        command = [command[0], '-c', body]\n"
+        "    return real(command, **options)\n"
+        "comparison.subprocess.run = run\n"
+        "from common.cli import main; main()"
+    )
+    arguments = (
+        "compare",
+        "vae_z100",
+        "--backend",
+        "jax",
+        "--backend",
+        "pytorch",
+        "--train-steps",
+        "3",
+        "--out",
+        tmp_path / "c",
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 1, result.stderr
+    assert "jax, float64: parts at stage 'losses', tensor kl: deviates by 2.0e+00" in " ".join(result.stdout.split())
+    assert not json.loads((tmp_path / "c" / "report.json").read_text())["passed"]
+    assert "pytorch, float64: parts" not in result.stdout
+
+
+def test_a_crash_of_one_backend_keeps_the_others(tmp_path):
+    code = (
+        "from common import comparison\n"
+        "real = comparison.subprocess.run\n"
+        "def run(command, **options):\n"
+        "    if '-m' in command and 'paddle' in command[-1]:\n"
+        "        command = [command[0], '-c', 'import os; print(\"about to die\", flush=True); os.abort()']\n"
+        "    return real(command, **options)\n"
+        "comparison.subprocess.run = run\n"
+        "from common.cli import main; main()"
+    )
+    arguments = (
+        "compare",
+        "vae_z100",
+        "--backend",
+        "paddle",
+        "--backend",
+        "pytorch",
+        "--train-steps",
+        "3",
+        "--out",
+        tmp_path / "c",
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 1, result.stderr
+    report = json.loads((tmp_path / "c" / "report.json").read_text())["models"]["vae_z100"]
+    assert "about to die" in report["crashes"]["paddle"]
+    assert all(stage["passed"] for stage in report["against_oracle"]["pytorch float64"])
+    assert (tmp_path / "c" / "report.html").exists()

@@ -1,0 +1,105 @@
+"""The specifications say what the articles say."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from common import specs
+from common.errors import UsageError
+from common.parameters import initial_parameters
+from common.reference.networks import Networks
+from common.specs.records import Dense, Network
+
+# Worked out by hand from the sizes in the articles: Dense a -> b has a·b + b parameters.
+PARAMETER_COUNTS = {
+    "autoencoder": 2 * (784 * 128 + 128 * 64 + 64 * 12 + 12 * 3) + (128 + 64 + 12 + 3) + (12 + 64 + 128 + 784),
+    "vae": (784 * 400 + 400) + 2 * (400 * 20 + 20) + (20 * 400 + 400) + (400 * 784 + 784),
+    "vae_z100": (784 * 128 + 128) + 2 * (128 * 100 + 100) + (100 * 128 + 128) + (128 * 784 + 784),
+}
+
+
+def test_every_model_has_a_count():
+    assert set(PARAMETER_COUNTS) == set(specs.SPECS)
+
+
+def test_parameter_count(spec):
+    assert spec.parameter_count() == PARAMETER_COUNTS[spec.name]
+    assert spec.parameter_count() == sum(value.size for value in initial_parameters(spec, 0).values())
+
+
+def test_networks_pass_shapes_through(spec):
+    networks = Networks(spec, initial_parameters(spec, 0))
+    for network in spec.networks:
+        output = getattr(networks, network.name)(np.zeros((3, *network.input_shape)))
+        rows = network.rows()
+        if network.heads:
+            assert {name: value.shape for name, value in output.items()} == {
+                head.name: (3, *shape) for head, shape in rows[-len(network.heads) :]
+            }
+        else:
+            assert output.shape == (3, *rows[-1][1])
+
+
+def test_a_layer_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"fc1 takes \(5,\), not \(4,\)"):
+        Network("n", (3,), (Dense("fc0", 3, 4), Dense("fc1", 5, 1))).rows()
+
+
+def test_initial_values_follow_the_rule():
+    vae, z100 = (initial_parameters(specs.get(name), 0) for name in ("vae", "vae_z100"))
+    for kind in ("weight", "bias"):  # U(-1/√784, 1/√784)
+        value = vae[f"encoder.fc0.{kind}"]
+        assert np.abs(value).max() <= 1 / 28
+        assert np.abs(value).max() > 0.98 / 28
+    n = vae["encoder.fc0.weight"].size
+    assert vae["encoder.fc0.weight"].std() == pytest.approx(1 / 28 / math.sqrt(3), rel=5 / math.sqrt(n))
+    weight = z100["encoder.fc0.weight"]  # N(0, 2/784)
+    assert weight.std() == pytest.approx(math.sqrt(2 / 784), rel=5 / math.sqrt(weight.size))
+    assert all(not value.any() for name, value in z100.items() if name.endswith("bias"))
+
+
+def test_initial_values_depend_on_seed_and_name(spec):
+    a, b, again = (initial_parameters(spec, seed) for seed in (0, 1, 0))
+    for name in a:
+        if a[name].any():
+            assert not np.array_equal(a[name], b[name])
+        assert np.array_equal(a[name], again[name])
+    values = [value.ravel()[:3].tobytes() for value in a.values() if value.any()]
+    assert len(set(values)) == len(values)
+
+
+def test_hyperparameters_of_the_articles():
+    autoencoder, vae, z100 = (specs.get(name) for name in ("autoencoder", "vae", "vae_z100"))
+    for spec in (autoencoder, vae, z100):
+        (update,) = spec.updates
+        assert (update.adam.learning_rate, update.adam.beta1, update.adam.beta2) == (1e-3, 0.9, 0.999)
+        assert update.adam.epsilon == 1e-8
+        assert update.networks == ("encoder", "decoder")
+    assert [spec.updates[0].adam.l2 for spec in (autoencoder, vae, z100)] == [1e-5, 0, 0]
+    assert [spec.batch_size for spec in (autoencoder, vae, z100)] == [128, 128, 64]
+    assert [spec.pixels for spec in (autoencoder, vae, z100)] == [(-1, 1), (0, 1), (0, 1)]
+    assert [spec.reduction for spec in (autoencoder, vae, z100)] == ["mean", "sum", "mean"]
+    assert (vae.options, z100.options) == ({"hidden": 400, "latent": 20}, {"hidden": 128, "latent": 100})
+
+
+def test_scale_maps_bytes_to_the_range(spec):
+    assert spec.scale(np.array([0.0, 255.0])) == pytest.approx(spec.pixels, abs=0)
+
+
+def test_fingerprint_changes_with_anything_that_matters():
+    vae = specs.get("vae")
+    variants = [
+        dataclasses.replace(vae, reduction="mean"),
+        dataclasses.replace(vae, pixels=(-1.0, 1.0)),
+        dataclasses.replace(vae, options={"hidden": 401, "latent": 20}),
+        dataclasses.replace(vae, updates=(dataclasses.replace(vae.updates[0], networks=("decoder",)),)),
+    ]
+    prints = {spec.fingerprint() for spec in [vae, *specs.SPECS.values(), *variants]}
+    assert len(prints) == len(specs.SPECS) + len(variants)
+
+
+def test_an_unknown_model_names_the_choices():
+    with pytest.raises(UsageError, match="unknown model 'nope'; choose one of: autoencoder, vae, vae_z100"):
+        specs.get("nope")

@@ -64,16 +64,18 @@ def losses(model, x, noise):
     return {"loss": paddle.mean((reconstruction - x) ** 2)}
 
 
-# ------------------------------------------------------------------------------------------ programs
+# -------------------------------------------------------------------------------------------- programs
 
 
 def build(spec, dtype, device):
     state = State(spec, dtype, device)
 
+    # Each Program makes its own layers, once. Within a Program, a parameter name used twice would make two parameters;
+    # between Programs, one name is one parameter.
     for source in SOURCES:
         with state.program("train", source) as program:
-            x, noise, model, update = program.x(), program.noise(), Autoencoder(), spec.update("train")
-            program.fetch = losses(model, x, noise)
+            model, update = Autoencoder(), spec.update("train")
+            program.fetch = losses(model, program.x(), program.noise())
             adam(update).minimize(program.fetch["loss"], program.startup, parameters(model, update))
 
     with state.program("forward") as program:

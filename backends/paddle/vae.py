@@ -63,7 +63,7 @@ def losses(model, x, noise):
     return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
 
 
-# ------------------------------------------------------------------------------------------ programs
+# -------------------------------------------------------------------------------------------- programs
 
 
 def build(spec, dtype, device):
@@ -72,10 +72,12 @@ def build(spec, dtype, device):
     def network():
         return VAE(spec.options["hidden"], spec.options["latent"], spec.reduction)
 
+    # Each Program makes its own layers, once. Within a Program, a parameter name used twice would make two parameters;
+    # between Programs, one name is one parameter.
     for source in SOURCES:
         with state.program("train", source) as program:
-            x, noise, model, update = program.x(), program.noise(), network(), spec.update("train")
-            program.fetch = losses(model, x, noise)
+            model, update = network(), spec.update("train")
+            program.fetch = losses(model, program.x(), program.noise())
             adam(update).minimize(program.fetch["loss"], program.startup, parameters(model, update))
 
     with state.program("forward") as program:

@@ -4,11 +4,18 @@ Keras layers, tf.GradientTape and Algorithm 1 in TensorFlow operations. A traini
 `train_steps` is one compiled loop over many of them, on a data set that sits on the device as uint8.
 """
 
+import contextlib
 import functools
 import operator
 import os
+import tempfile
 import zlib
 from dataclasses import dataclass
+
+import numpy as np
+
+from common.errors import UsageError
+from common.specs.records import Dense, Normal
 
 # TensorFlow and Keras read these when they are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -19,12 +26,28 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # TensorFlow takes all of a GPU's memory otherwise; the other backends' processes need theirs.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
-import keras
-import numpy as np
-import tensorflow as tf
 
-from common.errors import UsageError
-from common.specs.records import Dense, Normal
+@contextlib.contextmanager
+def _without_cuda_notice():
+    """Drops what TensorFlow writes where there is no CUDA driver before it heeds TF_CPP_MIN_LOG_LEVEL
+    (tensorflow#100442), past sys.stderr; everything else on standard error is passed on."""
+    with tempfile.TemporaryFile() as caught:
+        stderr = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            caught.seek(0)
+            for line in caught:
+                if b"cudart_stub.cc" not in line and b"absl::InitializeLog()" not in line:
+                    os.write(2, line)
+
+
+with _without_cuda_notice():
+    import keras
+    import tensorflow as tf
 
 if keras.config.backend() != "tensorflow":
     raise UsageError(f"Keras runs on {keras.config.backend()!r} in this process already; use a process of its own")
@@ -223,8 +246,9 @@ class Column:
         return {noise.name: self._draw_one(noise, (batch, *noise.shape), step) for noise in self.spec.noise}
 
     def _draw_one(self, noise, shape, step):
-        # A seed is two numbers; fold_in hashes them and adds the third.
-        seed = tf.random.fold_in(tf.constant([self.seed, zlib.crc32(noise.name.encode())], tf.int64), step)
+        # XLA reads the lower 32 bits of each half of a seed; SeedSequence mixes seed and name into the first half.
+        mixed = np.random.SeedSequence((self.seed, zlib.crc32(noise.name.encode()))).generate_state(1)[0]
+        seed = tf.stack([tf.constant(mixed, tf.int64), step])
         match noise.distribution:
             case Normal(mean, std):
                 return tf.random.stateless_normal(shape, seed, mean, std, self.dtype)

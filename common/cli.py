@@ -63,6 +63,7 @@ def compare(
     seed: SeedOption = 0,
     updates: Annotated[int, typer.Option(min=1, help="Updates in the last parity stage.")] = 100,
     train_steps: Annotated[int, typer.Option(min=1, help="Steps of the short training.")] = 300,
+    train_epochs: Annotated[int | None, typer.Option(min=1, help="Instead of --train-steps.")] = None,
     device: DeviceOption = "cpu",
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -90,7 +91,8 @@ def compare(
         data_dir=data_dir,
         seed=seed,
         updates=updates,
-        train_steps=train_steps,
+        train_steps=None if train_epochs else train_steps,
+        train_epochs=train_epochs,
         device=device,
     )
     for table in comparison_tables(reports, columns, dataset, updates):
@@ -133,7 +135,7 @@ def train(
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them")
     dataset = load(data, data_dir)
-    batch = batch_size or spec.batch_size
+    batch = batch_size or training.batch_size(spec, dataset)
     total = training.steps_of(spec, dataset, batch, epochs, steps)
     out = out or Path("runs") / f"{spec.name}-{backend}"
     options = training.Options(backend, total, batch, seed, dtype, device, noise)

@@ -60,11 +60,11 @@ def loss_curves(metrics: dict[str, list[dict]], path: Path, title: str) -> None:
     if several:
         first, (steps, base) = next(iter(curves.items()))
         for backend, (_, values) in list(curves.items())[1:]:
-            style = STYLES[backend] | {"linewidth": 1.2, "alpha": 1.0}
-            axes[0, 1].plot(steps, np.maximum(np.abs(values - base) / np.abs(base), 1e-9), label=backend, **style)
-        axes[0, 1].set(
-            title=f"float32 loss, relative distance to {first}", xlabel="training step", yscale="log", ylim=(1e-9, 1)
-        )
+            style = STYLES[backend] | {"linewidth": 1.5, "alpha": 1.0}
+            distance = np.maximum.accumulate(np.abs(values - base) / np.abs(base))
+            axes[0, 1].plot(steps, np.maximum(distance, 1e-8), label=backend, **style)
+        title = f"float32: largest relative distance from {first}'s loss so far"
+        axes[0, 1].set(title=title, xlabel="training step", yscale="log", ylim=(1e-8, 1))
         axes[0, 1].legend(frameon=False)
     for axis in axes.flat:
         axis.grid(alpha=0.25)

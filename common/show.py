@@ -114,10 +114,19 @@ def _stages(report, backends, updates):
             )
     if report.stages:
         who, worst = report.worst()
-        lines.append(f"  largest float64 deviation: {worst.deviation:.1e} ({who}), {worst.name}: {worst.tensor}")
-    for backend, row in report.training.items():
-        losses = "  ".join(f"{name} {value:.6g}" for name, value in row["test"].items())
-        lines.append(f"  {backend} after {row['step']} float32 steps, test per image: {losses}")
+        lines.append(f"  Largest float64 deviation: {worst.deviation:.1e} ({who}), {worst.name}: {worst.tensor}")
+    if report.training:
+        losses = next(iter(report.training.values()))["test"]
+        steps = next(iter(report.training.values()))["step"]
+        table = Table(
+            "backend",
+            *(f"test {n}" for n in losses),
+            title=f"after {steps} float32 steps, per image",
+            box=box.SIMPLE_HEAD,
+        )
+        for backend, row in report.training.items():
+            table.add_row(backend, *(f"{value:.6g}" for value in row["test"].values()))
+        lines.append(table)
     return lines
 
 
@@ -129,7 +138,7 @@ def _matrix(reports, backends):
         cells = []
         for backend in backends:
             stages = report.stages.get(("float64", backend))
-            worst = parity.first_failure(stages) or max(stages, key=lambda stage: stage.deviation) if stages else None
+            worst = parity.first_failure(stages) or report.worst(backend)[1] if stages else None
             cells.append(_cell(worst) if worst else "[red]✗ crashed[/]")
         table.add_row(report.spec.name, *cells)
     return table

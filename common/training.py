@@ -46,6 +46,11 @@ class Options:
     noise: str = "native"  # "native": drawn on the device; "replayed": from NumPy, the same bits in every backend
 
 
+def batch_size(spec: Spec, data: Dataset) -> int:
+    """The specification's batch size, or all images where there are fewer."""
+    return min(spec.batch_size, len(data.train_images))
+
+
 def steps_of(spec: Spec, data: Dataset, batch_size: int, epochs: int | None, steps: int | None) -> int:
     """The number of training steps asked for: `steps`, else `epochs`, else the specification's own length."""
     per_epoch = batches_per_epoch(len(data.train_images), batch_size)

@@ -33,7 +33,7 @@ def run(job: dict) -> None:
     options = training.Options(
         backend=job["backend"],
         steps=job["train_steps"],
-        batch_size=min(spec.batch_size, len(dataset.train_images)),
+        batch_size=training.batch_size(spec, dataset),
         seed=job["seed"],
         device=job["device"],
         noise="replayed",

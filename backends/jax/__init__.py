@@ -1,1 +1,1 @@
-"""The JAX, with Flax nnx and Optax column: one file per model, and `engine.py` for what does not depend on the model."""
+"""The JAX column, with Flax nnx and Optax: one file per model, and `engine.py` for what does not depend on it."""

@@ -1,1 +1,1 @@
-"""The PaddlePaddle, as static Programs column: one file per model, and `engine.py` for what does not depend on the model."""
+"""The PaddlePaddle column, as static Programs: one file per model, and `engine.py` for what does not depend on it."""

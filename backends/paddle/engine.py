@@ -23,12 +23,9 @@ if (cpuinfo := Path("/proc/cpuinfo")).exists() and "AuthenticAMD" in cpuinfo.rea
     os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
 # Errors only: the executor announces itself, and paddle.normal warns of an `out` that nobody passed.
 os.environ.setdefault("GLOG_minloglevel", "2")
-threads = os.environ.get("OMP_NUM_THREADS")
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "No ccache found", UserWarning)  # of use to those who compile operators
     import paddle
-if threads is None:
-    os.environ.pop("OMP_NUM_THREADS", None)  # Paddle leaves a 1 behind, which child processes would inherit
 
 paddle.enable_static()
 # TF32 rounds float32 inputs to 10 bits of mantissa on recent GPUs; Paddle leaves it on for convolutions.

@@ -1,1 +1,1 @@
-"""The PyTorch column: one file per model, and `engine.py` for what does not depend on the model."""
+"""The PyTorch column: one file per model, and `engine.py` for what does not depend on it."""

@@ -80,7 +80,7 @@ def test_short_training_agrees_in_float32(compared):
 
 def test_the_table(compared):
     _, stdout, _ = compared
-    for word in (*SPECS, *BACKENDS, "gradients", "100 updates", "largest float64 deviation", "all equal", "not MNIST"):
+    for word in (*SPECS, *BACKENDS, "gradients", "100 updates", "Largest float64 deviation", "all equal", "not MNIST"):
         assert word in stdout
 
 

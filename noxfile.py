@@ -43,7 +43,9 @@ def test_spec(session):
 
 def test_backend(session, backend):
     install(session, f"{backend},test")
-    session.run("pytest", "tests/backend", "--backend", backend, *session.posargs)
+    session.run(
+        "pytest", "tests/backend", f"tests/differences/test_{backend}.py", "--backend", backend, *session.posargs
+    )
 
 
 @nox.session(name="test-pytorch")

@@ -1,0 +1,78 @@
+"""docs/differences.md, the entries that JAX, Flax and Optax show by themselves."""
+
+import inspect
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from jax import numpy as jnp
+
+from backends.jax import engine  # noqa: F401  (turns x64 on, as every run here has it)
+
+BIAS_CORRECTION = """
+import jax, numpy as np, optax
+from jax import numpy as jnp
+jax.config.update("jax_enable_x64", {x64})
+rule = optax.adam(1.0, b1=0.9, b2=0.999, eps=1e-30, eps_root=0.0)
+parameter = jnp.zeros(1, jnp.float32)
+update, _ = rule.update(jnp.full(1, 0.5, jnp.float32), rule.init(parameter), parameter)
+assert update.dtype == jnp.float32
+print(abs(float(update[0]) + 1))
+"""
+
+
+def first_move_error(x64):
+    """Adam's first move is exactly -1 for rate 1 and ε 0; how far Optax is from it, in a process of its own."""
+    code = BIAS_CORRECTION.format(x64=x64)
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def test_optax_corrects_its_bias_in_the_default_float():
+    assert first_move_error(x64=False) > 5e-6
+    assert first_move_error(x64=True) < 5e-7
+
+
+def test_without_x64_float64_becomes_float32():
+    code = "import numpy, jax.numpy as j; print(j.asarray(numpy.zeros(1)).dtype)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "float32"
+
+
+def test_optax_adam_defaults():
+    parameters = inspect.signature(optax.adam).parameters
+    assert (parameters["eps"].default, parameters["eps_root"].default) == (1e-8, 0.0)
+
+
+def test_dicts_leave_jit_sorted():
+    assert list(jax.jit(lambda: {"loss": 1.0, "bce": 2.0})()) == ["bce", "loss"]
+
+
+def test_an_index_out_of_range_is_clamped():
+    assert jnp.arange(3)[jnp.array([99])].tolist() == [2]
+
+
+def test_xla_multiplies_by_a_reciprocal():
+    """x / 255 is compiled to x * (1 / 255): many pixels differ in the last bit, none by more."""
+    x = np.arange(256, dtype=np.float32)
+    compiled = np.asarray(jax.jit(lambda v: v / 255)(x))
+    assert (compiled != x / np.float32(255)).sum() > 50
+    assert compiled == pytest.approx(x / 255, rel=2e-7)
+
+
+def test_linear_keeps_in_out():
+    layer = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    assert layer.kernel.shape == (3, 2)
+    assert not np.asarray(layer.bias[...]).any()  # and starts with zero biases
+
+
+def test_optimizers_compare_by_identity():
+    assert optax.adam(1e-3) != optax.adam(1e-3)
+
+
+def test_arrays_cannot_be_changed_in_place():
+    with pytest.raises(TypeError, match="immutable"):
+        jnp.zeros(3)[0] = 1.0

@@ -1,0 +1,148 @@
+"""docs/differences.md, the entries that Paddle's static mode shows by itself."""
+
+import contextlib
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+
+from backends.paddle import engine  # first: it turns static mode on
+
+import paddle  # isort: skip
+from paddle import nn, static  # isort: skip
+
+from common.reference.adam import adam_update
+from common.specs.records import Adam
+
+GRADIENTS = [np.array([1e-3, -2.0]) * scale for scale in (1.0, 0.5, -0.7, 1.5, 0.1)]
+
+
+def run(program, startup, fetch, feeds=({},)):
+    """The fetched arrays of each run, and the scope."""
+    executor, scope = static.Executor(paddle.CPUPlace()), static.Scope()
+    executor.run(startup, scope=scope)
+    return [executor.run(program, feed=feed, fetch_list=fetch, scope=scope) for feed in feeds], scope
+
+
+@contextlib.contextmanager
+def quiet():
+    """Paddle's own differentiation asks a static Value for its place, and warns of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Tensor do not have 'place' interface", UserWarning)
+        yield
+
+
+@contextlib.contextmanager
+def float64():
+    paddle.set_default_dtype("float64")
+    yield
+    paddle.set_default_dtype("float32")
+
+
+def attribute(name, value=1.0):
+    return paddle.ParamAttr(name=name, initializer=nn.initializer.Constant(value))
+
+
+def paddle_adam(as_tensors, weight_decay=None):
+    """Five float64 updates of a parameter of ones whose gradient is fed; (parameter, second moment)."""
+    program, startup = static.Program(), static.Program()
+    settings = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), quiet(), float64():
+        gradient = static.data("gradient", [2], "float64")
+        parameter = static.create_parameter([2], "float64", name="p", attr=attribute("p"))
+        if as_tensors:
+            settings = {name: paddle.full([1], value, "float64") for name, value in settings.items()}
+        loss = (gradient * parameter).sum()
+        optimizer = paddle.optimizer.Adam(learning_rate=1e-3, weight_decay=weight_decay, **settings)
+        optimizer.minimize(loss, startup, [parameter])
+    _, scope = run(program, startup, [], [{"gradient": g} for g in GRADIENTS])
+    return tuple(np.array(scope.find_var(name).get_tensor()) for name in ("p", "p_moment2_0"))
+
+
+def algorithm_1(l2=0.0):
+    adam = Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=l2)
+    parameter, first, second = np.ones(2), np.zeros(2), np.zeros(2)
+    for step, gradient in enumerate(GRADIENTS, 1):
+        parameter, first, second = adam_update(adam, parameter, gradient, first, second, step)
+    return parameter, second
+
+
+def test_adam_keeps_its_numbers_in_float32():
+    """In float64, numbers given as Python floats leave the second moment 1.3e-5 off; tensors make it exact."""
+    (parameter, second), (exact_parameter, exact_second) = paddle_adam(as_tensors=False), algorithm_1()
+    assert np.abs(second / exact_second - 1) == pytest.approx(1.3e-5, rel=0.1)
+    assert 1e-12 < np.abs(parameter - exact_parameter).max() < 1e-4
+    parameter, second = paddle_adam(as_tensors=True)
+    assert parameter == pytest.approx(exact_parameter, rel=1e-14)
+    assert second == pytest.approx(exact_second, rel=1e-14)
+
+
+def test_l2decay_keeps_its_coefficient_in_float32():
+    _, exact = algorithm_1(l2=0.1)
+    _, rounded = paddle_adam(True, paddle.regularizer.L2Decay(0.1))
+    _, coupled = paddle_adam(True, engine.CoupledL2(0.1))
+    assert np.abs(rounded / exact - 1).max() > 1e-10
+    assert coupled == pytest.approx(exact, rel=1e-14)
+
+
+def test_a_name_used_twice_in_one_program_is_two_parameters():
+    """y = w·x + w·x with the name "w" created twice: the gradient of either value is half the true one."""
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup), quiet():
+        x = static.data("x", [1, 1], "float32")
+        twice = [nn.Linear(1, 1, weight_attr=attribute("w"), bias_attr=False) for _ in range(2)]
+        once = nn.Linear(1, 1, weight_attr=attribute("v"), bias_attr=False)
+        slopes = static.gradients(twice[0](x) + twice[1](x), [twice[0].weight])
+        slopes += static.gradients(once(x) + once(x), [once.weight])
+    ((of_twice, of_once),), scope = run(program, startup, slopes, [{"x": np.full((1, 1), 3, "float32")}])
+    assert (of_twice.item(), of_once.item()) == (3, 6)
+    assert twice[0].weight.name == twice[1].weight.name == "w"
+
+
+def test_programs_share_parameters_by_name():
+    first, second, startup = static.Program(), static.Program(), static.Program()
+    outputs = []
+    for program in (first, second):
+        with static.program_guard(program, startup if program is first else static.Program()):
+            x = static.data("x", [1, 1], "float32")
+            outputs.append(nn.Linear(1, 1, weight_attr=attribute("shared", 2.0), bias_attr=False)(x))
+    executor, scope, feed = static.Executor(paddle.CPUPlace()), static.Scope(), {"x": np.ones((1, 1), "float32")}
+    executor.run(startup, scope=scope)
+    scope.find_var("shared").get_tensor().set(np.full((1, 1), 7, "float32"), paddle.CPUPlace())
+    results = [
+        executor.run(p, feed=feed, fetch_list=[y], scope=scope)[0]
+        for p, y in zip((first, second), outputs, strict=True)
+    ]
+    assert [value.item() for value in results] == [7, 7]
+
+
+def test_numbers_beside_a_value_pass_through_float32():
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup):
+        x = static.data("x", [1], "float64")
+        fetch = [x * 0.1, x * paddle.full([1], 0.1, "float64")]
+    ((attribute_, tensor),), _ = run(program, startup, fetch, [{"x": np.ones(1)}])
+    assert abs(attribute_.item() - 0.1) > 1e-10
+    assert tensor.item() == 0.1
+
+
+def test_everything_in_a_program_runs():
+    """An operator whose result is not fetched runs all the same: here a counter that counts."""
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup):
+        x = static.data("x", [1], "float32")
+        counter = static.create_parameter([1], "float32", name="counter", attr=attribute("counter", 0.0))
+        paddle.assign(counter + 1, counter)
+        y = x * 2
+    _, scope = run(program, startup, [y], [{"x": np.ones(1, "float32")}] * 3)
+    assert np.array(scope.find_var("counter").get_tensor()).item() == 3
+
+
+def test_linear_keeps_in_out():
+    with static.program_guard(static.Program(), static.Program()):
+        assert tuple(nn.Linear(3, 2).weight.shape) == (3, 2)
+
+
+def test_adam_default_epsilon():
+    assert inspect.signature(paddle.optimizer.Adam).parameters["epsilon"].default == 1e-8

@@ -1,0 +1,67 @@
+"""docs/differences.md, the entries that PyTorch shows by itself."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from common.reference.adam import adam_update
+from common.reference.terms import bce_with_logits
+from common.specs.records import Adam
+
+
+def test_adam_is_algorithm_1():
+    adam = Adam(learning_rate=1e-2, beta1=0.9, beta2=0.999, epsilon=1e-3, l2=0.1)
+    parameter = torch.tensor([1.0, -2.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([parameter], lr=1e-2, betas=(0.9, 0.999), eps=1e-3, weight_decay=0.1)
+    expected, first, second = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2)
+    for step in range(1, 6):
+        parameter.grad = torch.tensor([1e-3, -2e-3 * step], dtype=torch.float64)
+        expected, first, second = adam_update(adam, expected, parameter.grad.numpy(), first, second, step)
+        optimizer.step()
+    assert parameter.detach().numpy() == pytest.approx(expected, rel=1e-14)
+
+
+def test_adam_default_epsilon():
+    assert inspect.signature(torch.optim.Adam).parameters["eps"].default == 1e-8
+
+
+def test_bce_on_probabilities_is_clamped():
+    """Where the sigmoid saturates, the true loss is 200; on probabilities PyTorch stops at 100."""
+    logit, target = torch.tensor([200.0], dtype=torch.float64), torch.tensor([0.0], dtype=torch.float64)
+    assert F.binary_cross_entropy(torch.sigmoid(logit), target).item() == 100
+    assert F.binary_cross_entropy_with_logits(logit, target).item() == 200
+    assert bce_with_logits(200.0, 0.0) == 200
+
+
+def test_the_cpu_generator_keeps_32_bits_of_a_seed():
+    draws = [torch.randn(3, generator=torch.Generator().manual_seed(seed)) for seed in (5, 5 + 2**32, 6)]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_from_numpy_shares_memory():
+    array = np.zeros(3)
+    shared, copied = torch.from_numpy(array), torch.tensor(array)
+    array += 1
+    assert shared.tolist() == [1, 1, 1]
+    assert copied.tolist() == [0, 0, 0]
+
+
+def test_linear_keeps_out_in():
+    assert tuple(torch.nn.Linear(3, 2).weight.shape) == (2, 3)
+
+
+def test_linear_draws_weights_and_biases_from_fan_in():
+    layer = torch.nn.Linear(784, 400)
+    for tensor in (layer.weight, layer.bias):
+        assert tensor.abs().max() <= 1 / math.sqrt(784)
+        assert tensor.abs().max() > 0.97 / math.sqrt(784)
+
+
+def test_an_index_out_of_range_raises():
+    with pytest.raises(IndexError):
+        torch.zeros(3)[torch.tensor([5])]

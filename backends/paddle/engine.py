@@ -21,8 +21,8 @@ from common.specs.records import Dense, Normal
 # a VAE update takes 9 ms instead of 16. On Intel the same would keep it from AVX-512.
 if (cpuinfo := Path("/proc/cpuinfo")).exists() and "AuthenticAMD" in cpuinfo.read_text():
     os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
-# Where OMP_NUM_THREADS asks for more than Paddle's one MKL thread, they must not spin for 200 ms after each product: the
-# executor's own threads want the cores (11 ms -> 7 ms on two).
+# Where OMP_NUM_THREADS asks for more than Paddle's one MKL thread, they must not spin for 200 ms after each product,
+# because the executor's own threads want the cores: 7 ms instead of 8 on two, and less harm where others compute too.
 os.environ.setdefault("KMP_BLOCKTIME", "1")
 # Errors only: the executor announces itself, and paddle.normal warns of an `out` that nobody passed.
 os.environ.setdefault("GLOG_minloglevel", "2")
@@ -275,7 +275,7 @@ class Column:
         self.state.scope.var("images").get_tensor().set(np.ascontiguousarray(images), self.state.place)
 
     def train_steps(self, indices, noise=None):
-        # One run per update: it adds 0.05 ms, and several updates unrolled in one Program were no faster.
+        # One run per update: a run itself takes 0.05 ms, and several updates unrolled in one Program were no faster.
         rows = []
         for k, batch in enumerate(indices):
             self._seed(self.step)

@@ -50,7 +50,11 @@ def loss_curves(metrics: dict[str, list[dict]], path: Path, title: str) -> None:
     for backend, rows in metrics.items():
         steps = [row for row in rows if "test" not in row]
         name = "loss" if "loss" in steps[0] else next(key for key in steps[0] if key != "step")
-        curves[backend] = (np.array([row["step"] for row in steps]), np.array([row[name] for row in steps]))
+        # Means of blocks of steps where there are many: single batches would only be noise.
+        block = max(1, len(steps) // 300)
+        rows = steps[: len(steps) // block * block]
+        means = [np.reshape([row[key] for row in rows], (-1, block)).mean(axis=1) for key in ("step", name)]
+        curves[backend] = tuple(means)
     several = len(curves) > 1
     figure, axes = plt.subplots(1, 2 if several else 1, figsize=(11 if several else 7, 4), squeeze=False)
     for backend, (steps, values) in curves.items():

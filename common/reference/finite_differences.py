@@ -10,13 +10,15 @@ STEP = 5e-6
 ACCURACY = 1e-10 if np.finfo(np.longdouble).eps < 1e-18 else 1e-4
 
 
-def directional_derivative(function: Callable[[np.ndarray], float], at: np.ndarray, direction: np.ndarray) -> float:
+def directional_derivative(
+    function: Callable[[np.ndarray], float], at: np.ndarray, direction: np.ndarray, step: float = STEP
+) -> float:
     """d/dt function(at + t·direction) at t = 0: central difference of fourth order, in extended precision."""
 
     def value(t):
         return function(at.astype(np.longdouble) + t * direction)
 
-    h = np.longdouble(STEP)
+    h = np.longdouble(step)
     return float((8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h))
 
 

@@ -2,6 +2,9 @@
 
 import contextlib
 import inspect
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -146,3 +149,49 @@ def test_linear_keeps_in_out():
 
 def test_adam_default_epsilon():
     assert inspect.signature(paddle.optimizer.Adam).parameters["epsilon"].default == 1e-8
+
+
+def test_bce_with_logits_has_a_wrong_gradient_at_zero():
+    """The true derivative at logit 0 is ½ - target; Paddle's is lower by 1, exactly there and nowhere else."""
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup), quiet():
+        logits, target = static.data("logits", [3], "float64"), static.data("target", [3], "float64")
+        logits.stop_gradient = False
+        theirs = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+        ours = (nn.functional.softplus(logits, threshold=40) - target * logits).sum()
+        slopes = static.gradients(theirs, [logits]) + static.gradients(ours, [logits])
+    given = {"logits": np.array([0.0, 1e-9, -1e-9]), "target": np.full(3, 0.25)}
+    ((wrong, right),), _ = run(program, startup, slopes, [given])
+    assert right == pytest.approx([0.25] * 3, abs=1e-8)
+    assert wrong == pytest.approx([0.25 - 1, 0.25, 0.25], abs=1e-8)
+
+
+def test_softplus_gives_up_at_20():
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup):
+        x = static.data("x", [1], "float64")
+        fetch = [nn.functional.softplus(x), nn.functional.softplus(x, threshold=40)]
+    ((default, far),), _ = run(program, startup, fetch, [{"x": np.array([20.1])}])
+    exact = np.logaddexp(0, 20.1)
+    assert default.item() == 20.1
+    assert far.item() == pytest.approx(exact, rel=1e-15)
+    assert exact - 20.1 > 1e-9
+
+
+def test_the_powers_of_a_beta_given_as_a_tensor_start_from_09():
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), quiet():
+        parameter = static.create_parameter([1], "float32", name="q", attr=attribute("q"))
+        optimizer = paddle.optimizer.Adam(learning_rate=1e-3, beta1=paddle.full([1], 0.5, "float32"))
+        optimizer.minimize((parameter * 2).sum(), startup, [parameter])
+    _, scope = run(program, startup, [])
+    assert np.array(scope.find_var("q_beta1_pow_acc_0").get_tensor()).item() == pytest.approx(0.9 * 0.5)
+
+
+def test_importing_paddle_leaves_one_thread_to_child_processes():
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    code = (
+        "import os, warnings; warnings.simplefilter('ignore'); import paddle; print(os.environ.get('OMP_NUM_THREADS'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"

@@ -136,7 +136,7 @@ def _draw(report, out, folders):
     pictures = {backend: read_results(folder / "pictures.safetensors")[""] for backend, folder in folders.items()}
     report.training = {backend: rows[-1] for backend, rows in metrics.items()}
     curves = out / f"{report.spec.name}-losses.png"
-    figures.loss_curves(metrics, curves, title=report.spec.name)
+    figures.loss_curves(report.spec, metrics, curves)
     report.images = [curves, *figures.side_by_side(report.spec, pictures, out)]
 
 

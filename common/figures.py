@@ -44,54 +44,58 @@ def reconstructions(spec: Spec, pictures: dict[str, np.ndarray], path: Path) -> 
     _save_pixels(tile(rows, columns=len(pictures["originals"])), path)
 
 
-def loss_curves(metrics: dict[str, list[dict]], path: Path, title: str) -> None:
-    """Training loss per step of each backend, overlaid, and how far the others are from the first one."""
-    curves = {}
-    for backend, rows in metrics.items():
-        steps = [row for row in rows if "test" not in row]
-        name = "loss" if "loss" in steps[0] else next(key for key in steps[0] if key != "step")
-        # Means of blocks of steps where there are many: single batches would only be noise.
-        block = max(1, len(steps) // 300)
-        rows = steps[: len(steps) // block * block]
-        means = [np.reshape([row[key] for row in rows], (-1, block)).mean(axis=1) for key in ("step", name)]
-        curves[backend] = tuple(means)
-    several = len(curves) > 1
-    figure, axes = plt.subplots(1, 2 if several else 1, figsize=(11 if several else 7, 4), squeeze=False)
-    for backend, (steps, values) in curves.items():
-        axes[0, 0].plot(steps, values, label=backend, **STYLES[backend])
-    axes[0, 0].set(title=f"{title}: training loss", xlabel="training step", ylabel="loss of the batch", yscale="log")
-    axes[0, 0].legend(frameon=False)
-    if several:
-        first, (steps, base) = next(iter(curves.items()))
-        for backend, (_, values) in list(curves.items())[1:]:
-            style = STYLES[backend] | {"linewidth": 1.5, "alpha": 1.0}
-            distance = np.maximum.accumulate(np.abs(values - base) / np.abs(base))
-            axes[0, 1].plot(steps, np.maximum(distance, 1e-8), label=backend, **style)
-        title = f"float32: largest relative distance from {first}'s loss so far"
-        axes[0, 1].set(title=title, xlabel="training step", yscale="log", ylim=(1e-8, 1))
-        axes[0, 1].legend(frameon=False)
-    for axis in axes.flat:
-        axis.grid(alpha=0.25)
+def loss_curves(spec: Spec, metrics: dict[str, list[dict]], path: Path) -> None:
+    """A row of plots per objective: the loss in training of each backend, overlaid, and how far they are apart."""
+    objectives = [update.objective for update in spec.updates]
+    columns = 2 if len(metrics) > 1 else 1
+    size = (11 if columns == 2 else 7, 3.8 * len(objectives))
+    figure, axes = plt.subplots(len(objectives), columns, figsize=size, squeeze=False)
+    for row, objective in zip(axes, objectives, strict=True):
+        curves = {backend: _curve(rows, objective) for backend, rows in metrics.items()}
+        for backend, (steps, values) in curves.items():
+            row[0].plot(steps, values, label=backend, **STYLES[backend])
+        row[0].set(title=f"{spec.name}: {objective} in training", xlabel="training step", ylabel=f"{objective} of the batch")
+        row[0].set_yscale("log")
+        if columns == 2:
+            first, (steps, base) = next(iter(curves.items()))
+            for backend, (_, values) in list(curves.items())[1:]:
+                style = STYLES[backend] | {"linewidth": 1.5, "alpha": 1.0}
+                distance = np.maximum.accumulate(np.abs(values - base) / np.abs(base))
+                row[1].plot(steps, np.maximum(distance, 1e-8), label=backend, **style)
+            row[1].set(title=f"float32: largest relative distance from {first} so far", xlabel="training step")
+            row[1].set(yscale="log", ylim=(1e-8, max(1, row[1].get_ylim()[1])))
+        for axis in row:
+            axis.legend(frameon=False)
+            axis.grid(alpha=0.25)
     _save_figure(figure, path)
 
 
+def _curve(rows, name):
+    """(steps, losses), as means of blocks of steps where there are many: single batches would only be noise."""
+    steps = [row for row in rows if "test" not in row]
+    block = max(1, len(steps) // 300)
+    steps = steps[: len(steps) // block * block]
+    return tuple(np.reshape([row[key] for row in steps], (-1, block)).mean(axis=1) for key in ("step", name))
+
+
 def side_by_side(spec: Spec, pictures: dict[str, dict[str, np.ndarray]], folder: Path) -> list[Path]:
-    """The reconstructions of every backend under the originals, and, where there is a prior, their samples in a row."""
-    paths = [folder / f"{spec.name}-reconstructions.png"]
-    first = next(iter(pictures.values()))
-    rows = {"original": first["originals"]} | {name: images["reconstructions"] for name, images in pictures.items()}
-    figure, axes = plt.subplots(len(rows), 1, figsize=(8, 0.85 * len(rows)))
-    for axis, (name, pixels) in zip(axes, rows.items(), strict=True):
-        _show(axis, tile(to_images(spec, pixels), columns=len(pixels)))
-        axis.set_ylabel(name, rotation=0, ha="right", va="center")
-    _save_figure(figure, paths[0])
+    """Reconstructions of every backend under the originals, and samples side by side, where the model has them."""
+    paths, first = [], next(iter(pictures.values()))
+    if "reconstructions" in first:
+        paths.append(folder / f"{spec.name}-reconstructions.png")
+        rows = {"original": first["originals"]} | {name: images["reconstructions"] for name, images in pictures.items()}
+        figure, axes = plt.subplots(len(rows), 1, figsize=(8, 0.85 * len(rows)))
+        for axis, (name, pixels) in zip(axes, rows.items(), strict=True):
+            _show(axis, tile(to_images(spec, pixels), columns=len(pixels)))
+            axis.set_ylabel(name, rotation=0, ha="right", va="center")
+        _save_figure(figure, paths[-1])
     if "samples" in first:
         paths.append(folder / f"{spec.name}-samples.png")
         figure, axes = plt.subplots(1, len(pictures), figsize=(3 * len(pictures), 3.3), squeeze=False)
         for axis, (name, images) in zip(axes[0], pictures.items(), strict=True):
             _show(axis, tile(to_images(spec, images["samples"][:64]), columns=8))
             axis.set_title(name)
-        _save_figure(figure, paths[1])
+        _save_figure(figure, paths[-1])
     return paths
 
 

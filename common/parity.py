@@ -171,7 +171,11 @@ def finite_difference_deviation(case: Case, gradients: dict[str, np.ndarray]) ->
 
 def _jobs(column, case, x, noise):
     """What the model can do besides training, as tensors of the forward stage."""
-    jobs = {"encode()": column.encode(x), "reconstruct()": column.reconstruct(x, noise)}
+    jobs = {}
+    if case.spec.encode:
+        jobs["encode()"] = column.encode(x)
+    if case.spec.reconstruct:
+        jobs["reconstruct()"] = column.reconstruct(x, noise)
     if case.spec.sample:
         jobs["sample()"] = column.sample(case.sampling_noise())
     return jobs

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from common import parity
 from common.articles import ARTICLES
-from common.specs.records import Activation, Spec
+from common.specs.records import Spec
 
 
 def tables(spec: Spec) -> list[Table | str]:
@@ -37,13 +37,18 @@ def _networks(spec):
         name = network.name
         for layer, shape in network.rows():
             count = sum(math.prod(s) for s in layer.parameters.values())
-            kind = "activation" if isinstance(layer, Activation) else type(layer).__name__
+            kind = type(layer).__name__ if layer.parameters else _settings(layer)
             row = (layer.name, kind, f"(B, {', '.join(map(str, shape))})", f"{count:,}" if count else "")
             table.add_row(name, *row)
             name = ""
         table.add_section()
     table.add_row("[bold]total[/]", "", "", "", f"[bold]{spec.parameter_count():,}[/]")
     return table
+
+
+def _settings(layer):
+    """What a layer without parameters is set to: "slope 0.2", "rate 0.3", or nothing."""
+    return ", ".join(f"{key} {value:g}" for key, value in vars(layer).items() if key != "name")
 
 
 def _noise(spec):

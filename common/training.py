@@ -88,7 +88,7 @@ def train(spec: Spec, data: Dataset, options: Options, out: Path, *, resume: boo
             progress.update(task, completed=column.step, note=_note(row))
             if run.evaluation_due(column.step):
                 result = run.evaluate(column)
-    figures.loss_curves({options.backend: run.metrics()}, out / "figures" / "losses.png", title=spec.title)
+    figures.loss_curves(spec, {options.backend: run.metrics()}, out / "figures" / "losses.png")
     return column, result
 
 
@@ -108,7 +108,8 @@ def pictures(column: Column, data: Dataset, seed: int) -> dict[str, np.ndarray]:
     spec = column.spec
     x = model_input(spec, data.test_images[:FIGURE_IMAGES])
     result = {"originals": x}
-    result["reconstructions"] = column.reconstruct(x, draw(spec.noise, len(x), seed, "evaluation", 0))
+    if spec.reconstruct:
+        result["reconstructions"] = column.reconstruct(x, draw(spec.noise, len(x), seed, "evaluation", 0))
     if spec.sample:
         result["samples"] = column.sample(draw(spec.sampling_noise, FIGURE_IMAGES**2, seed, "sampling", 0))
     return result
@@ -190,7 +191,8 @@ class _Run:
         with open(self.metrics_path, "a") as file:
             file.write(json.dumps(row) + "\n")
         images = pictures(column, self.data, self.options.seed)
-        figures.reconstructions(self.spec, images, self.out / "figures" / f"reconstructions-{column.step:07d}.png")
+        if "reconstructions" in images:
+            figures.reconstructions(self.spec, images, self.out / "figures" / f"reconstructions-{column.step:07d}.png")
         if "samples" in images:
             figures.grid(self.spec, images["samples"], self.out / "figures" / f"samples-{column.step:07d}.png")
         return row

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from common.errors import UsageError
-from common.specs.records import Normal
+from common.specs.records import Bernoulli, Normal, Uniform
 
 # TF32 rounds float32 inputs to 10 bits of mantissa on recent GPUs; PyTorch leaves it on for convolutions.
 torch.backends.cuda.matmul.allow_tf32 = False
@@ -157,6 +157,10 @@ class Column:
         match distribution:
             case Normal(mean, std):
                 return torch.randn(shape, **kind) * std + mean
+            case Uniform(low, high):
+                return torch.rand(shape, **kind) * (high - low) + low
+            case Bernoulli(keep):
+                return (torch.rand(shape, **kind) < keep).to(self.dtype)
 
     def _tensor(self, array):
         return torch.as_tensor(np.asarray(array), dtype=self.dtype, device=self.device)

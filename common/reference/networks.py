@@ -6,7 +6,7 @@ from functools import singledispatch
 from autograd import numpy as np
 
 from common.reference.terms import sigmoid
-from common.specs.records import Activation, Dense, Spec
+from common.specs.records import Activation, Dense, Dropout, LeakyRelu, Spec
 
 
 @singledispatch
@@ -26,8 +26,16 @@ def _(layer: Activation, parameters, path, x):
     return {"relu": lambda v: np.where(v > 0, v, 0.0), "tanh": np.tanh, "sigmoid": sigmoid}[layer.name](x)
 
 
+@apply.register
+def _(layer: LeakyRelu, parameters, path, x):
+    return np.where(x > 0, x, layer.slope * x)
+
+
 class Networks:
-    """`networks.encoder(x)` runs the specification's network of that name on these parameters."""
+    """`networks.encoder(x)` runs the specification's network of that name on these parameters.
+
+    `networks.encoder(x, masks)` gives each Dropout layer, in order, one of `masks`; without masks there is no dropout.
+    """
 
     def __init__(self, spec: Spec, parameters: Mapping):
         self.spec, self.parameters = spec, parameters
@@ -35,9 +43,13 @@ class Networks:
     def __getattr__(self, name: str):
         network = self.spec.network(name)
 
-        def run(x):
+        def run(x, masks=None):
+            left = iter(masks or ())
             for layer in network.layers:
-                x = apply(layer, self.parameters, f"{name}.{layer.name}", x)
+                if isinstance(layer, Dropout):
+                    x = x * next(left) / (1 - layer.rate) if masks else x
+                else:
+                    x = apply(layer, self.parameters, f"{name}.{layer.name}", x)
             if not network.heads:
                 return x
             return {head.name: apply(head, self.parameters, f"{name}.{head.name}", x) for head in network.heads}

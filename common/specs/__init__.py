@@ -1,11 +1,14 @@
 """The specifications, by name: one file a model, each of which can be executed in NumPy float64."""
 
 from common.errors import UsageError
+from common.specs.aae import AAE
 from common.specs.autoencoder import AUTOENCODER
+from common.specs.gan import GAN
+from common.specs.gan_two_layer import GAN_TWO_LAYER
 from common.specs.records import Spec
 from common.specs.vae import VAE, VAE_Z100
 
-SPECS: dict[str, Spec] = {spec.name: spec for spec in (AUTOENCODER, VAE, VAE_Z100)}
+SPECS: dict[str, Spec] = {spec.name: spec for spec in (AUTOENCODER, VAE, VAE_Z100, GAN, GAN_TWO_LAYER, AAE)}
 
 
 def get(name: str) -> Spec:

@@ -51,7 +51,33 @@ class Activation:
 
 RELU, TANH, SIGMOID = Activation("relu"), Activation("tanh"), Activation("sigmoid")
 
-Layer = Dense | Activation
+
+@dataclass(frozen=True)
+class LeakyRelu:
+    """x where x > 0, slope·x elsewhere."""
+
+    slope: float
+    name = "leaky relu"
+    parameters = {}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """x·mask / (1 - rate). The mask, 1 where a unit is kept, is noise that is handed to the network; without masks
+    (evaluation) the layer does nothing."""
+
+    rate: float
+    name = "dropout"
+    parameters = {}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+
+Layer = Dense | Activation | LeakyRelu | Dropout
 
 
 # -------------------------------------------------------------------------------------------- networks
@@ -112,12 +138,33 @@ class Normal:
 
 
 @dataclass(frozen=True)
+class Uniform:
+    """U(low, high)."""
+
+    low: float
+    high: float
+
+    def draw(self, random, shape: Shape):
+        return random.uniform(self.low, self.high, shape)
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """1 with probability `keep`, else 0: a dropout mask."""
+
+    keep: float
+
+    def draw(self, random, shape: Shape):
+        return (random.uniform(size=shape) < self.keep).astype(float)
+
+
+@dataclass(frozen=True)
 class Noise:
     """One random input of a step, drawn afresh for each step: `shape` per sample, without the batch."""
 
     name: str
     shape: Shape
-    distribution: Normal
+    distribution: Normal | Uniform | Bernoulli
 
 
 # --------------------------------------------------------------------------------------------- updates
@@ -177,8 +224,8 @@ class Spec:
     epochs: int | None
     steps: int | None
     forward: Callable  # (networks, x, noise) -> {name: (B, ...)}
-    encode: Callable  # (networks, x) -> (B, ...)
-    reconstruct: Callable  # (networks, x, noise) -> (B, 784) in `pixels`
+    encode: Callable | None  # (networks, x) -> (B, ...); None where there is no encoder
+    reconstruct: Callable | None  # (networks, x, noise) -> (B, 784) in `pixels`; None where there is no encoder
     sample: Callable | None  # (networks, noise) -> (B, 784) in `pixels`; None where there is no prior
     notes: tuple[str, ...]  # errata of the article and choices where it is silent
 

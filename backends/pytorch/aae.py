@@ -1,0 +1,157 @@
+"""Adversarial autoencoder, PyTorch. Specification: common/specs/aae.py.
+
+Makhzani et al. 2015, arXiv 1511.05644; article `aae`. Dropout masks are noise; without them a network runs in
+evaluation mode.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from backends.pytorch.engine import State, adam
+
+EPS = 1e-15
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+def dropout(h, mask, keep):
+    return h if mask is None else h * mask / keep
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(784, 1000)
+        self.fc1 = nn.Linear(1000, 1000)
+        self.fc2 = nn.Linear(1000, 120)
+
+    def forward(self, x, masks=(None, None)):
+        h = F.relu(dropout(self.fc0(x), masks[0], keep=0.75))  # (B, 1000)
+        h = F.relu(dropout(self.fc1(h), masks[1], keep=0.75))  # (B, 1000)
+        return self.fc2(h)  # (B, 120), the code
+
+
+class Decoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(120, 1000)
+        self.fc1 = nn.Linear(1000, 1000)
+        self.fc2 = nn.Linear(1000, 784)
+
+    def forward(self, code, masks=(None, None)):
+        h = F.relu(dropout(self.fc0(code), masks[0], keep=0.75))  # (B, 1000)
+        h = dropout(self.fc1(h), masks[1], keep=0.75)  # (B, 1000), no ReLU here
+        return self.fc2(h)  # (B, 784), logits
+
+
+class Discriminator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(120, 500)
+        self.fc1 = nn.Linear(500, 500)
+        self.fc2 = nn.Linear(500, 1)
+
+    def forward(self, code, masks):
+        h = F.relu(dropout(self.fc0(code), masks[0], keep=0.8))  # (B, 500)
+        h = F.relu(dropout(self.fc1(h), masks[1], keep=0.8))  # (B, 500)
+        return torch.sigmoid(self.fc2(h))  # (B, 1)
+
+
+class AAE(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+        self.discriminator = Discriminator()
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def masks(noise, which):
+    return [noise[f"{which}_mask{k}"] for k in range(2)]
+
+
+def forward(model, x, noise):
+    """x (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
+    code = model.encoder(x, masks(noise, "encoder"))
+    return {
+        "code": code,
+        "logits": model.decoder(code, masks(noise, "decoder")),
+        "real": model.discriminator(noise["prior"], masks(noise, "real")),
+        "fake": model.discriminator(model.encoder(x), masks(noise, "fake")),
+    }
+
+
+def reconstruction_losses(model, x, noise):
+    """mean BCE(decoder(encoder(x)), x)."""
+    logits = model.decoder(model.encoder(x, masks(noise, "encoder")), masks(noise, "decoder"))
+    return {"loss_r": F.binary_cross_entropy_with_logits(logits, x)}
+
+
+def discriminator_losses(model, x, noise):
+    """-mean[log(D(z) + EPS) + log(1 - D(encoder(x)) + EPS)], no dropout in the encoder."""
+    code = model.encoder(x).detach()  # the encoder learns from loss_r and loss_g alone
+    real = model.discriminator(noise["prior"], masks(noise, "real"))
+    fake = model.discriminator(code, masks(noise, "fake"))
+    return {"loss_d": -torch.mean(torch.log(real + EPS) + torch.log(1 - fake + EPS))}
+
+
+def generator_losses(model, x, noise):
+    """-mean log(D(encoder(x)) + EPS), with dropout in the encoder."""
+    code = model.encoder(x, masks(noise, "generator"))
+    fooled = model.discriminator(code, masks(noise, "fooled"))
+    return {"loss_g": -torch.mean(torch.log(fooled + EPS))}
+
+
+def losses(model, x, noise):
+    return (
+        reconstruction_losses(model, x, noise)
+        | discriminator_losses(model, x, noise)
+        | generator_losses(model, x, noise)
+    )
+
+
+# ------------------------------------------------------------------------------------------ train step
+
+
+def build(spec, dtype, device):
+    model = AAE().to(dtype=dtype, device=device)
+    # Two Adams over the encoder: that of the reconstruction and that of the generator, each with moments of its own.
+    names = ("reconstruction", "discriminator", "generator")
+    return State(model, {name: adam(spec.update(name), model) for name in names})
+
+
+def train_step(state, x, noise):
+    values_r = reconstruction_losses(state.model, x, noise)
+    update(state.optimizers["reconstruction"], values_r["loss_r"])
+    values_d = discriminator_losses(state.model, x, noise)  # of the codes just improved
+    update(state.optimizers["discriminator"], values_d["loss_d"])
+    values_g = generator_losses(state.model, x, noise)  # judged by the D just updated
+    update(state.optimizers["generator"], values_g["loss_g"])
+    return values_r | values_d | values_g
+
+
+def update(optimizer, loss):
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # loss_g leaves gradients in D too; D's next zero_grad clears them
+    optimizer.step()
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, x):
+    """x (B, 784) -> code (B, 120)."""
+    return model.encoder(x)
+
+
+def reconstruct(model, x, noise):
+    """x (B, 784) -> pixels (B, 784) in [0, 1]."""
+    return torch.sigmoid(model.decoder(model.encoder(x)))
+
+
+def sample(model, noise):
+    """z (B, 120) from the prior N(0, 5²) -> pixels (B, 784) in [0, 1]."""
+    return torch.sigmoid(model.decoder(noise["z"]))

@@ -1,0 +1,174 @@
+"""The adversarial autoencoder of Makhzani et al. 2015 (arXiv 1511.05644), in the sizes of the article `aae`.
+
+    encoder        784 -> 1000, dropout .25, ReLU, -> 1000, dropout .25, ReLU, -> 120 (the code)
+    decoder        120 -> 1000, dropout .25, ReLU, -> 1000, dropout .25 (no ReLU here), -> 784 logits
+    discriminator  120 -> 500, dropout .2, ReLU, -> 500, dropout .2, ReLU, -> 1, sigmoid
+    prior          z ~ N(0, 5²)
+
+    1 reconstruction  encoder, decoder:  mean BCE(decoder(encoder(x)), x)
+    2 discriminator   discriminator:     -mean[log(D(z) + EPS) + log(1 - D(encoder(x)) + EPS)], no dropout in the encoder
+    3 generator       encoder:           -mean log(D(encoder(x)) + EPS), with dropout, by a second Adam of its own
+
+Each update uses its own loss alone, and sees what the updates before it changed.
+"""
+
+from autograd import numpy as np
+
+from common.reference.terms import bce_with_logits, sigmoid
+from common.specs.records import (
+    RELU,
+    SIGMOID,
+    Adam,
+    Bernoulli,
+    Dense,
+    Dropout,
+    FanInUniform,
+    Network,
+    Noise,
+    Normal,
+    Spec,
+    Update,
+)
+
+EPS = 1e-15
+CODER_DROPOUT, DISCRIMINATOR_DROPOUT = Dropout(0.25), Dropout(0.2)
+
+
+def masks(noise, which):
+    return [noise[f"{which}_mask{k}"] for k in range(2)]
+
+
+def forward(networks, x, noise):
+    """x (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
+    code = networks.encoder(x, masks(noise, "encoder"))
+    return {
+        "code": code,
+        "logits": networks.decoder(code, masks(noise, "decoder")),
+        "real": networks.discriminator(noise["prior"], masks(noise, "real")),
+        "fake": networks.discriminator(networks.encoder(x), masks(noise, "fake")),
+    }
+
+
+def reconstruction_losses(networks, x, noise):
+    code = networks.encoder(x, masks(noise, "encoder"))
+    logits = networks.decoder(code, masks(noise, "decoder"))
+    return {"loss_r": np.mean(bce_with_logits(logits, x))}
+
+
+def discriminator_losses(networks, x, noise):
+    real = networks.discriminator(noise["prior"], masks(noise, "real"))
+    fake = networks.discriminator(networks.encoder(x), masks(noise, "fake"))
+    return {"loss_d": -np.mean(np.log(real + EPS) + np.log(1 - fake + EPS))}
+
+
+def generator_losses(networks, x, noise):
+    code = networks.encoder(x, masks(noise, "generator"))
+    fooled = networks.discriminator(code, masks(noise, "fooled"))
+    return {"loss_g": -np.mean(np.log(fooled + EPS))}
+
+
+def encode(networks, x):
+    return networks.encoder(x)
+
+
+def reconstruct(networks, x, noise):
+    return sigmoid(networks.decoder(networks.encoder(x)))
+
+
+def sample(networks, noise):
+    """z (B, 120) from the prior -> pixels (B, 784) in [0, 1]."""
+    return sigmoid(networks.decoder(noise["z"]))
+
+
+def _masks(which, width, dropout):
+    return tuple(Noise(f"{which}_mask{k}", (width,), Bernoulli(1 - dropout.rate)) for k in range(2))
+
+
+def _adam(learning_rate):
+    return Adam(learning_rate=learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
+
+
+PRIOR = Normal(0.0, 5.0)
+
+AAE = Spec(
+    name="aae",
+    title="Adversarial autoencoder, 120-D code",
+    module="aae",
+    article="aae",
+    source="arXiv 1511.05644",
+    input_shape=(784,),
+    pixels=(0.0, 1.0),
+    reduction="mean",
+    options={},
+    initial=FanInUniform(),
+    networks=(
+        Network(
+            "encoder",
+            (784,),
+            (
+                Dense("fc0", 784, 1000),
+                CODER_DROPOUT,
+                RELU,
+                Dense("fc1", 1000, 1000),
+                CODER_DROPOUT,
+                RELU,
+                Dense("fc2", 1000, 120),
+            ),
+        ),
+        Network(
+            "decoder",
+            (120,),
+            (
+                Dense("fc0", 120, 1000),
+                CODER_DROPOUT,
+                RELU,
+                Dense("fc1", 1000, 1000),
+                CODER_DROPOUT,
+                Dense("fc2", 1000, 784),
+            ),
+        ),
+        Network(
+            "discriminator",
+            (120,),
+            (
+                Dense("fc0", 120, 500),
+                DISCRIMINATOR_DROPOUT,
+                RELU,
+                Dense("fc1", 500, 500),
+                DISCRIMINATOR_DROPOUT,
+                RELU,
+                Dense("fc2", 500, 1),
+                SIGMOID,
+            ),
+        ),
+    ),
+    noise=(
+        *_masks("encoder", 1000, CODER_DROPOUT),
+        *_masks("decoder", 1000, CODER_DROPOUT),
+        Noise("prior", (120,), PRIOR),
+        *_masks("real", 500, DISCRIMINATOR_DROPOUT),
+        *_masks("fake", 500, DISCRIMINATOR_DROPOUT),
+        *_masks("generator", 1000, CODER_DROPOUT),
+        *_masks("fooled", 500, DISCRIMINATOR_DROPOUT),
+    ),
+    sampling_noise=(Noise("z", (120,), PRIOR),),
+    updates=(
+        Update("reconstruction", "loss_r", ("encoder", "decoder"), reconstruction_losses, _adam(1e-4)),
+        Update("discriminator", "loss_d", ("discriminator",), discriminator_losses, _adam(5e-5)),
+        Update("generator", "loss_g", ("encoder",), generator_losses, _adam(5e-5)),
+    ),
+    batch_size=100,
+    epochs=None,
+    steps=50_000,
+    forward=forward,
+    encode=encode,
+    reconstruct=reconstruct,
+    sample=sample,
+    notes=(
+        "Erratum: the article clears gradients once per step, so that its generator update of the encoder also applies the "
+        "left-over reconstruction gradient and the discriminator loss's; each update here uses its own loss alone.",
+        "The article adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it needs none.",
+        "The article's two optimisers of the reconstruction update (encoder, decoder) are one Adam over both: it acts element by element.",
+        "Initial values are PyTorch's defaults, the article's framework.",
+    ),
+)

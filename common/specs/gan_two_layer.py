@@ -1,0 +1,80 @@
+"""The two-layer GAN that the article `infogan` demonstrates Paddle with.
+
+    generator      z (100) -> 256 ReLU -> 784, sigmoid
+    discriminator  784 -> 256 ReLU -> 1, sigmoid
+
+    D: minimise  -mean[log(D(x) + 1e-8) + log(1 - D(G(z)) + 1e-8)]
+    G: minimise  -mean log(D(G(z′)) + 1e-8)                   with the D just updated and a fresh z′
+"""
+
+from autograd import numpy as np
+
+from common.specs.records import RELU, SIGMOID, Adam, Dense, FanInUniform, Network, Noise, Spec, Uniform, Update
+
+EPS = 1e-8
+
+
+def forward(networks, x, noise):
+    """x (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
+    generated = networks.generator(noise["discriminator_z"])
+    return {
+        "generated": generated,
+        "real": networks.discriminator(x),
+        "fake": networks.discriminator(generated),
+    }
+
+
+def discriminator_losses(networks, x, noise):
+    output = forward(networks, x, noise)
+    real, fake = output["real"], output["fake"]
+    loss = -np.mean(np.log(real + EPS) + np.log(1 - fake + EPS))
+    return {"loss_d": loss, "score_real": np.mean(real), "score_fake": np.mean(fake)}
+
+
+def generator_losses(networks, x, noise):
+    fooled = networks.discriminator(networks.generator(noise["generator_z"]))
+    return {"loss_g": -np.mean(np.log(fooled + EPS))}
+
+
+def sample(networks, noise):
+    """z (B, 100) -> images (B, 784) in [0, 1]."""
+    return networks.generator(noise["z"])
+
+
+Z = Uniform(-1.0, 1.0)
+ADAM = Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
+
+GAN_TWO_LAYER = Spec(
+    name="gan_two_layer",
+    title="Two-layer GAN",
+    module="gan_two_layer",
+    article="infogan",
+    source="the article's demonstration of paddle.static",
+    input_shape=(784,),
+    pixels=(0.0, 1.0),
+    reduction="mean",
+    options={},
+    initial=FanInUniform(),
+    networks=(
+        Network("generator", (100,), (Dense("fc0", 100, 256), RELU, Dense("fc1", 256, 784), SIGMOID)),
+        Network("discriminator", (784,), (Dense("fc0", 784, 256), RELU, Dense("fc1", 256, 1), SIGMOID)),
+    ),
+    noise=(Noise("discriminator_z", (100,), Z), Noise("generator_z", (100,), Z)),
+    sampling_noise=(Noise("z", (100,), Z),),
+    updates=(
+        Update("discriminator", "loss_d", ("discriminator",), discriminator_losses, ADAM),
+        Update("generator", "loss_g", ("generator",), generator_losses, ADAM),
+    ),
+    batch_size=128,
+    epochs=100,
+    steps=None,
+    forward=forward,
+    encode=None,
+    reconstruct=None,
+    sample=sample,
+    notes=(
+        "The article states neither the width of z, its distribution, the batch, the length nor initial values: "
+        "100, U(-1, 1), 128, 100 epochs and U(±1/√fan_in) are this project's choice.",
+        "A fresh z for each update, as in the article's InfoGAN.",
+    ),
+)

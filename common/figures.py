@@ -54,7 +54,9 @@ def loss_curves(spec: Spec, metrics: dict[str, list[dict]], path: Path) -> None:
         curves = {backend: _curve(rows, objective) for backend, rows in metrics.items()}
         for backend, (steps, values) in curves.items():
             row[0].plot(steps, values, label=backend, **STYLES[backend])
-        row[0].set(title=f"{spec.name}: {objective} in training", xlabel="training step", ylabel=f"{objective} of the batch")
+        row[0].set(
+            title=f"{spec.name}: {objective} in training", xlabel="training step", ylabel=f"{objective} of the batch"
+        )
         row[0].set_yscale("log")
         if columns == 2:
             first, (steps, base) = next(iter(curves.items()))

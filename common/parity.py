@@ -23,19 +23,20 @@ MANY = "many updates"
 FINITE_DIFFERENCES = "finite differences"
 STAGES = ("parameters", "forward", "losses", "gradients", "one update", MANY)
 
-# What may differ, by (stage, dtype). Measured on CPU over all models and backends, float64: forward, losses, gradients
-# and one update 1.3e-15, 100 updates 1.4e-14; float32: 4e-7. The bars are about 100 and 25 times that.
+# What may differ, by (stage, dtype). Measured on CPU over all models and backends, float64: forward and losses 3e-15,
+# gradients 6e-14 and one update 1.1e-13 (the last bias of a GAN's discriminator: its gradient is what is left of two
+# halves), 100 updates 1.4e-14; float32: 1.1e-5 (the same bias), else 6e-7. The bars are 10 to 100 times that.
 TOLERANCES = {
     ("parameters", "float64"): 0.0,
     ("forward", "float64"): 1e-13,
     ("losses", "float64"): 1e-13,
-    ("gradients", "float64"): 1e-13,
-    ("one update", "float64"): 1e-13,
+    ("gradients", "float64"): 1e-12,
+    ("one update", "float64"): 2e-12,
     (MANY, "float64"): 2e-12,
     ("parameters", "float32"): 0.0,
     ("forward", "float32"): 1e-5,
     ("losses", "float32"): 1e-5,
-    ("gradients", "float32"): 1e-5,
+    ("gradients", "float32"): 1e-4,
     ("one update", "float32"): 1e-5,
 }
 

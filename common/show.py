@@ -57,7 +57,8 @@ def _noise(spec):
     table = Table(
         "name", "used by", "shape", "distribution", title="Noise, drawn afresh each time", box=box.SIMPLE_HEAD
     )
-    for used_by, records in (("train step", spec.noise), ("sample", spec.sampling_noise)):
+    uses = [(f"update {update.name}", update.noise) for update in spec.updates] + [("sample", spec.sampling_noise)]
+    for used_by, records in uses:
         for record in records:
             table.add_row(record.name, used_by, f"(B, {', '.join(map(str, record.shape))})", str(record.distribution))
     return table

@@ -18,7 +18,7 @@ from flax import nnx
 from jax import numpy as jnp
 
 from common.errors import UsageError
-from common.specs.records import Dense, Normal, Spec
+from common.specs.records import Bernoulli, Dense, Normal, Spec, Uniform
 
 # Without x64 JAX silently turns float64 into float32. It is on for float32 columns too. They stay float32, every dtype
 # here being explicit, except for 1 - β^t inside Optax, which float32 gets wrong by 1.3e-5 and more at β = 0.999. And
@@ -230,6 +230,10 @@ class Compiled:
         match distribution:
             case Normal(mean, std):
                 return jax.random.normal(key, shape, self.dtype) * std + mean
+            case Uniform(low, high):
+                return jax.random.uniform(key, shape, self.dtype, low, high)
+            case Bernoulli(keep):
+                return jax.random.bernoulli(key, keep, shape).astype(self.dtype)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

@@ -75,24 +75,24 @@ def build(spec, dtype, device):
     for source in SOURCES:
         with state.program("train", source) as program:
             model, update = Autoencoder(), spec.update("train")
-            program.fetch = losses(model, program.x(), program.noise())
+            program.fetch = losses(model, program.x(), program.noise(spec.noise))
             adam(update).minimize(program.fetch["loss"], program.startup, parameters(model, update))
 
     with state.program("forward") as program:
-        program.fetch = forward(Autoencoder(), program.x(), program.noise())
+        program.fetch = forward(Autoencoder(), program.x(), program.noise(spec.noise))
 
     with state.program("losses") as program:
-        program.fetch = losses(Autoencoder(), program.x(), program.noise())
+        program.fetch = losses(Autoencoder(), program.x(), program.noise(spec.noise))
 
     with state.program("gradients") as program:
         model = Autoencoder()
-        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise()))
+        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise(spec.noise)))
 
     with state.program("encode") as program:
         program.fetch = {"encode": encode(Autoencoder(), program.x())}
 
     with state.program("reconstruct") as program:
-        program.fetch = {"reconstruct": reconstruct(Autoencoder(), program.x(), program.noise())}
+        program.fetch = {"reconstruct": reconstruct(Autoencoder(), program.x(), program.noise(spec.noise))}
 
     return state
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UsageError
-from common.specs.records import Dense, Normal
+from common.specs.records import Bernoulli, Dense, Normal, Uniform
 
 # The CPU wheel brings an MKL of 2019 that takes its slow generic path on AMD processors unless told that AVX2 is there:
 # a VAE update takes 9 ms instead of 16. On Intel the same would keep it from AVX-512.
@@ -118,9 +118,8 @@ class Program:
         x = x if (low, high) == (0, 1) else x * number(high - low) + number(low)
         return x.reshape([-1, *self.spec.input_shape])
 
-    def noise(self, declared=None):
-        """{name: (B, *shape)}, of a training step unless other noise is `declared`."""
-        declared = self.spec.noise if declared is None else declared
+    def noise(self, declared):
+        """{name: (B, *shape)} of the `declared` random draws: fed, or drawn by the Program itself."""
         if self.source != "native":
             return {noise.name: self.data(noise.name, noise.shape) for noise in declared}
         batch = paddle.shape(self.indices)[0]
@@ -131,6 +130,10 @@ def _draw_one(distribution, shape):
     match distribution:
         case Normal(mean, std):
             return paddle.normal(mean, std, shape)
+        case Uniform(low, high):
+            return paddle.uniform(shape, min=low, max=high)
+        case Bernoulli(keep):
+            return (paddle.uniform(shape, min=0.0, max=1.0) < keep).astype(paddle.get_default_dtype())
 
 
 class State:
@@ -141,7 +144,7 @@ class State:
         self.place = paddle.CUDAPlace(0) if device == "gpu" else paddle.CPUPlace()
         self.scope = paddle.static.Scope()
         self.programs = {}
-        self.noise_seed = None  # of the step's native noise
+        self.noise_seeds = {}  # of the step's native noise, by update
 
     @contextmanager
     def program(self, job, source="fed"):
@@ -177,7 +180,7 @@ class State:
         source = "fed" if np.ndim(x) != 1 else "native" if noise is None else "replayed"
         program = self.programs[job, source]
         if source == "native":
-            paddle.seed(self.noise_seed)  # before each Program: all those of one step see the same draws
+            paddle.seed(self.noise_seeds[job])
         given = {"x": x, "indices": x, **(noise or {})}
         feed = {name: np.asarray(given[name], dtype) for name, dtype in program.feeds.items()}
         fetches = list(program.fetch.values())
@@ -199,8 +202,10 @@ class Column:
         layers = spec.layers().items()
         self.axes = {f"{path}.{kind}": AXES[type(layer)][kind] for path, layer in layers for kind in layer.parameters}
         self.state = module.build(spec, dtype, device)
-        with self.state.program("noise", "native") as program:
-            program.fetch = program.noise()
+        # For `native_noise`: what an update's Program draws, and nothing else.
+        for update in spec.updates:
+            with self.state.program(f"{update.name}.noise", "native") as program:
+                program.fetch = program.noise(update.noise)
         self.restore(parameters, {}, 0)
 
     # ------------------------------------------------------------------------- parameters and moments
@@ -288,12 +293,16 @@ class Column:
         draws = []
         for step in range(self.step, self.step + count):
             self._seed(step)
-            draws.append(self.state.run("noise", np.zeros(batch)))
+            draws.append({})
+            for update in self.spec.updates:
+                draws[-1] |= self.state.run(f"{update.name}.noise", np.zeros(batch))
         return {name: np.stack([one[name] for one in draws]) for name in draws[0]}
 
     def _seed(self, step):
-        # Per step, so that a resumed run draws what an uninterrupted one would.
-        self.state.noise_seed = int(np.random.SeedSequence((self.seed, step)).generate_state(1, np.uint64)[0])
+        # Per step, so that a resumed run draws what an uninterrupted one would, and per update, which is a Program.
+        seeds = np.random.SeedSequence((self.seed, step)).generate_state(len(self.spec.updates), np.uint64)
+        for update, seed in zip(self.spec.updates, seeds, strict=True):
+            self.state.noise_seeds[update.name] = self.state.noise_seeds[f"{update.name}.noise"] = int(seed)
 
 
 def _floats(values):

@@ -79,24 +79,24 @@ def build(spec, dtype, device):
     for source in SOURCES:
         with state.program("train", source) as program:
             model, update = network(), spec.update("train")
-            program.fetch = losses(model, program.x(), program.noise())
+            program.fetch = losses(model, program.x(), program.noise(spec.noise))
             adam(update).minimize(program.fetch["loss"], program.startup, parameters(model, update))
 
     with state.program("forward") as program:
-        program.fetch = forward(network(), program.x(), program.noise())
+        program.fetch = forward(network(), program.x(), program.noise(spec.noise))
 
     with state.program("losses") as program:
-        program.fetch = losses(network(), program.x(), program.noise())
+        program.fetch = losses(network(), program.x(), program.noise(spec.noise))
 
     with state.program("gradients") as program:
         model = network()
-        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise()))
+        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise(spec.noise)))
 
     with state.program("encode") as program:
         program.fetch = {"encode": encode(network(), program.x())}
 
     with state.program("reconstruct") as program:
-        program.fetch = {"reconstruct": reconstruct(network(), program.x(), program.noise())}
+        program.fetch = {"reconstruct": reconstruct(network(), program.x(), program.noise(spec.noise))}
 
     with state.program("sample") as program:
         program.fetch = {"sample": sample(network(), program.noise(spec.sampling_noise))}

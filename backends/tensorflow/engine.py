@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import UsageError
-from common.specs.records import Dense, Normal
+from common.specs.records import Bernoulli, Dense, Normal, Uniform
 
 # TensorFlow and Keras read these when they are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -252,6 +252,10 @@ class Column:
         match noise.distribution:
             case Normal(mean, std):
                 return tf.random.stateless_normal(shape, seed, mean, std, self.dtype)
+            case Uniform(low, high):
+                return tf.random.stateless_uniform(shape, seed, low, high, self.dtype)
+            case Bernoulli(keep):
+                return tf.cast(tf.random.stateless_uniform(shape, seed, 0.0, 1.0, self.dtype) < keep, self.dtype)
 
     def _tensor(self, array):
         return tf.constant(np.asarray(array), self.dtype)

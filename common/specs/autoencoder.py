@@ -72,13 +72,13 @@ AUTOENCODER = Spec(
             ),
         ),
     ),
-    noise=(),
     sampling_noise=(),
     updates=(
         Update(
             name="train",
             objective="loss",
             networks=("encoder", "decoder"),
+            noise=(),
             losses=losses,
             adam=Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=1e-5),
         ),

@@ -69,6 +69,7 @@ def _masks(which):
     return tuple(Noise(f"{which}_mask{k}", (width,), keep) for k, width in enumerate((1024, 512, 256)))
 
 
+Z = Normal(0.0, 1.0)
 ADAM = Adam(learning_rate=2e-4, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 GAN = Spec(
@@ -114,17 +115,24 @@ GAN = Spec(
             ),
         ),
     ),
-    noise=(
-        Noise("discriminator_z", (100,), Normal(0.0, 1.0)),
-        *_masks("real"),
-        *_masks("fake"),
-        Noise("generator_z", (100,), Normal(0.0, 1.0)),
-        *_masks("fooled"),
-    ),
-    sampling_noise=(Noise("z", (100,), Normal(0.0, 1.0)),),
+    sampling_noise=(Noise("z", (100,), Z),),
     updates=(
-        Update("discriminator", "loss_d", ("discriminator",), discriminator_losses, ADAM),
-        Update("generator", "loss_g", ("generator",), generator_losses, ADAM),
+        Update(
+            name="discriminator",
+            objective="loss_d",
+            networks=("discriminator",),
+            noise=(Noise("discriminator_z", (100,), Z), *_masks("real"), *_masks("fake")),
+            losses=discriminator_losses,
+            adam=ADAM,
+        ),
+        Update(
+            name="generator",
+            objective="loss_g",
+            networks=("generator",),
+            noise=(Noise("generator_z", (100,), Z), *_masks("fooled")),
+            losses=generator_losses,
+            adam=ADAM,
+        ),
     ),
     batch_size=128,
     epochs=10,

@@ -1,10 +1,10 @@
 """The two-layer GAN that the article `infogan` demonstrates Paddle with.
 
-    generator      z (100) -> 256 ReLU -> 784, sigmoid
-    discriminator  784 -> 256 ReLU -> 1, sigmoid
+generator      z (100) -> 256 ReLU -> 784, sigmoid
+discriminator  784 -> 256 ReLU -> 1, sigmoid
 
-    D: minimise  -mean[log(D(x) + 1e-8) + log(1 - D(G(z)) + 1e-8)]
-    G: minimise  -mean log(D(G(z′)) + 1e-8)                   with the D just updated and a fresh z′
+D: minimise  -mean[log(D(x) + 1e-8) + log(1 - D(G(z)) + 1e-8)]
+G: minimise  -mean log(D(G(z′)) + 1e-8)                   with the D just updated and a fresh z′
 """
 
 from autograd import numpy as np
@@ -59,11 +59,24 @@ GAN_TWO_LAYER = Spec(
         Network("generator", (100,), (Dense("fc0", 100, 256), RELU, Dense("fc1", 256, 784), SIGMOID)),
         Network("discriminator", (784,), (Dense("fc0", 784, 256), RELU, Dense("fc1", 256, 1), SIGMOID)),
     ),
-    noise=(Noise("discriminator_z", (100,), Z), Noise("generator_z", (100,), Z)),
     sampling_noise=(Noise("z", (100,), Z),),
     updates=(
-        Update("discriminator", "loss_d", ("discriminator",), discriminator_losses, ADAM),
-        Update("generator", "loss_g", ("generator",), generator_losses, ADAM),
+        Update(
+            name="discriminator",
+            objective="loss_d",
+            networks=("discriminator",),
+            noise=(Noise("discriminator_z", (100,), Z),),
+            losses=discriminator_losses,
+            adam=ADAM,
+        ),
+        Update(
+            name="generator",
+            objective="loss_g",
+            networks=("generator",),
+            noise=(Noise("generator_z", (100,), Z),),
+            losses=generator_losses,
+            adam=ADAM,
+        ),
     ),
     batch_size=128,
     epochs=100,

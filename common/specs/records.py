@@ -188,12 +188,14 @@ class Adam:
 class Update:
     """One optimiser step: Adam on `objective`, moving the parameters of `networks` and nothing else.
 
-    `losses(networks, x, noise)` returns every value that the update reports, `objective` among them.
+    `losses(networks, x, noise)` returns every value that the update reports, `objective` among them; it draws the
+    random numbers of `noise` and no others.
     """
 
     name: str
     objective: str
     networks: tuple[str, ...]
+    noise: tuple[Noise, ...]
     losses: Callable
     adam: Adam
 
@@ -217,7 +219,6 @@ class Spec:
     options: Mapping[str, int]  # the sizes in which two specs of one module differ
     initial: FanInUniform | FanInNormal
     networks: tuple[Network, ...]
-    noise: tuple[Noise, ...]
     sampling_noise: tuple[Noise, ...]
     updates: tuple[Update, ...]
     batch_size: int
@@ -228,6 +229,11 @@ class Spec:
     reconstruct: Callable | None  # (networks, x, noise) -> (B, 784) in `pixels`; None where there is no encoder
     sample: Callable | None  # (networks, noise) -> (B, 784) in `pixels`; None where there is no prior
     notes: tuple[str, ...]  # errata of the article and choices where it is silent
+
+    @property
+    def noise(self) -> tuple[Noise, ...]:
+        """Every random draw of one training step, in the order of the updates."""
+        return tuple(noise for update in self.updates for noise in update.noise)
 
     def network(self, name: str) -> Network:
         return next(network for network in self.networks if network.name == name)

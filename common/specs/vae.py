@@ -64,13 +64,13 @@ def _spec(name, title, article, source, hidden, latent, **fields):
             ),
             Network("decoder", (latent,), (Dense("fc0", latent, hidden), RELU, Dense("fc1", hidden, 784))),
         ),
-        noise=(Noise("epsilon", (latent,), Normal(0.0, 1.0)),),
         sampling_noise=(Noise("z", (latent,), Normal(0.0, 1.0)),),
         updates=(
             Update(
                 name="train",
                 objective="loss",
                 networks=("encoder", "decoder"),
+                noise=(Noise("epsilon", (latent,), Normal(0.0, 1.0)),),
                 losses=losses,
                 adam=Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0),
             ),

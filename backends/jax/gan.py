@@ -1,0 +1,131 @@
+"""Generative adversarial network, JAX. Specification: common/specs/gan.py.
+
+Goodfellow et al. 2014, arXiv 1406.2661; article `gan`. Dropout is always on, as published: its masks are noise.
+"""
+
+from functools import partial
+
+import optax
+from flax import nnx
+from jax import numpy as jnp
+
+from backends.jax.engine import State, adam
+
+SLOPE, KEEP = 0.2, 0.7
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+class Generator(nnx.Module):
+    def __init__(self, dtype, rngs):
+        linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.fc0 = linear(100, 256)
+        self.fc1 = linear(256, 512)
+        self.fc2 = linear(512, 1024)
+        self.fc3 = linear(1024, 784)
+
+    def __call__(self, z):
+        h = nnx.leaky_relu(self.fc0(z), SLOPE)  # (B, 256)
+        h = nnx.leaky_relu(self.fc1(h), SLOPE)  # (B, 512)
+        h = nnx.leaky_relu(self.fc2(h), SLOPE)  # (B, 1024)
+        return jnp.tanh(self.fc3(h))  # (B, 784)
+
+
+class Discriminator(nnx.Module):
+    def __init__(self, dtype, rngs):
+        linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.fc0 = linear(784, 1024)
+        self.fc1 = linear(1024, 512)
+        self.fc2 = linear(512, 256)
+        self.fc3 = linear(256, 1)
+
+    def __call__(self, x, masks):
+        h = nnx.leaky_relu(self.fc0(x), SLOPE) * masks[0] / KEEP  # (B, 1024)
+        h = nnx.leaky_relu(self.fc1(h), SLOPE) * masks[1] / KEEP  # (B, 512)
+        h = nnx.leaky_relu(self.fc2(h), SLOPE) * masks[2] / KEEP  # (B, 256)
+        return self.fc3(h)  # (B, 1), logits
+
+
+class GAN(nnx.Module):
+    def __init__(self, dtype, rngs):
+        self.generator = Generator(dtype, rngs)
+        self.discriminator = Discriminator(dtype, rngs)
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def masks(noise, which):
+    return [noise[f"{which}_mask{k}"] for k in range(3)]
+
+
+def bce(logits, target):
+    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, target)))
+
+
+def forward(model, x, noise):
+    """x (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
+    generated = model.generator(noise["discriminator_z"])
+    return {
+        "generated": generated,
+        "real_logits": model.discriminator(x, masks(noise, "real")),
+        "fake_logits": model.discriminator(generated, masks(noise, "fake")),
+    }
+
+
+def discriminator_losses(model, x, noise):
+    """mean BCE(D(x), 1) + mean BCE(D(G(z)), 0), and D's mean probabilities."""
+    output = forward(model, x, noise)
+    real, fake = output["real_logits"], output["fake_logits"]
+    return {
+        "loss_d": bce(real, 1.0) + bce(fake, 0.0),
+        "score_real": jnp.mean(nnx.sigmoid(real)),
+        "score_fake": jnp.mean(nnx.sigmoid(fake)),
+    }
+
+
+def generator_losses(model, x, noise):
+    """mean BCE(D(G(z)), 1), with a z of its own."""
+    fooled = model.discriminator(model.generator(noise["generator_z"]), masks(noise, "fooled"))
+    return {"loss_g": bce(fooled, 1.0)}
+
+
+def losses(model, x, noise):
+    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+
+
+# ------------------------------------------------------------------------------------------ train step
+
+
+def build(spec, dtype):
+    # nnx draws initial values at once; the engine replaces them.
+    model = GAN(dtype, nnx.Rngs(0))
+    return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
+
+
+def train_step(state, x, noise):
+    values_d = update(state, "discriminator", discriminator_losses, "loss_d", x, noise)
+    values_g = update(state, "generator", generator_losses, "loss_g", x, noise)  # judged by the D just updated
+    return values_d | values_g
+
+
+def update(state, name, losses, objective, x, noise):
+    optimizer = state.optimizers[name]
+
+    def of_model(model):
+        values = losses(model, x, noise)
+        return values[objective], values  # the gradient is of the first, by the update's networks alone
+
+    gradient = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
+    gradients, values = gradient(state.model)
+    optimizer.update(state.model, gradients)
+    return values
+
+
+# -------------------------------------------------------------------------------------------- sampling
+
+
+def sample(model, noise):
+    """z (B, 100) from the prior N(0, 1) -> images (B, 784) in [-1, 1]."""
+    return model.generator(noise["z"])

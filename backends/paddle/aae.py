@@ -1,0 +1,186 @@
+"""Adversarial autoencoder, Paddle. Specification: common/specs/aae.py.
+
+Makhzani et al. 2015, arXiv 1511.05644; article `aae`. Dropout masks are noise; without them a network runs in
+evaluation mode.
+"""
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from backends.paddle.engine import SOURCES, State, adam, gradients, named, number, parameters
+
+EPS = 1e-15
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+def dropout(h, mask, keep):
+    return h if mask is None else h * mask / number(keep)
+
+
+class Encoder(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(784, 1000, **named("encoder.fc0"))
+        self.fc1 = nn.Linear(1000, 1000, **named("encoder.fc1"))
+        self.fc2 = nn.Linear(1000, 120, **named("encoder.fc2"))
+
+    def forward(self, x, masks=(None, None)):
+        h = F.relu(dropout(self.fc0(x), masks[0], keep=0.75))  # (B, 1000)
+        h = F.relu(dropout(self.fc1(h), masks[1], keep=0.75))  # (B, 1000)
+        return self.fc2(h)  # (B, 120), the code
+
+
+class Decoder(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(120, 1000, **named("decoder.fc0"))
+        self.fc1 = nn.Linear(1000, 1000, **named("decoder.fc1"))
+        self.fc2 = nn.Linear(1000, 784, **named("decoder.fc2"))
+
+    def forward(self, code, masks=(None, None)):
+        h = F.relu(dropout(self.fc0(code), masks[0], keep=0.75))  # (B, 1000)
+        h = dropout(self.fc1(h), masks[1], keep=0.75)  # (B, 1000), no ReLU here
+        return self.fc2(h)  # (B, 784), logits
+
+
+class Discriminator(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(120, 500, **named("discriminator.fc0"))
+        self.fc1 = nn.Linear(500, 500, **named("discriminator.fc1"))
+        self.fc2 = nn.Linear(500, 1, **named("discriminator.fc2"))
+
+    def forward(self, code, masks):
+        h = F.relu(dropout(self.fc0(code), masks[0], keep=0.8))  # (B, 500)
+        h = F.relu(dropout(self.fc1(h), masks[1], keep=0.8))  # (B, 500)
+        return F.sigmoid(self.fc2(h))  # (B, 1)
+
+
+class AAE(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+        self.discriminator = Discriminator()
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def masks(noise, which):
+    return [noise[f"{which}_mask{k}"] for k in range(2)]
+
+
+def forward(model, x, noise):
+    """x (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
+    code = model.encoder(x, masks(noise, "encoder"))
+    return {
+        "code": code,
+        "logits": model.decoder(code, masks(noise, "decoder")),
+        "real": model.discriminator(noise["prior"], masks(noise, "real")),
+        "fake": model.discriminator(model.encoder(x), masks(noise, "fake")),
+    }
+
+
+def reconstruction_losses(model, x, noise):
+    """mean BCE(decoder(encoder(x)), x)."""
+    logits = model.decoder(model.encoder(x, masks(noise, "encoder")), masks(noise, "decoder"))
+    # Not F.binary_cross_entropy_with_logits, whose gradient at a logit of exactly 0 is off by 1.
+    return {"loss_r": paddle.mean(F.softplus(logits, beta=1, threshold=40) - x * logits)}
+
+
+def discriminator_losses(model, x, noise):
+    """-mean[log(D(z) + EPS) + log(1 - D(encoder(x)) + EPS)], no dropout in the encoder."""
+    code = model.encoder(x)
+    code.stop_gradient = True  # the encoder learns from loss_r and loss_g alone
+    real = model.discriminator(noise["prior"], masks(noise, "real"))
+    fake = model.discriminator(code, masks(noise, "fake"))
+    return {"loss_d": -paddle.mean(paddle.log(real + number(EPS)) + paddle.log(1 - fake + number(EPS)))}
+
+
+def generator_losses(model, x, noise):
+    """-mean log(D(encoder(x)) + EPS), with dropout in the encoder."""
+    code = model.encoder(x, masks(noise, "generator"))
+    fooled = model.discriminator(code, masks(noise, "fooled"))
+    return {"loss_g": -paddle.mean(paddle.log(fooled + number(EPS)))}
+
+
+def losses(model, x, noise):
+    return (
+        reconstruction_losses(model, x, noise)
+        | discriminator_losses(model, x, noise)
+        | generator_losses(model, x, noise)
+    )
+
+
+# -------------------------------------------------------------------------------------------- programs
+
+
+def build(spec, dtype, device):
+    state = State(spec, dtype, device)
+
+    # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a
+    # parameter name used twice would make two parameters; between Programs, one name is one parameter.
+    for source in SOURCES:
+        with state.program("reconstruction", source) as program:
+            model, update = AAE(), spec.update("reconstruction")
+            program.fetch = reconstruction_losses(model, program.x(), program.noise(update.noise))
+            adam(update).minimize(program.fetch["loss_r"], program.startup, parameters(model, update))
+
+        with state.program("discriminator", source) as program:
+            model, update = AAE(), spec.update("discriminator")
+            program.fetch = discriminator_losses(model, program.x(), program.noise(update.noise))
+            adam(update).minimize(program.fetch["loss_d"], program.startup, parameters(model, update))
+
+        with state.program("generator", source) as program:
+            model, update = AAE(), spec.update("generator")
+            program.fetch = generator_losses(model, program.x(), program.noise(update.noise))
+            adam(update).minimize(program.fetch["loss_g"], program.startup, parameters(model, update))
+
+    with state.program("forward") as program:
+        program.fetch = forward(AAE(), program.x(), program.noise(spec.noise))
+
+    with state.program("losses") as program:
+        program.fetch = losses(AAE(), program.x(), program.noise(spec.noise))
+
+    with state.program("gradients") as program:
+        model = AAE()
+        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise(spec.noise)))
+
+    with state.program("encode") as program:
+        program.fetch = {"encode": encode(AAE(), program.x())}
+
+    with state.program("reconstruct") as program:
+        program.fetch = {"reconstruct": reconstruct(AAE(), program.x(), program.noise(()))}
+
+    with state.program("sample") as program:
+        program.fetch = {"sample": sample(AAE(), program.noise(spec.sampling_noise))}
+
+    return state
+
+
+def train_step(state, x, noise):
+    values_r = state.run("reconstruction", x, noise)
+    values_d = state.run("discriminator", x, noise)  # of the codes just improved
+    values_g = state.run("generator", x, noise)  # judged by the D just updated
+    return values_r | values_d | values_g
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, x):
+    """x (B, 784) -> code (B, 120)."""
+    return model.encoder(x)
+
+
+def reconstruct(model, x, noise):
+    """x (B, 784) -> pixels (B, 784) in [0, 1]."""
+    return F.sigmoid(model.decoder(model.encoder(x)))
+
+
+def sample(model, noise):
+    """z (B, 120) from the prior N(0, 5²) -> pixels (B, 784) in [0, 1]."""
+    return F.sigmoid(model.decoder(noise["z"]))

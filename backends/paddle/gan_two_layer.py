@@ -1,0 +1,124 @@
+"""Two-layer GAN, Paddle. Specification: common/specs/gan_two_layer.py.
+
+The demonstration of the article `infogan`; log(p + 1e-8) on probabilities, as printed there.
+"""
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from backends.paddle.engine import SOURCES, State, adam, gradients, named, number, parameters
+
+EPS = 1e-8
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+class Generator(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(100, 256, **named("generator.fc0"))
+        self.fc1 = nn.Linear(256, 784, **named("generator.fc1"))
+
+    def forward(self, z):
+        h = F.relu(self.fc0(z))  # (B, 256)
+        return F.sigmoid(self.fc1(h))  # (B, 784)
+
+
+class Discriminator(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(784, 256, **named("discriminator.fc0"))
+        self.fc1 = nn.Linear(256, 1, **named("discriminator.fc1"))
+
+    def forward(self, x):
+        h = F.relu(self.fc0(x))  # (B, 256)
+        return F.sigmoid(self.fc1(h))  # (B, 1)
+
+
+class GAN(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.generator = Generator()
+        self.discriminator = Discriminator()
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def forward(model, x, noise):
+    """x (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
+    generated = model.generator(noise["discriminator_z"])
+    generated.stop_gradient = True  # G learns from loss_g alone
+    return {
+        "generated": generated,
+        "real": model.discriminator(x),
+        "fake": model.discriminator(generated),
+    }
+
+
+def discriminator_losses(model, x, noise):
+    """-mean[log(D(x) + EPS) + log(1 - D(G(z)) + EPS)], and D's mean probabilities."""
+    output = forward(model, x, noise)
+    real, fake = output["real"], output["fake"]
+    loss = -paddle.mean(paddle.log(real + number(EPS)) + paddle.log(1 - fake + number(EPS)))
+    return {"loss_d": loss, "score_real": paddle.mean(real), "score_fake": paddle.mean(fake)}
+
+
+def generator_losses(model, x, noise):
+    """-mean log(D(G(z)) + EPS), with a z of its own."""
+    fooled = model.discriminator(model.generator(noise["generator_z"]))
+    return {"loss_g": -paddle.mean(paddle.log(fooled + number(EPS)))}
+
+
+def losses(model, x, noise):
+    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+
+
+# -------------------------------------------------------------------------------------------- programs
+
+
+def build(spec, dtype, device):
+    state = State(spec, dtype, device)
+
+    # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a
+    # parameter name used twice would make two parameters; between Programs, one name is one parameter.
+    for source in SOURCES:
+        with state.program("discriminator", source) as program:
+            model, update = GAN(), spec.update("discriminator")
+            program.fetch = discriminator_losses(model, program.x(), program.noise(update.noise))
+            adam(update).minimize(program.fetch["loss_d"], program.startup, parameters(model, update))
+
+        with state.program("generator", source) as program:
+            model, update = GAN(), spec.update("generator")
+            program.fetch = generator_losses(model, None, program.noise(update.noise))
+            adam(update).minimize(program.fetch["loss_g"], program.startup, parameters(model, update))
+
+    with state.program("forward") as program:
+        program.fetch = forward(GAN(), program.x(), program.noise(spec.noise))
+
+    with state.program("losses") as program:
+        program.fetch = losses(GAN(), program.x(), program.noise(spec.noise))
+
+    with state.program("gradients") as program:
+        model = GAN()
+        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise(spec.noise)))
+
+    with state.program("sample") as program:
+        program.fetch = {"sample": sample(GAN(), program.noise(spec.sampling_noise))}
+
+    return state
+
+
+def train_step(state, x, noise):
+    values_d = state.run("discriminator", x, noise)
+    values_g = state.run("generator", x, noise)  # judged by the D just updated
+    return values_d | values_g
+
+
+# -------------------------------------------------------------------------------------------- sampling
+
+
+def sample(model, noise):
+    """z (B, 100) from the prior U(-1, 1) -> images (B, 784) in [0, 1]."""
+    return model.generator(noise["z"])

@@ -1,0 +1,107 @@
+"""Two-layer GAN, TensorFlow. Specification: common/specs/gan_two_layer.py.
+
+The demonstration of the article `infogan`; log(p + 1e-8) on probabilities, as printed there.
+"""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from backends.tensorflow.engine import Adam, State
+
+EPS = 1e-8
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+class Generator(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        self.fc0 = layers.Dense(256, dtype=dtype)
+        self.fc1 = layers.Dense(784, dtype=dtype)
+
+    def call(self, z):
+        h = tf.nn.relu(self.fc0(z))  # (B, 256)
+        return tf.sigmoid(self.fc1(h))  # (B, 784)
+
+
+class Discriminator(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        self.fc0 = layers.Dense(256, dtype=dtype)
+        self.fc1 = layers.Dense(1, dtype=dtype)
+
+    def call(self, x):
+        h = tf.nn.relu(self.fc0(x))  # (B, 256)
+        return tf.sigmoid(self.fc1(h))  # (B, 1)
+
+
+class GAN(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        self.generator = Generator(dtype)
+        self.discriminator = Discriminator(dtype)
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def forward(model, x, noise):
+    """x (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
+    generated = model.generator(noise["discriminator_z"])
+    return {
+        "generated": generated,
+        "real": model.discriminator(x),
+        "fake": model.discriminator(generated),
+    }
+
+
+def discriminator_losses(model, x, noise):
+    """-mean[log(D(x) + EPS) + log(1 - D(G(z)) + EPS)], and D's mean probabilities."""
+    output = forward(model, x, noise)
+    real, fake = output["real"], output["fake"]
+    loss = -tf.reduce_mean(tf.math.log(real + EPS) + tf.math.log(1 - fake + EPS))
+    return {"loss_d": loss, "score_real": tf.reduce_mean(real), "score_fake": tf.reduce_mean(fake)}
+
+
+def generator_losses(model, x, noise):
+    """-mean log(D(G(z)) + EPS), with a z of its own."""
+    fooled = model.discriminator(model.generator(noise["generator_z"]))
+    return {"loss_g": -tf.reduce_mean(tf.math.log(fooled + EPS))}
+
+
+def losses(model, x, noise):
+    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+
+
+# ------------------------------------------------------------------------------------------ train step
+
+
+def build(spec, dtype, device):
+    with tf.device(device):
+        model = GAN(dtype)
+        model.generator(keras.Input((100,)))  # Keras creates a network's variables at its first call
+        model.discriminator(keras.Input((784,)))
+        return State(model, {name: Adam(spec.update(name), model) for name in ("discriminator", "generator")})
+
+
+def train_step(state, x, noise):
+    values_d = update(state, "discriminator", discriminator_losses, "loss_d", x, noise)
+    values_g = update(state, "generator", generator_losses, "loss_g", x, noise)  # judged by the D just updated
+    return values_d | values_g
+
+
+def update(state, name, losses, objective, x, noise):
+    optimizer = state.optimizers[name]
+    with tf.GradientTape() as tape:
+        values = losses(state.model, x, noise)
+    optimizer.apply(tape.gradient(values[objective], optimizer.parameters))  # the update's networks alone
+    return values
+
+
+# -------------------------------------------------------------------------------------------- sampling
+
+
+def sample(model, noise):
+    """z (B, 100) from the prior U(-1, 1) -> images (B, 784) in [0, 1]."""
+    return model.generator(noise["z"])

@@ -90,6 +90,81 @@ def test_a_misplaced_epsilon(backend, images, monkeypatch):
     assert found.tensor in get("vae").parameter_shapes()
 
 
+@pytest.mark.parametrize(
+    ("model", "old", "new", "stage"),
+    [
+        ("gan", "SLOPE, KEEP = 0.2, 0.7", "SLOPE, KEEP = 0.01, 0.7", "forward"),  # another leaky slope
+        ("gan", "SLOPE, KEEP = 0.2, 0.7", "SLOPE, KEEP = 0.2, 0.3", "forward"),  # the rate for the keep rate
+        ("gan", "bce(fake, 0.0)", "bce(fake, 1.0)", "losses"),
+        ("aae", "1 - fake", "fake", "losses"),
+    ],
+)
+def test_a_mistake_in_an_adversarial_model(backend, images, model, old, new, stage):
+    spec = get(model)
+    assert failure(spec, images, with_text(backend, spec, old, new)).name == stage
+
+
+@pytest.mark.parametrize(
+    ("model", "old", "new"),
+    [
+        ("gan", 'masks(noise, "fooled")', 'masks(noise, "fake")'),  # G judged with D's masks
+        ("gan_two_layer", 'noise["generator_z"]', 'noise["discriminator_z"]'),  # no fresh z for G
+        ("aae", 'masks(noise, "generator")', 'masks(noise, "encoder")'),
+    ],
+)
+def test_noise_of_another_update(backend, images, model, old, new):
+    spec = get(model)
+    planted = with_text(backend, spec, old, new)
+    if backend == "paddle":  # a Program is given its own update's noise only, so that it cannot even be built
+        with pytest.raises(KeyError):
+            planted(spec, parity.Case(spec, images).parameters())
+    else:
+        assert failure(spec, images, planted).name == "losses"
+
+
+def test_the_generator_updated_before_the_discriminator(backend, images):
+    """The two updates of train_step in the other order: every loss and gradient is right, the step is not."""
+    spec = get("gan_two_layer")
+    text = Path(backends.load(backend, spec)[1].__file__).read_text(encoding="utf-8")
+    body = text.split("def train_step(state, x, noise):\n")[1].split("    return ")[0]
+    lines = body.splitlines(keepends=True)
+    half = len(lines) // 2
+    swapped = "".join(lines[half:] + lines[:half])
+    assert failure(spec, images, with_text(backend, spec, body, swapped)).name == "one update"
+
+
+def test_one_adam_for_both_updates_of_the_encoder(backend, images, monkeypatch):
+    """Planted in the oracle: the generator's update of aae continues the moments of the reconstruction's."""
+    real = reference.Reference.train_step
+
+    def train_step(self, x, noise):
+        class Shared(dict):
+            def __getitem__(self, key):
+                return super().__getitem__(key.replace("generator.", "reconstruction.", 1))
+
+        self._moments = Shared(self._moments)
+        return real(self, x, noise)
+
+    monkeypatch.setattr(reference.Reference, "train_step", train_step)
+    found = failure(get("aae"), images, lambda s, p: backends.create(backend, s, p, dtype="float64"))
+    assert found.name == "one update"
+
+
+def test_a_gradient_that_leaks_into_the_next_update(backend, images):
+    """The erratum of the article `aae`: gradients that are not cleared. Only PyTorch accumulates them."""
+    if backend == "pytorch":
+        planted = with_text(backend, get("aae"), "    optimizer.zero_grad(set_to_none=True)\n", "")
+        assert failure(get("aae"), images, planted).name == "one update"
+
+
+def test_a_paddle_parameter_created_twice_in_one_program(backend, images):
+    """D(real) and D(fake) by two layers of one name: forward and losses are right, gradients are not."""
+    if backend == "paddle":
+        spec = get("gan")
+        planted = with_text(backend, spec, "model.discriminator(generated", "GAN().discriminator(generated")
+        assert failure(spec, images, planted).name == "gradients"
+
+
 class Transposed:
     """A column whose square matrices go in and come out transposed: no shape and no round trip shows it."""
 

@@ -101,6 +101,14 @@ def test_a_model_without_prior_has_nothing_to_sample(backend, tmp_path):
     assert "autoencoder has no prior" in result.stderr
 
 
+def test_a_model_without_encoder_draws_samples_only(backend, tmp_path):
+    out = tmp_path / "run"
+    assert tetrapla("train", "gan_two_layer", "--backend", backend, "--steps", 3, "--out", out).returncode == 0
+    assert {path.name for path in (out / "figures").iterdir()} == {"samples-0000003.png", "losses.png"}
+    rows = training.read_metrics(out / "metrics.jsonl")
+    assert list(rows[0]) == ["step", "loss_d", "score_real", "score_fake", "loss_g"]
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(backend, tmp_path):
     """A learning rate of 1e30 overflows at once; the checkpoint of the sound run before it stays."""
     data, out = load("digits"), tmp_path / "run"

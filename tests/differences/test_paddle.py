@@ -15,6 +15,9 @@ from backends.paddle import engine  # first: it turns static mode on
 import paddle  # isort: skip
 from paddle import nn, static  # isort: skip
 
+import backends
+from common import specs
+from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.specs.records import Adam
 
@@ -195,3 +198,23 @@ def test_importing_paddle_leaves_one_thread_to_child_processes():
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
+
+
+def test_a_program_holds_nothing_of_another_job():
+    """The GAN's Programs: each updates its own network only, and sampling knows neither D nor Adam."""
+    spec = specs.get("gan")
+    programs = backends.create("paddle", spec, initial_parameters(spec, 0)).state.programs
+    text = {job: str(programs[job, "replayed"].main) for job in ("discriminator", "generator")}
+    text |= {job: str(programs[job, "fed"].main) for job in ("sample", "forward", "losses")}
+    for job, other in (("discriminator", "generator"), ("generator", "discriminator")):
+        assert text[job].count("pd_op.adam_") == 8  # four weights and four biases
+        assert f"{job}.{job}.fc0.weight_moment1_0" in text[job]
+        assert f"{other}." + "fc0.weight_moment1_0" not in text[job].replace(f"{job}.{job}", "")
+    assert "tanh_grad" not in text["discriminator"]  # nothing flows back into G
+    assert "generator_z" not in text["discriminator"]
+    assert "discriminator_z" not in text["generator"]
+    assert '"images"' not in text["generator"]  # G's update sees no data
+    assert text["sample"].count("pd_op.matmul") == 4  # the four layers of G
+    for job in ("sample", "forward", "losses"):
+        assert "adam_" not in text[job]
+        assert '_grad" (' not in text[job]

@@ -74,8 +74,9 @@ def test_short_training_agrees_in_float32(compared):
     _, _, report = compared
     for model in report["models"].values():
         assert model["training"].keys() == set(BACKENDS)
-        losses = [row["test"]["loss"] for row in model["training"].values()]
-        assert max(losses) - min(losses) <= 2e-3 * min(losses)
+        for name in next(iter(model["training"].values()))["test"]:
+            losses = [row["test"][name] for row in model["training"].values()]
+            assert max(losses) - min(losses) <= 1e-2 * max(losses)
 
 
 def test_the_table(compared):
@@ -99,8 +100,8 @@ def test_the_page_is_self_contained(compared):
                 assert dict(attributes)["alt"]
 
     Links().feed(page)
-    # Per model loss curves and reconstructions, and samples where there is a prior.
-    assert seen.count("img") == sum(3 if spec.sample else 2 for spec in SPECS.values())
+    # Per model loss curves, reconstructions where there is an encoder, samples where there is a prior.
+    assert seen.count("img") == sum(1 + bool(spec.reconstruct) + bool(spec.sample) for spec in SPECS.values())
 
 
 def test_the_plots_show_something(compared):

@@ -6,7 +6,7 @@ import pytest
 from common.data.batches import batch_indices, batches_per_epoch
 from common.errors import DataError
 from common.noise import draw, draw_steps, stream
-from common.specs.records import Noise, Normal
+from common.specs.records import Bernoulli, Noise, Normal, Uniform
 
 RECORDS = (Noise("a", (3,), Normal(0.0, 1.0)), Noise("b", (2, 2), Normal(1.0, 5.0)))
 
@@ -18,6 +18,16 @@ def test_shapes_and_moments():
         count = values[name].size
         assert values[name].mean() == pytest.approx(mean, abs=5 * std / np.sqrt(count))
         assert values[name].std() == pytest.approx(std, rel=5 / np.sqrt(2 * count))
+
+
+def test_uniform_and_bernoulli():
+    records = (Noise("u", (3,), Uniform(-1.0, 3.0)), Noise("b", (3,), Bernoulli(0.7)))
+    values = draw(records, 20_000, seed=1, purpose="training", step=7)
+    assert -1 <= values["u"].min() < -0.99
+    assert 2.99 < values["u"].max() <= 3
+    assert values["u"].std() == pytest.approx(4 / np.sqrt(12), rel=0.01)
+    assert set(np.unique(values["b"])) == {0, 1}
+    assert values["b"].mean() == pytest.approx(0.7, abs=5 * np.sqrt(0.21 / values["b"].size))
 
 
 def test_any_step_can_be_drawn_alone():

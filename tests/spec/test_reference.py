@@ -7,6 +7,7 @@ import pytest
 from scipy import special, stats
 
 from common import parity
+from common.noise import draw
 from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.reference.column import Reference
@@ -14,7 +15,7 @@ from common.reference.finite_differences import directional_derivative
 from common.reference.networks import Networks, apply
 from common.reference.terms import bce_with_logits, sigmoid
 from common.specs import get
-from common.specs.records import RELU, SIGMOID, TANH, Adam, Dense
+from common.specs.records import RELU, SIGMOID, TANH, Adam, Dense, LeakyRelu
 
 RANDOM = np.random.default_rng(0)
 
@@ -31,6 +32,53 @@ def test_activations():
     assert apply(RELU, {}, "", x).tolist() == [0, 0, 3]
     assert apply(TANH, {}, "", x) == pytest.approx([math.tanh(v) for v in x])
     assert apply(SIGMOID, {}, "", x) == pytest.approx(special.expit(x), rel=1e-14)
+
+
+def test_leaky_relu():
+    assert apply(LeakyRelu(0.2), {}, "", np.array([-2.0, 0.0, 3.0])).tolist() == [-0.4, 0, 3]
+
+
+def test_dropout_keeps_the_mean_and_is_off_without_masks():
+    spec = get("gan")
+    parameters = {name: np.zeros(shape) for name, shape in spec.parameter_shapes().items()}
+    parameters["discriminator.fc2.bias"] += 1.0  # the last hidden layer is 1 everywhere
+    parameters["discriminator.fc3.weight"] += 1 / 256
+    discriminator, x = Networks(spec, parameters).discriminator, np.zeros((400, 784))
+    assert discriminator(x).ravel() == pytest.approx(np.ones(400))
+    mask = (RANDOM.uniform(size=(400, 256)) < 0.7).astype(float)
+    dropped = discriminator(x, [np.ones((400, 1024)), np.ones((400, 512)), mask])
+    assert dropped.ravel() == pytest.approx(mask.mean(axis=1) / 0.7)
+    assert dropped.mean() == pytest.approx(1, abs=5 * np.sqrt(0.3 / 0.7 / mask.size))
+
+
+def test_gan_losses_of_an_undecided_discriminator():
+    """With all of D at zero it says ½ to everything: loss_d = 2 ln 2, loss_g = ln 2."""
+    for name in ("gan", "gan_two_layer", "aae"):
+        spec = get(name)
+        column = Reference(spec, {n: np.zeros(s) for n, s in spec.parameter_shapes().items()})
+        noise = draw(spec.noise, 4, 0, "training", 0)
+        losses = column.losses(RANDOM.uniform(size=(4, 784)), noise)
+        assert losses["loss_d"] == pytest.approx(2 * math.log(2), rel=1e-7)
+        assert losses["loss_g"] == pytest.approx(math.log(2), rel=1e-7)
+        assert losses.get("loss_r", math.log(2)) == pytest.approx(math.log(2))
+
+
+def test_updates_run_in_order_and_move_only_their_networks(images):
+    """D's update sees the old G; G's update sees the new D; neither moves the other."""
+    spec = get("gan_two_layer")
+    case = parity.Case(spec, images, steps=1)
+    x, noise = case.first_batch()
+    column, by_hand = Reference(spec, case.parameters()), dict(case.parameters())
+    column.train_step(x, noise)
+    for update in spec.updates:
+        gradients = Reference(spec, by_hand).gradients(x, noise)
+        for name in spec.parameter_shapes(update.networks):
+            zero = np.zeros_like(by_hand[name])
+            by_hand[name] = adam_update(update.adam, by_hand[name], gradients[f"{update.name}.{name}"], zero, zero, 1)[
+                0
+            ]
+    for name, value in column.parameters().items():
+        assert np.array_equal(value, by_hand[name])
 
 
 def test_terms_against_scipy():

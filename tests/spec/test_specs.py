@@ -10,13 +10,19 @@ from common import specs
 from common.errors import UsageError
 from common.parameters import initial_parameters
 from common.reference.networks import Networks
-from common.specs.records import Dense, Network
+from common.specs.records import Bernoulli, Dense, Dropout, LeakyRelu, Network, Normal
 
 # Worked out by hand from the sizes in the articles: Dense a -> b has a·b + b parameters.
 PARAMETER_COUNTS = {
     "autoencoder": 2 * (784 * 128 + 128 * 64 + 64 * 12 + 12 * 3) + (128 + 64 + 12 + 3) + (12 + 64 + 128 + 784),
     "vae": (784 * 400 + 400) + 2 * (400 * 20 + 20) + (20 * 400 + 400) + (400 * 784 + 784),
     "vae_z100": (784 * 128 + 128) + 2 * (128 * 100 + 100) + (100 * 128 + 128) + (128 * 784 + 784),
+    "gan": (100 * 256 + 256 * 512 + 512 * 1024 + 1024 * 784 + 256 + 512 + 1024 + 784)
+    + (784 * 1024 + 1024 * 512 + 512 * 256 + 256 + 1024 + 512 + 256 + 1),
+    "gan_two_layer": (100 * 256 + 256 + 256 * 784 + 784) + (784 * 256 + 256 + 256 + 1),
+    "aae": (784 * 1000 + 1000 * 1000 + 1000 * 120 + 1000 + 1000 + 120)
+    + (120 * 1000 + 1000 * 1000 + 1000 * 784 + 1000 + 1000 + 784)
+    + (120 * 500 + 500 * 500 + 500 + 500 + 500 + 1),
 }
 
 
@@ -82,6 +88,60 @@ def test_hyperparameters_of_the_articles():
     assert [spec.pixels for spec in (autoencoder, vae, z100)] == [(-1, 1), (0, 1), (0, 1)]
     assert [spec.reduction for spec in (autoencoder, vae, z100)] == ["mean", "sum", "mean"]
     assert (vae.options, z100.options) == ({"hidden": 400, "latent": 20}, {"hidden": 128, "latent": 100})
+
+
+def test_hyperparameters_of_the_adversarial_articles():
+    gan, two_layer, aae = (specs.get(name) for name in ("gan", "gan_two_layer", "aae"))
+    for spec in (gan, two_layer):
+        assert [(update.name, update.networks) for update in spec.updates] == [
+            ("discriminator", ("discriminator",)),
+            ("generator", ("generator",)),
+        ]
+    assert [(update.name, update.networks) for update in aae.updates] == [
+        ("reconstruction", ("encoder", "decoder")),
+        ("discriminator", ("discriminator",)),
+        ("generator", ("encoder",)),
+    ]
+    rates = {spec.name: [update.adam.learning_rate for update in spec.updates] for spec in (gan, two_layer, aae)}
+    assert rates == {"gan": [2e-4, 2e-4], "gan_two_layer": [1e-3, 1e-3], "aae": [1e-4, 5e-5, 5e-5]}
+    assert [spec.batch_size for spec in (gan, two_layer, aae)] == [128, 128, 100]
+    assert [spec.pixels for spec in (gan, two_layer, aae)] == [(-1, 1), (0, 1), (0, 1)]
+    assert {layer.rate for layer in gan.network("discriminator").layers if isinstance(layer, Dropout)} == {0.3}
+    assert {layer.slope for layer in gan.network("discriminator").layers if isinstance(layer, LeakyRelu)} == {0.2}
+    assert {layer.rate for layer in aae.network("encoder").layers if isinstance(layer, Dropout)} == {0.25}
+    assert {layer.rate for layer in aae.network("discriminator").layers if isinstance(layer, Dropout)} == {0.2}
+    assert aae.network("decoder").layers[-2:] == (Dropout(0.25), Dense("fc2", 1000, 784))  # no ReLU between
+    (prior,) = aae.sampling_noise
+    assert prior.distribution == Normal(0, 5)
+
+
+def test_masks_fit_their_networks():
+    """A mask per dropout layer, as wide as what it masks, with the layer's keep rate; every pass has masks of its own."""
+    passes = {
+        "gan": {"real": "discriminator", "fake": "discriminator", "fooled": "discriminator"},
+        "aae": {
+            "encoder": "encoder",
+            "decoder": "decoder",
+            "real": "discriminator",
+            "fake": "discriminator",
+            "generator": "encoder",
+            "fooled": "discriminator",
+        },
+    }
+    for model, networks in passes.items():
+        spec = specs.get(model)
+        expected = {
+            f"{which}_mask{k}": (shape, Bernoulli(1 - layer.rate))
+            for which, name in networks.items()
+            for k, (layer, shape) in enumerate(row for row in spec.network(name).rows() if isinstance(row[0], Dropout))
+        }
+        found = {n.name: (n.shape, n.distribution) for n in spec.noise if isinstance(n.distribution, Bernoulli)}
+        assert found == expected
+
+
+def test_noise_names_are_unique(spec):
+    names = [noise.name for noise in spec.noise]
+    assert len(names) == len(set(names))
 
 
 def test_scale_maps_bytes_to_the_range(spec):

@@ -18,7 +18,7 @@ from flax import nnx
 from jax import numpy as jnp
 
 from common.errors import UsageError
-from common.specs.records import Bernoulli, Dense, Normal, Spec, Uniform
+from common.specs.records import Bernoulli, Conv, ConvTranspose, Dense, Normal, Spec, Uniform
 
 # Without x64 JAX silently turns float64 into float32. It is on for float32 columns too. They stay float32, every dtype
 # here being explicit, except for 1 - β^t inside Optax, which float32 gets wrong by 1.3e-5 and more at β = 0.999. And
@@ -31,6 +31,10 @@ jax.config.update("jax_default_matmul_precision", "highest")
 LAYOUTS = {
     (Dense, "weight"): ("kernel", (1, 0)),  # (out, in) -> (in, out)
     (Dense, "bias"): ("bias", (0,)),
+    (Conv, "weight"): ("kernel", (2, 3, 1, 0)),  # (out, in, kernel, kernel) -> (kernel, kernel, in, out)
+    (Conv, "bias"): ("bias", (0,)),
+    (ConvTranspose, "weight"): ("kernel", (2, 3, 1, 0)),  # (in, out, kernel, kernel) -> (kernel, kernel, out, in)
+    (ConvTranspose, "bias"): ("bias", (0,)),
 }
 
 

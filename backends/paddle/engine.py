@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UsageError
-from common.specs.records import Bernoulli, Dense, Normal, Uniform
+from common.specs.records import Bernoulli, Conv, ConvTranspose, Dense, Normal, Uniform
 
 # The CPU wheel brings an MKL of 2019 that takes its slow generic path on AMD processors unless told that AVX2 is there:
 # a VAE update takes 9 ms instead of 16. On Intel the same would keep it from AVX-512.
@@ -39,7 +39,11 @@ paddle.base.core.set_cudnn_switch(False)
 SOURCES = ("fed", "replayed", "native")
 
 # canonical.transpose(axes) is Paddle's layout.
-AXES = {Dense: {"weight": (1, 0), "bias": (0,)}}
+AXES = {
+    Dense: {"weight": (1, 0), "bias": (0,)},
+    Conv: {"weight": (0, 1, 2, 3), "bias": (0,)},
+    ConvTranspose: {"weight": (0, 1, 2, 3), "bias": (0,)},
+}
 
 
 def named(path):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import UsageError
-from common.specs.records import Bernoulli, Dense, Normal, Uniform
+from common.specs.records import Bernoulli, Conv, ConvTranspose, Dense, Normal, Uniform
 
 # TensorFlow and Keras read these when they are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -59,7 +59,11 @@ tf.config.experimental.enable_tensor_float_32_execution(False)
 tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
 # How Keras keeps a layer's parameters: {record: {canonical kind: (Keras's attribute, its axes in canonical order)}}.
-LAYOUTS = {Dense: {"weight": ("kernel", (1, 0)), "bias": ("bias", (0,))}}
+LAYOUTS = {
+    Dense: {"weight": ("kernel", (1, 0)), "bias": ("bias", (0,))},
+    Conv: {"weight": ("kernel", (3, 2, 0, 1)), "bias": ("bias", (0,))},  # (kernel, kernel, in, out)
+    ConvTranspose: {"weight": ("kernel", (3, 2, 0, 1)), "bias": ("bias", (0,))},  # (kernel, kernel, out, in)
+}
 
 
 @dataclass

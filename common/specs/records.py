@@ -39,6 +39,73 @@ class Dense:
 
 
 @dataclass(frozen=True)
+class Conv:
+    """Cross-correlation of (C, H, W) with W (outputs, inputs, kernel, kernel), zero padding on all four sides."""
+
+    name: str
+    inputs: int
+    outputs: int
+    kernel: int
+    stride: int
+    padding: int
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return {"weight": (self.outputs, self.inputs, self.kernel, self.kernel), "bias": (self.outputs,)}
+
+    @property
+    def fan_in(self) -> int:
+        return self.inputs * self.kernel**2
+
+    def output_shape(self, shape: Shape) -> Shape:
+        channels, *sides = shape
+        if channels != self.inputs:
+            raise ValueError(f"{self.name} takes {self.inputs} channels, not {channels}")
+        return (self.outputs, *((side + 2 * self.padding - self.kernel) // self.stride + 1 for side in sides))
+
+
+@dataclass(frozen=True)
+class ConvTranspose:
+    """The transpose (not the inverse) of Conv: W (inputs, outputs, kernel, kernel); `padding` is cut from the output."""
+
+    name: str
+    inputs: int
+    outputs: int
+    kernel: int
+    stride: int
+    padding: int
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return {"weight": (self.inputs, self.outputs, self.kernel, self.kernel), "bias": (self.outputs,)}
+
+    @property
+    def fan_in(self) -> int:
+        # PyTorch reads the second axis of a weight, whatever the layer; here that is the outputs.
+        return self.outputs * self.kernel**2
+
+    def output_shape(self, shape: Shape) -> Shape:
+        channels, *sides = shape
+        if channels != self.inputs:
+            raise ValueError(f"{self.name} takes {self.inputs} channels, not {channels}")
+        return (self.outputs, *((side - 1) * self.stride - 2 * self.padding + self.kernel for side in sides))
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest value of each kernel × kernel window; windows that do not fit are left out."""
+
+    kernel: int
+    stride: int
+    name = "max pool"
+    parameters = {}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        channels, *sides = shape
+        return (channels, *((side - self.kernel) // self.stride + 1 for side in sides))
+
+
+@dataclass(frozen=True)
 class Activation:
     """An element-wise function without parameters: relu, tanh or sigmoid."""
 
@@ -77,7 +144,7 @@ class Dropout:
         return shape
 
 
-Layer = Dense | Activation | LeakyRelu | Dropout
+Layer = Dense | Conv | ConvTranspose | MaxPool | Activation | LeakyRelu | Dropout
 
 
 # -------------------------------------------------------------------------------------------- networks
@@ -226,7 +293,9 @@ class Spec:
     steps: int | None
     forward: Callable  # (networks, x, noise) -> {name: (B, ...)}
     encode: Callable | None  # (networks, x) -> (B, ...); None where there is no encoder
-    reconstruct: Callable | None  # (networks, x, noise) -> (B, 784) in `pixels`; None where there is no encoder
+    reconstruct: (
+        Callable | None
+    )  # (networks, x, noise) -> (B, *input_shape) in `pixels`; None where there is no encoder
     sample: Callable | None  # (networks, noise) -> (B, 784) in `pixels`; None where there is no prior
     notes: tuple[str, ...]  # errata of the article and choices where it is silent
 

@@ -1,0 +1,110 @@
+"""Convolutional autoencoder, Paddle: a code of 8 × 2 × 2 and back. Specification: common/specs/conv_autoencoder.py.
+
+Article `autoencoders`; sizes of the article, optimiser of pytorch-beginner 08-AutoEncoder.
+"""
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from backends.paddle.engine import SOURCES, State, adam, gradients, named, parameters
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+class Encoder(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.conv0 = nn.Conv2D(1, 16, 3, stride=3, padding=1, **named("encoder.conv0"))
+        self.conv1 = nn.Conv2D(16, 8, 3, stride=2, padding=1, **named("encoder.conv1"))
+
+    def forward(self, x):
+        h = F.relu(self.conv0(x))  # (B, 16, 10, 10)
+        h = F.max_pool2d(h, 2, stride=2)  # (B, 16, 5, 5)
+        h = F.relu(self.conv1(h))  # (B, 8, 3, 3)
+        return F.max_pool2d(h, 2, stride=1)  # (B, 8, 2, 2)
+
+
+class Decoder(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.conv0 = nn.Conv2DTranspose(8, 16, 3, stride=2, padding=0, **named("decoder.conv0"))
+        self.conv1 = nn.Conv2DTranspose(16, 8, 5, stride=3, padding=1, **named("decoder.conv1"))
+        self.conv2 = nn.Conv2DTranspose(8, 1, 2, stride=2, padding=1, **named("decoder.conv2"))
+
+    def forward(self, code):
+        h = F.relu(self.conv0(code))  # (B, 16, 5, 5)
+        h = F.relu(self.conv1(h))  # (B, 8, 15, 15)
+        return paddle.tanh(self.conv2(h))  # (B, 1, 28, 28)
+
+
+class ConvAutoencoder(nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def forward(model, x, noise):
+    """x (B, 1, 28, 28) in [-1, 1] -> code (B, 8, 2, 2), reconstruction (B, 1, 28, 28)."""
+    code = model.encoder(x)
+    return {"code": code, "reconstruction": model.decoder(code)}
+
+
+def losses(model, x, noise):
+    """Mean squared error over all elements."""
+    reconstruction = forward(model, x, noise)["reconstruction"]
+    return {"loss": paddle.mean((reconstruction - x) ** 2)}
+
+
+# -------------------------------------------------------------------------------------------- programs
+
+
+def build(spec, dtype, device):
+    state = State(spec, dtype, device)
+
+    # Each Program makes its own layers, once. Within a Program, a parameter name used twice would make two parameters;
+    # between Programs, one name is one parameter.
+    for source in SOURCES:
+        with state.program("train", source) as program:
+            model, update = ConvAutoencoder(), spec.update("train")
+            program.fetch = losses(model, program.x(), program.noise(spec.noise))
+            adam(update).minimize(program.fetch["loss"], program.startup, parameters(model, update))
+
+    with state.program("forward") as program:
+        program.fetch = forward(ConvAutoencoder(), program.x(), program.noise(spec.noise))
+
+    with state.program("losses") as program:
+        program.fetch = losses(ConvAutoencoder(), program.x(), program.noise(spec.noise))
+
+    with state.program("gradients") as program:
+        model = ConvAutoencoder()
+        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise(spec.noise)))
+
+    with state.program("encode") as program:
+        program.fetch = {"encode": encode(ConvAutoencoder(), program.x())}
+
+    with state.program("reconstruct") as program:
+        program.fetch = {"reconstruct": reconstruct(ConvAutoencoder(), program.x(), program.noise(spec.noise))}
+
+    return state
+
+
+def train_step(state, x, noise):
+    return state.run("train", x, noise)
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, x):
+    """x (B, 1, 28, 28) -> code (B, 8, 2, 2)."""
+    return model.encoder(x)
+
+
+def reconstruct(model, x, noise):
+    """x (B, 1, 28, 28) -> reconstruction (B, 1, 28, 28) in [-1, 1]."""
+    return forward(model, x, noise)["reconstruction"]

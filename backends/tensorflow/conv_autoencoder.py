@@ -1,0 +1,108 @@
+"""Convolutional autoencoder, TensorFlow: a code of 8 × 2 × 2 and back. Specification: common/specs/conv_autoencoder.py.
+
+Article `autoencoders`; sizes of the article, optimiser of pytorch-beginner 08-AutoEncoder.
+"""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from backends.tensorflow.engine import Adam, State
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+# Keras's natural layout is NHWC: the networks work in it, and `to_nhwc` and `to_nchw` stand between them and the
+# canonical images and codes.
+
+
+def to_nhwc(x):
+    return tf.transpose(x, (0, 2, 3, 1))
+
+
+def to_nchw(x):
+    return tf.transpose(x, (0, 3, 1, 2))
+
+
+class Encoder(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        # padding="same" would put the odd zero at the end only, so the zeros are added before a "valid" convolution.
+        self.pad = layers.ZeroPadding2D(1, dtype=dtype)
+        self.conv0 = layers.Conv2D(16, 3, strides=3, padding="valid", dtype=dtype)
+        self.conv1 = layers.Conv2D(8, 3, strides=2, padding="valid", dtype=dtype)
+
+    def call(self, x):
+        h = tf.nn.relu(self.conv0(self.pad(x)))  # (B, 10, 10, 16)
+        h = tf.nn.max_pool2d(h, 2, strides=2, padding="VALID")  # (B, 5, 5, 16)
+        h = tf.nn.relu(self.conv1(self.pad(h)))  # (B, 3, 3, 8)
+        return tf.nn.max_pool2d(h, 2, strides=1, padding="VALID")  # (B, 2, 2, 8)
+
+
+class Decoder(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        # A padding of 1 cuts one pixel from each side of what a "valid" transposed convolution gives.
+        self.crop = layers.Cropping2D(1, dtype=dtype)
+        self.conv0 = layers.Conv2DTranspose(16, 3, strides=2, padding="valid", dtype=dtype)
+        self.conv1 = layers.Conv2DTranspose(8, 5, strides=3, padding="valid", dtype=dtype)
+        self.conv2 = layers.Conv2DTranspose(1, 2, strides=2, padding="valid", dtype=dtype)
+
+    def call(self, code):
+        h = tf.nn.relu(self.conv0(code))  # (B, 5, 5, 16)
+        h = tf.nn.relu(self.crop(self.conv1(h)))  # (B, 15, 15, 8)
+        return tf.tanh(self.crop(self.conv2(h)))  # (B, 28, 28, 1)
+
+
+class ConvAutoencoder(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        self.encoder = Encoder(dtype)
+        self.decoder = Decoder(dtype)
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def forward(model, x, noise):
+    """x (B, 1, 28, 28) in [-1, 1] -> code (B, 8, 2, 2), reconstruction (B, 1, 28, 28)."""
+    code = model.encoder(to_nhwc(x))
+    return {"code": to_nchw(code), "reconstruction": to_nchw(model.decoder(code))}
+
+
+def losses(model, x, noise):
+    """Mean squared error over all elements."""
+    reconstruction = forward(model, x, noise)["reconstruction"]
+    return {"loss": tf.reduce_mean((reconstruction - x) ** 2)}
+
+
+# ------------------------------------------------------------------------------------------ train step
+
+
+def build(spec, dtype, device):
+    with tf.device(device):
+        model = ConvAutoencoder(dtype)
+        model.encoder(keras.Input((28, 28, 1)))  # Keras creates a network's variables at its first call
+        model.decoder(keras.Input((2, 2, 8)))
+        return State(model, {"train": Adam(spec.update("train"), model)})
+
+
+def train_step(state, x, noise):
+    with tf.GradientTape() as tape:
+        values = losses(state.model, x, noise)
+    optimizer = state.optimizers["train"]
+    optimizer.apply(tape.gradient(values["loss"], optimizer.parameters))
+    return values
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, x):
+    """x (B, 1, 28, 28) -> code (B, 8, 2, 2)."""
+    return to_nchw(model.encoder(to_nhwc(x)))
+
+
+def reconstruct(model, x, noise):
+    """x (B, 1, 28, 28) -> reconstruction (B, 1, 28, 28) in [-1, 1]."""
+    return forward(model, x, noise)["reconstruction"]

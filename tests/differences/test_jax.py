@@ -76,3 +76,25 @@ def test_optimizers_compare_by_identity():
 def test_arrays_cannot_be_changed_in_place():
     with pytest.raises(TypeError, match="immutable"):
         jnp.zeros(3)[0] = 1.0
+
+
+def test_flax_does_not_turn_the_kernel_of_a_transposed_convolution():
+    """One pixel in: the kernel itself must come out, as in the other frameworks; Flax's default gives it turned by 180°."""
+    kernel = jnp.arange(9.0).reshape(3, 3)
+    outputs = {}
+    for turned in (False, True):
+        layer = nnx.ConvTranspose(
+            1, 1, (3, 3), padding="VALID", transpose_kernel=turned, use_bias=False, rngs=nnx.Rngs(0)
+        )
+        layer.kernel.set_value(kernel.reshape(3, 3, 1, 1))
+        outputs[turned] = np.asarray(layer(jnp.ones((1, 1, 1, 1)))).reshape(3, 3)
+    assert np.array_equal(outputs[True], kernel)
+    assert np.array_equal(outputs[False], kernel[::-1, ::-1])
+
+
+def test_kernels_of_transposed_convolutions():
+    shapes = [
+        nnx.ConvTranspose(8, 16, (3, 3), transpose_kernel=turned, rngs=nnx.Rngs(0)).kernel.shape
+        for turned in (False, True)
+    ]
+    assert shapes == [(3, 3, 8, 16), (3, 3, 16, 8)]

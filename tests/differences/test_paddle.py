@@ -218,3 +218,9 @@ def test_a_program_holds_nothing_of_another_job():
     for job in ("sample", "forward", "losses"):
         assert "adam_" not in text[job]
         assert '_grad" (' not in text[job]
+
+
+def test_convolutions_keep_pytorch_layout():
+    with static.program_guard(static.Program(), static.Program()):
+        assert tuple(nn.Conv2D(8, 16, 3).weight.shape) == (16, 8, 3, 3)
+        assert tuple(nn.Conv2DTranspose(8, 16, 3).weight.shape) == (8, 16, 3, 3)

@@ -62,6 +62,13 @@ def test_linear_draws_weights_and_biases_from_fan_in():
         assert tensor.abs().max() > 0.97 / math.sqrt(784)
 
 
+def test_fan_in_is_read_from_the_second_axis():
+    """Also for a transposed convolution, whose second axis is the outputs: 16·3·3 here, not 8·3·3."""
+    weight = torch.nn.ConvTranspose2d(8, 16, 3).weight
+    assert tuple(weight.shape) == (8, 16, 3, 3)
+    assert 0.97 / math.sqrt(16 * 9) < weight.abs().max() <= 1 / math.sqrt(16 * 9)
+
+
 def test_an_index_out_of_range_raises():
     with pytest.raises(IndexError):
         torch.zeros(3)[torch.tensor([5])]

@@ -36,7 +36,7 @@ def our_adam():
     class Model:
         network = type("Network", (), {"trainable_variables": [tf.Variable(np.ones(3))]})
 
-    optimizer = engine.Adam(Update("train", "loss", ("network",), None, ADAM), Model)
+    optimizer = engine.Adam(Update("train", "loss", ("network",), (), None, ADAM), Model)
     for gradient in GRADIENTS:
         optimizer.apply([tf.constant(gradient)])
     return optimizer.parameters[0].numpy() - 1
@@ -117,3 +117,21 @@ def test_build_alone_creates_no_variables():
     assert model.trainable_variables == []
     model(keras.Input((3,)))
     assert len(model.trainable_variables) == 2
+
+
+def test_same_padding_puts_the_odd_zero_last():
+    """With stride 2 and an even width, "same" pads (0, 1) where a padding of 1 pads (1, 1)."""
+    x = tf.reshape(tf.range(4.0), (1, 4, 1, 1))
+    kernel = tf.constant([1.0, 0.0, 0.0], shape=(3, 1, 1, 1))  # picks the first pixel of each window
+    same = tf.nn.conv2d(x, kernel, strides=(2, 1), padding="SAME")
+    explicit = tf.nn.conv2d(tf.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0))), kernel, strides=(2, 1), padding="VALID")
+    assert tf.reshape(same, -1).numpy().tolist() == [0, 2]
+    assert tf.reshape(explicit, -1).numpy().tolist() == [0, 1]
+
+
+def test_kernels_of_convolutions():
+    conv, transposed = keras.layers.Conv2D(16, 3), keras.layers.Conv2DTranspose(16, 3)
+    for layer in (conv, transposed):
+        layer.build((None, 5, 5, 8))
+    assert tuple(conv.kernel.shape) == (3, 3, 8, 16)  # in, out
+    assert tuple(transposed.kernel.shape) == (3, 3, 16, 8)  # out, in

@@ -51,7 +51,7 @@ def test_show():
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("show", "nope"), 2, "unknown model 'nope'; choose one of: autoencoder, vae, vae_z100"),
+        (("show", "nope"), 2, "unknown model 'nope'; choose one of: autoencoder, conv_autoencoder, vae, vae_z100"),
         (("compare", "nope"), 2, "unknown model 'nope'"),
         (
             ("train", "vae", "--backend", "mxnet"),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import signal, special, stats
 
 from common import parity
 from common.noise import draw
@@ -15,7 +15,7 @@ from common.reference.finite_differences import directional_derivative
 from common.reference.networks import Networks, apply
 from common.reference.terms import bce_with_logits, sigmoid
 from common.specs import get
-from common.specs.records import RELU, SIGMOID, TANH, Adam, Dense, LeakyRelu
+from common.specs.records import RELU, SIGMOID, TANH, Adam, Conv, ConvTranspose, Dense, LeakyRelu, MaxPool
 
 RANDOM = np.random.default_rng(0)
 
@@ -32,6 +32,56 @@ def test_activations():
     assert apply(RELU, {}, "", x).tolist() == [0, 0, 3]
     assert apply(TANH, {}, "", x) == pytest.approx([math.tanh(v) for v in x])
     assert apply(SIGMOID, {}, "", x) == pytest.approx(special.expit(x), rel=1e-14)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 0), (3, 3, 1), (3, 2, 1), (4, 2, 1), (2, 2, 0)])
+def test_conv_against_scipy(kernel, stride, padding):
+    layer, x = Conv("c", 2, 3, kernel, stride, padding), RANDOM.normal(size=(2, 2, 9, 8))
+    weight, bias = RANDOM.normal(size=(3, 2, kernel, kernel)), RANDOM.normal(size=3)
+    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    expected = np.stack(
+        [
+            [
+                sum(signal.correlate2d(image[i], weight[o, i], mode="valid") for i in range(2))[::stride, ::stride]
+                + bias[o]
+                for o in range(3)
+            ]
+            for image in padded
+        ]
+    )
+    found = apply(layer, {"c.weight": weight, "c.bias": bias}, "c", x)
+    assert found == pytest.approx(expected)
+    assert found.shape[1:] == layer.output_shape(x.shape[1:])
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 0), (5, 3, 1), (2, 2, 1), (4, 2, 1), (3, 1, 1)])
+def test_conv_transpose_is_the_transpose_of_conv(kernel, stride, padding):
+    """⟨Conv(u), v⟩ = ⟨u, ConvTranspose(v)⟩ with one and the same weight, without biases."""
+    transposed = ConvTranspose("c", 3, 2, kernel, stride, padding)
+    v = RANDOM.normal(size=(1, 3, 4, 5))
+    weight = RANDOM.normal(size=(3, 2, kernel, kernel))
+    back = apply(transposed, {"c.weight": weight, "c.bias": np.zeros(2)}, "c", v)
+    assert back.shape[1:] == transposed.output_shape(v.shape[1:])
+    u = RANDOM.normal(size=back.shape)
+    forth = apply(Conv("c", 2, 3, kernel, stride, padding), {"c.weight": weight, "c.bias": np.zeros(3)}, "c", u)
+    assert np.sum(forth * v) == pytest.approx(np.sum(u * back))
+
+
+def test_conv_transpose_adds_its_bias():
+    layer, zero = ConvTranspose("c", 1, 2, 3, 2, 0), np.zeros((1, 1, 2, 2))
+    found = apply(layer, {"c.weight": np.ones((1, 2, 3, 3)), "c.bias": np.array([1.0, -2.0])}, "c", zero)
+    assert np.array_equal(found, np.broadcast_to(np.array([1.0, -2.0])[:, None, None], (1, 2, 5, 5)))
+
+
+def test_max_pool():
+    x = np.arange(25.0).reshape(1, 1, 5, 5) * np.array([1, -1, 1, -1, 1])
+    for stride, size in ((2, 2), (1, 4)):
+        found = apply(MaxPool(2, stride), {}, "", x)
+        expected = [
+            [x[0, 0, i * stride : i * stride + 2, j * stride : j * stride + 2].max() for j in range(size)]
+            for i in range(size)
+        ]
+        assert found[0, 0].tolist() == expected
 
 
 def test_leaky_relu():

@@ -15,6 +15,7 @@ from common.specs.records import Bernoulli, Dense, Dropout, LeakyRelu, Network, 
 # Worked out by hand from the sizes in the articles: Dense a -> b has a·b + b parameters.
 PARAMETER_COUNTS = {
     "autoencoder": 2 * (784 * 128 + 128 * 64 + 64 * 12 + 12 * 3) + (128 + 64 + 12 + 3) + (12 + 64 + 128 + 784),
+    "conv_autoencoder": (16 * 1 * 9 + 16) + (8 * 16 * 9 + 8) + (8 * 16 * 9 + 16) + (16 * 8 * 25 + 8) + (8 * 1 * 4 + 1),
     "vae": (784 * 400 + 400) + 2 * (400 * 20 + 20) + (20 * 400 + 400) + (400 * 784 + 784),
     "vae_z100": (784 * 128 + 128) + 2 * (128 * 100 + 100) + (100 * 128 + 128) + (128 * 784 + 784),
     "gan": (100 * 256 + 256 * 512 + 512 * 1024 + 1024 * 784 + 256 + 512 + 1024 + 784)
@@ -46,6 +47,24 @@ def test_networks_pass_shapes_through(spec):
             }
         else:
             assert output.shape == (3, *rows[-1][1])
+
+
+def test_the_shapes_that_the_article_prints():
+    spec = specs.get("conv_autoencoder")
+    shapes = [
+        shape
+        for name in ("encoder", "decoder")
+        for layer, shape in spec.network(name).rows()
+        if layer.name[:4] in ("conv", "max ")
+    ]
+    assert shapes == [(16, 10, 10), (16, 5, 5), (8, 3, 3), (8, 2, 2), (16, 5, 5), (8, 15, 15), (1, 28, 28)]
+
+
+def test_fan_in_of_convolutions():
+    """PyTorch's rule: the product of a weight's axes after the first, also where the first is the inputs."""
+    layers = specs.get("conv_autoencoder").layers()
+    for layer in layers.values():
+        assert layer.fan_in == math.prod(layer.parameters["weight"][1:])
 
 
 def test_a_layer_that_does_not_fit_is_refused():
@@ -161,5 +180,7 @@ def test_fingerprint_changes_with_anything_that_matters():
 
 
 def test_an_unknown_model_names_the_choices():
-    with pytest.raises(UsageError, match="unknown model 'nope'; choose one of: autoencoder, vae, vae_z100"):
+    with pytest.raises(
+        UsageError, match="unknown model 'nope'; choose one of: autoencoder, conv_autoencoder, vae, vae_z100"
+    ):
         specs.get("nope")

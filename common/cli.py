@@ -185,6 +185,9 @@ def main() -> None:
     except TetraplaError as error:
         ERR.print(f"error: {error}", markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        ERR.print(f"error: {error.filename or 'file'}: {error.strerror or error}", markup=False, soft_wrap=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

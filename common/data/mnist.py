@@ -15,6 +15,7 @@ import numpy as np
 import platformdirs
 import pooch
 
+from common.console import ERR
 from common.data import Dataset
 from common.errors import DataError
 
@@ -91,7 +92,7 @@ def download(name: str, folder: Path, mirrors: tuple[str, ...] = MIRRORS) -> Pat
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             path = Path(scratch) / f"{name}.gz"
             try:
-                pooch.HTTPDownloader(progressbar=True, timeout=30)(f"{mirror}{name}.gz", str(path), None)
+                pooch.HTTPDownloader(progressbar=ERR.is_terminal, timeout=30)(f"{mirror}{name}.gz", str(path), None)
                 found = hashlib.sha256(_content(path)).hexdigest()
             except (OSError, ValueError, DataError) as error:
                 failures.append(f"{mirror} ({type(error).__name__})")

@@ -80,6 +80,17 @@ def test_a_missing_framework(arguments):
     assert "Traceback" not in result.stderr
 
 
+def test_a_file_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    code = (
+        "from pathlib import Path; from common.checkpoint import write_json; from common.cli import app, main\n"
+        f"@app.command()\ndef save(): write_json(Path({str(tmp_path / 'file' / 'below')!r}), 1)\nmain()"
+    )
+    result = subprocess.run([sys.executable, "-c", code, "save"], cwd=ROOT, capture_output=True, text=True)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "Not a directory" in result.stderr
+
+
 def test_bad_data_in_one_line(tmp_path):
     """Needs no framework: data is checked by the same code that `train` calls."""
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"junk")

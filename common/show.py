@@ -22,7 +22,7 @@ def tables(spec: Spec) -> list[Table | str]:
         ("input", f"(B, {', '.join(map(str, spec.input_shape))}), pixels in [{spec.pixels[0]:g}, {spec.pixels[1]:g}]"),
         ("losses", f"{spec.reduction} over the batch"),
         ("training", f"batch {spec.batch_size}, {length}"),
-        ("initial values", str(spec.initial)),
+        ("initial values", f"{spec.initial}: {spec.initial.__doc__}"),
         ("code", " ".join(f"backends/*/{spec.module}.py".split())),
         ("fingerprint", spec.fingerprint()),
     ):
@@ -37,7 +37,9 @@ def _networks(spec):
         name = network.name
         for layer, shape in network.rows():
             count = sum(math.prod(s) for s in layer.parameters.values())
-            kind = type(layer).__name__ if layer.parameters else _settings(layer)
+            kind = " ".join(
+                part for part in (type(layer).__name__ if layer.parameters else "", _settings(layer)) if part
+            )
             row = (layer.name, kind, f"(B, {', '.join(map(str, shape))})", f"{count:,}" if count else "")
             table.add_row(name, *row)
             name = ""
@@ -47,8 +49,10 @@ def _networks(spec):
 
 
 def _settings(layer):
-    """What a layer without parameters is set to: "slope 0.2", "rate 0.3", or nothing."""
-    return ", ".join(f"{key} {value:g}" for key, value in vars(layer).items() if key != "name")
+    """What a layer is set to besides its sizes: "slope 0.2", "rate 0.3", "kernel 3, stride 2, padding 1", or nothing."""
+    return ", ".join(
+        f"{key} {value:g}" for key, value in vars(layer).items() if key not in ("name", "inputs", "outputs")
+    )
 
 
 def _noise(spec):
@@ -69,7 +73,7 @@ def _updates(spec):
         "update",
         "minimises",
         "moves",
-        "learning rate",
+        "rate",
         "β1",
         "β2",
         "ε",

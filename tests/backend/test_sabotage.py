@@ -159,21 +159,6 @@ def test_one_adam_for_both_updates_of_the_encoder(backend, images, monkeypatch):
     assert found.name == "one update"
 
 
-def test_a_gradient_that_leaks_into_the_next_update(backend, images):
-    """The erratum of the article `aae`: gradients that are not cleared. Only PyTorch accumulates them."""
-    if backend == "pytorch":
-        planted = with_text(backend, get("aae"), "    optimizer.zero_grad(set_to_none=True)\n", "")
-        assert failure(get("aae"), images, planted).name == "one update"
-
-
-def test_a_paddle_parameter_created_twice_in_one_program(backend, images):
-    """D(real) and D(fake) by two layers of one name: forward and losses are right, gradients are not."""
-    if backend == "paddle":
-        spec = get("gan")
-        planted = with_text(backend, spec, "model.discriminator(generated", "GAN().discriminator(generated")
-        assert failure(spec, images, planted).name == "gradients"
-
-
 class Swapped:
     """A column whose parameters go in and come out with two axes swapped: no shape and no round trip shows it."""
 

@@ -20,6 +20,7 @@ from common import specs
 from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.specs.records import Adam
+from tests.backend.test_sabotage import failure, with_text
 
 GRADIENTS = [np.array([1e-3, -2.0]) * scale for scale in (1.0, 0.5, -0.7, 1.5, 0.1)]
 
@@ -224,3 +225,10 @@ def test_convolutions_keep_pytorch_layout():
     with static.program_guard(static.Program(), static.Program()):
         assert tuple(nn.Conv2D(8, 16, 3).weight.shape) == (16, 8, 3, 3)
         assert tuple(nn.Conv2DTranspose(8, 16, 3).weight.shape) == (8, 16, 3, 3)
+
+
+def test_a_parameter_created_twice_in_the_gan(images):
+    """D(real) and D(fake) by two layers of one name: forward and losses are right, the gradients are not."""
+    spec = specs.get("gan")
+    planted = with_text("paddle", spec, "model.discriminator(generated", "GAN().discriminator(generated")
+    assert failure(spec, images, planted).name == "gradients"

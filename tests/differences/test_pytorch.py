@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 from common.reference.adam import adam_update
 from common.reference.terms import bce_with_logits
+from common.specs import get
 from common.specs.records import Adam
+from tests.backend.test_sabotage import failure, with_text
 
 
 def test_adam_is_algorithm_1():
@@ -72,3 +74,9 @@ def test_fan_in_is_read_from_the_second_axis():
 def test_an_index_out_of_range_raises():
     with pytest.raises(IndexError):
         torch.zeros(3)[torch.tensor([5])]
+
+
+def test_a_gradient_that_leaks_into_the_next_update(images):
+    """The erratum of the article `aae`: gradients accumulate until they are cleared, and here they are not."""
+    planted = with_text("pytorch", get("aae"), "    optimizer.zero_grad(set_to_none=True)\n", "")
+    assert failure(get("aae"), images, planted).name == "one update"

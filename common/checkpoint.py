@@ -8,8 +8,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from common.contract import Snapshot
 from common.errors import CheckpointError
 from common.specs.records import Spec
+
+GROUPS = ("parameters", "statistics", "moments")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -26,17 +29,19 @@ def write_json(path: Path, value) -> None:
     write_atomically(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def save_checkpoint(path: Path, spec: Spec, parameters: dict, moments: dict, step: int) -> None:
-    """Parameters as "parameters.<name>", Adam moments as "moments.<update>.<first|second>.<name>"."""
-    tensors = {f"parameters.{name}": value for name, value in parameters.items()}
-    tensors |= {f"moments.{name}": value for name, value in moments.items()}
-    tensors = {name: np.array(value, order="C") for name, value in tensors.items()}
-    metadata = {"model": spec.name, "fingerprint": spec.fingerprint(), "step": str(step)}
+def save_checkpoint(path: Path, spec: Spec, snapshot: Snapshot) -> None:
+    """Tensors as "parameters.<name>", "statistics.<name>" and "moments.<update>.<first|second>.<name>"."""
+    tensors = {
+        f"{group}.{name}": np.array(value, order="C")
+        for group in GROUPS
+        for name, value in getattr(snapshot, group).items()
+    }
+    metadata = {"model": spec.name, "fingerprint": spec.fingerprint(), "step": str(snapshot.step)}
     write_atomically(path, save(tensors, metadata))
 
 
-def load_checkpoint(path: Path, spec: Spec) -> tuple[dict, dict, int]:
-    """(parameters, moments, step). Raises CheckpointError if the file is unreadable or of another model."""
+def load_checkpoint(path: Path, spec: Spec) -> Snapshot:
+    """Raises CheckpointError if the file is unreadable, of another model, or not what the model needs."""
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -48,12 +53,15 @@ def load_checkpoint(path: Path, spec: Spec) -> tuple[dict, dict, int]:
             f"{path}: expected a checkpoint of {spec.name} with fingerprint {spec.fingerprint()}, found "
             f"{metadata.get('model')!r} with {metadata.get('fingerprint')!r}"
         )
-    parameters = {name: tensors.get(f"parameters.{name}") for name in spec.parameter_shapes()}
-    for name, shape in spec.parameter_shapes().items():
-        found = parameters[name]
-        if found is None or found.shape != shape:
-            raise CheckpointError(
-                f"{path}: expected {name} of shape {shape}, found {getattr(found, 'shape', 'nothing')}"
-            )
-    moments = {name.removeprefix("moments."): value for name, value in tensors.items() if name.startswith("moments.")}
-    return parameters, moments, int(metadata["step"])
+    groups = {}
+    for group, shapes in zip(
+        GROUPS, (spec.parameter_shapes(), spec.statistic_shapes(), spec.moment_shapes()), strict=True
+    ):
+        groups[group] = {name: tensors.get(f"{group}.{name}") for name in shapes}
+        for name, shape in shapes.items():
+            found = groups[group][name]
+            if found is None or found.shape != shape:
+                raise CheckpointError(
+                    f"{path}: expected {group}.{name} of shape {shape}, found {getattr(found, 'shape', 'nothing')}"
+                )
+    return Snapshot(**groups, step=int(metadata["step"]))

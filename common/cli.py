@@ -61,7 +61,10 @@ def compare(
     data_dir: DataDirOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("runs/compare"),
     seed: SeedOption = 0,
-    updates: Annotated[int, typer.Option(min=1, help="Updates in the last parity stage.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, help="Updates in the last stage, and of the deviation's curve.")] = 100,
+    rate: Annotated[
+        float | None, typer.Option(min=0, help="Compare at this times the learning rates; default: the model's choice.")
+    ] = None,
     train_steps: Annotated[int, typer.Option(min=1, help="Steps of the short training.")] = 300,
     train_epochs: Annotated[int | None, typer.Option(min=1, help="Instead of --train-steps.")] = None,
     device: DeviceOption = "cpu",
@@ -90,12 +93,13 @@ def compare(
         data_name=data,
         data_dir=data_dir,
         seed=seed,
-        updates=updates,
+        steps=steps,
+        rate=rate,
         train_steps=None if train_epochs else train_steps,
         train_epochs=train_epochs,
         device=device,
     )
-    for table in comparison_tables(reports, columns, dataset, updates):
+    for table in comparison_tables(reports, columns, dataset, steps):
         OUT.print(table)
     OUT.print(f"Report: {out / 'report.html'}, {out / 'report.json'}", soft_wrap=True)
     if not all(report.passed for report in reports):

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import json
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,7 @@ from common.checkpoint import write_atomically, write_json
 from common.console import progress_bar
 from common.data import Dataset
 from common.specs.records import Spec
-from common.worker import read_results
+from common.worker import oracle_path, read_results, write_results
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,9 +26,11 @@ class ModelReport:
     """What was found for one model. Keys of `stages` are (dtype, backend), of `pairs` (backend, backend)."""
 
     spec: Spec
+    rate: float = 1.0  # what the learning rates were multiplied by
     stages: dict[tuple[str, str], list[parity.Stage]] = field(default_factory=dict)
     pairs: dict[tuple[str, str], list[parity.Stage]] = field(default_factory=dict)
     crashes: dict[str, str] = field(default_factory=dict)
+    growth: dict[tuple[str, str], list] = field(default_factory=dict)  # [step, deviation from the oracle, tensor]
     training: dict[str, dict] = field(default_factory=dict)
     images: list[Path] = field(default_factory=list)
 
@@ -39,13 +42,13 @@ class ModelReport:
     def worst(self, backend: str | None = None) -> tuple[str, parity.Stage]:
         """(whose, stage) of the largest float64 deviation: any at all, or of one backend from the oracle.
 
-        Finite differences are left out: their deviation is their own error.
+        The complex step is left out: its deviation is largely its own error.
         """
         rows = [(f"{b} - oracle", stages) for (dtype, b), stages in self.stages.items() if dtype == "float64"]
         rows = [row for row in rows if backend in (None, row[0].split()[0])]
         if backend is None:
             rows += [(f"{a} - {b}", stages) for (a, b), stages in self.pairs.items()]
-        flat = [(who, stage) for who, stages in rows for stage in stages if stage.name != parity.FINITE_DIFFERENCES]
+        flat = [(who, stage) for who, stages in rows for stage in stages if stage.name != parity.COMPLEX_STEP]
         return max(flat, key=lambda row: row[1].deviation)
 
 
@@ -58,7 +61,8 @@ def compare(
     data_name: str,
     data_dir: Path | None,
     seed: int,
-    updates: int,
+    steps: int,
+    rate: float | None,
     train_steps: int | None,
     train_epochs: int | None,
     device: str,
@@ -69,9 +73,13 @@ def compare(
     with progress_bar("compare") as progress:
         task = progress.add_task("", total=len(specs) * (len(backends) + 1), note="")
         for spec in specs:
-            report, results = ModelReport(spec), {}
+            report, folders = ModelReport(spec, spec.parity_rate if rate is None else rate), {}
             batch = training.batch_size(spec, data)
-            steps = training.steps_of(spec, data, batch, train_epochs, train_steps)
+            training_steps = training.steps_of(spec, data, batch, train_epochs, train_steps)
+            case = parity.Case(spec.calmed(rate), data.train_images, steps=steps, seed=seed)
+            progress.update(task, note=f"{spec.name}: oracle")
+            oracle = _ask_oracle(case, out / spec.name)
+            progress.advance(task)
             for backend in backends:
                 progress.update(task, note=f"{spec.name} in {backend}")
                 job = {
@@ -81,29 +89,28 @@ def compare(
                     "data_dir": str(data_dir) if data_dir else None,
                     "device": device,
                     "seed": seed,
-                    "updates": updates,
-                    "train_steps": steps,
-                    "folder": str((out / spec.name / backend).resolve()),
+                    "steps": steps,
+                    "rate": rate,
+                    "train_steps": training_steps,
                 }
-                crash = _run_worker(job)
+                folder = (out / spec.name / backend).resolve()
+                crash = _run_worker(job, folder)
                 if crash:
                     report.crashes[backend] = crash
                 else:
-                    results[backend] = job["folder"]
+                    folders[backend] = folder
                 progress.advance(task)
-            progress.update(task, note=f"{spec.name}: oracle")
-            case = parity.Case(spec, data.train_images, steps=updates, seed=seed)
-            _judge(report, case, {backend: Path(folder) for backend, folder in results.items()})
-            _draw(report, out, {backend: Path(folder) for backend, folder in results.items()})
+            _judge(report, case, oracle, folders)
+            _draw(report, out, folders)
+            for path in (out / spec.name).rglob("*.safetensors"):
+                path.unlink()  # gigabytes, for the larger models
             reports.append(report)
-            progress.advance(task)
-    _write_report(reports, backends, data, out, seed=seed, updates=updates, device=device)
+    _write_report(reports, backends, data, out, seed=seed, steps=steps, rate=rate, device=device)
     return reports
 
 
-def _run_worker(job: dict) -> str | None:
+def _run_worker(job: dict, folder: Path) -> str | None:
     """None if the worker finished, else the last line that it said; everything it said is in worker.log."""
-    folder = Path(job["folder"])
     folder.mkdir(parents=True)
     write_json(folder / "job.json", job)
     with open(folder / "worker.log", "w") as log:
@@ -115,16 +122,26 @@ def _run_worker(job: dict) -> str | None:
     return f"exit code {code}: {lines[-1] if lines else 'no output'} (all of it in {folder / 'worker.log'})"
 
 
-def _judge(report, case, folders):
+def _ask_oracle(case, folder):
+    """{dtype: Results} of the oracle; what it passes along the many updates is left in files for the workers."""
+    folder.mkdir(parents=True)
+
+    def watch(step, tensors):
+        write_results(oracle_path(folder, step), {"": tensors})
+
+    return {"float64": parity.expected(case, "float64", watch), "float32": parity.expected(case, "float32")}
+
+
+def _judge(report, case, oracle, folders):
     for dtype in ("float64", "float32"):
-        oracle = parity.expected(case, dtype)
         found = {backend: read_results(folder / f"{dtype}.safetensors") for backend, folder in folders.items()}
         for backend, results in found.items():
-            report.stages[dtype, backend] = parity.compare(oracle, results, dtype)
-            if dtype == "float64":
-                gradients = results["gradients"]
-                report.stages[dtype, backend].append(parity.finite_difference_deviation(case, gradients))
+            report.stages[dtype, backend] = parity.compare(oracle[dtype], results, dtype)
+            report.growth[dtype, backend] = json.loads((folders[backend] / "growth.json").read_text())[dtype]
         if dtype == "float64":
+            slopes = parity.slopes(case)
+            for backend, results in found.items():
+                report.stages[dtype, backend].append(parity.slope_deviation(slopes, results["gradients"]))
             for a, b in itertools.combinations(found, 2):
                 report.pairs[a, b] = parity.compare(found[a], found[b], dtype)
 
@@ -137,7 +154,9 @@ def _draw(report, out, folders):
     report.training = {backend: rows[-1] for backend, rows in metrics.items()}
     curves = out / f"{report.spec.name}-losses.png"
     figures.loss_curves(report.spec, metrics, curves)
-    report.images = [curves, *figures.side_by_side(report.spec, pictures, out)]
+    growth = out / f"{report.spec.name}-growth.png"
+    figures.growth(report.spec, report.growth, growth)
+    report.images = [growth, curves, *figures.side_by_side(report.spec, pictures, out)]
 
 
 def _write_report(reports, backends, data, out, **settings):
@@ -153,13 +172,13 @@ def _write_report(reports, backends, data, out, **settings):
     page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     page.filters["embed"] = lambda path: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
     html = page.get_template("compare.html").render(
-        reports=reports, backends=backends, value=value, stage_names=_stage_names(settings["updates"])
+        reports=reports, backends=backends, value=value, stage_names=_stage_names(settings["steps"])
     )
     write_atomically(out / "report.html", html.encode())
 
 
-def _stage_names(updates):
-    return {parity.MANY: f"{updates} updates"}
+def _stage_names(steps):
+    return {parity.MANY: f"{steps} updates"}
 
 
 def _plain(report):
@@ -168,8 +187,10 @@ def _plain(report):
 
     return {
         "passed": report.passed,
+        "rate": report.rate,
         "against_oracle": {f"{b} {dtype}": rows(stages) for (dtype, b), stages in report.stages.items()},
         "between_backends": {f"{a} - {b} float64": rows(stages) for (a, b), stages in report.pairs.items()},
+        "growth": {f"{b} {dtype}": rows for (dtype, b), rows in report.growth.items()},
         "crashes": report.crashes,
         "training": report.training,
     }

@@ -16,6 +16,7 @@ Each `engine.py` wraps one model file into a `Column`, which speaks NumPy only: 
 or float32 arrays. The oracle (`common.reference.column`) is a Column too, so a comparison treats all five alike.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -25,13 +26,38 @@ from common.specs.records import Spec
 Arrays = dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """All that training changes, in canonical names and layouts: what a checkpoint holds and `restore` takes."""
+
+    parameters: Arrays
+    statistics: Arrays  # running statistics of batch norms; most models have none
+    moments: Arrays
+    step: int
+
+    @classmethod
+    def start(cls, spec: Spec, parameters: Arrays) -> "Snapshot":
+        """Before the first step: running means 0, running variances 1, all moments 0."""
+        statistics = {
+            name: np.full(shape, float(name.endswith(".variance"))) for name, shape in spec.statistic_shapes().items()
+        }
+        return cls(parameters, statistics, {name: np.zeros(s) for name, s in spec.moment_shapes().items()}, 0)
+
+    @classmethod
+    def of(cls, column: "Column") -> "Snapshot":
+        """Copies of what `column` holds now."""
+        return cls(column.parameters(), column.statistics(), column.moments(), column.step)
+
+
 class Column(Protocol):
     """One model in one framework with its current parameters. Constructed as
 
         Column(spec, module, parameters, *, dtype, device, seed)
 
     dtype: "float64" | "float32", of parameters, inputs and results. device: "cpu" | "gpu". seed: of native noise.
-    `x` is (B, *spec.input_shape) in spec.pixels, `noise` {name: (B, *shape)}; both are cast to dtype.
+    `x` is (B, *spec.input_shape) in spec.pixels, `noise` {name: (B, *shape)}; both are cast to dtype. Batch norms use
+    and move their running statistics as `common.specs.records.BatchNorm` says: `encode`, `reconstruct` and `sample` run
+    in evaluation mode, all else in training mode.
     """
 
     spec: Spec
@@ -40,14 +66,17 @@ class Column(Protocol):
     def parameters(self) -> Arrays:
         """Current values by canonical name, in canonical layout and order."""
 
+    def statistics(self) -> Arrays:
+        """Running statistics of the batch norms: {"generator.bn0.mean": ..., "generator.bn0.variance": ...}."""
+
     def moments(self) -> Arrays:
         """Adam's moments: {"train.first.encoder.fc0.weight": ..., "train.second...": ...}, keyed by update first."""
 
-    def restore(self, parameters: Arrays, moments: Arrays, step: int) -> None:
-        """Continue from here. Before the first step all moments are zero."""
+    def restore(self, snapshot: Snapshot) -> None:
+        """Continue from here."""
 
     def forward(self, x, noise) -> Arrays:
-        """Every named output of the specification's `forward`."""
+        """Every named output of the specification's `forward`; changes nothing."""
 
     def losses(self, x, noise) -> dict[str, float]:
         """Every loss of every update at the current parameters; changes nothing."""

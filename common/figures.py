@@ -57,7 +57,8 @@ def loss_curves(spec: Spec, metrics: dict[str, list[dict]], path: Path) -> None:
         row[0].set(
             title=f"{spec.name}: {objective} in training", xlabel="training step", ylabel=f"{objective} of the batch"
         )
-        row[0].set_yscale("log")
+        if all(np.min(values) > 0 for _, values in curves.values()):  # InfoGAN's objectives are not
+            row[0].set_yscale("log")
         if columns == 2:
             first, (steps, base) = next(iter(curves.items()))
             for backend, (_, values) in list(curves.items())[1:]:
@@ -69,6 +70,20 @@ def loss_curves(spec: Spec, metrics: dict[str, list[dict]], path: Path) -> None:
         for axis in row:
             axis.legend(frameon=False)
             axis.grid(alpha=0.25)
+    _save_figure(figure, path)
+
+
+def growth(spec: Spec, deviations: dict[tuple[str, str], list], path: Path) -> None:
+    """How far parameters and running statistics get from the oracle along the updates, by (dtype, backend)."""
+    figure, axis = plt.subplots(figsize=(7, 3.8))
+    for (dtype, backend), rows in deviations.items():
+        label = backend if dtype == "float64" else None
+        steps, values = [step for step, _, _ in rows], [max(value, 1e-17) for _, value, _ in rows]
+        axis.plot(steps, values, label=label, marker="." if dtype == "float64" else "x", **STYLES[backend])
+    axis.set(title=f"{spec.name}: deviation from the oracle; · float64, × float32", xlabel="updates", yscale="log")
+    axis.set(ylabel="largest relative deviation", ylim=(1e-17, 10))
+    axis.legend(frameon=False)
+    axis.grid(alpha=0.25)
     _save_figure(figure, path)
 
 

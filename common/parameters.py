@@ -3,15 +3,19 @@
 import numpy as np
 
 from common.noise import stream
-from common.specs.records import Spec
+from common.specs.records import BatchNorm, Spec
 
 
 def initial_parameters(spec: Spec, seed: int) -> dict[str, np.ndarray]:
     """{"encoder.fc0.weight": (400, 784) float64, ...} by the specification's rule; each tensor has its own stream."""
     return {
-        f"{path}.{kind}": np.broadcast_to(
-            spec.initial.draw(kind, shape, layer.fan_in, stream(seed, "parameters", f"{path}.{kind}")), shape
-        ).astype(np.float64)
+        f"{path}.{kind}": np.broadcast_to(_draw(spec, layer, kind, shape, f"{path}.{kind}", seed), shape).astype(float)
         for path, layer in spec.layers().items()
         for kind, shape in layer.parameters.items()
     }
+
+
+def _draw(spec, layer, kind, shape, name, seed):
+    if isinstance(layer, BatchNorm):
+        return {"weight": 1.0, "bias": 0.0}[kind]
+    return spec.initial.draw(kind, shape, layer.fan_in, stream(seed, "parameters", name))

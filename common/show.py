@@ -22,6 +22,10 @@ def tables(spec: Spec) -> list[Table | str]:
         ("input", f"(B, {', '.join(map(str, spec.input_shape))}), pixels in [{spec.pixels[0]:g}, {spec.pixels[1]:g}]"),
         ("losses", f"{spec.reduction} over the batch"),
         ("training", f"batch {spec.batch_size}, {length}"),
+        (
+            "compared at",
+            f"{spec.parity_rate:g} of the learning rates" if spec.parity_rate != 1 else "the learning rates",
+        ),
         ("initial values", f"{spec.initial}: {spec.initial.__doc__}"),
         ("code", " ".join(f"backends/*/{spec.module}.py".split())),
         ("fingerprint", spec.fingerprint()),
@@ -88,11 +92,11 @@ def _updates(spec):
     return table
 
 
-def comparison_tables(reports, backends, data, updates) -> list[Table | str]:
+def comparison_tables(reports, backends, data, steps) -> list[Table | str]:
     """One stage table a model, or one matrix of models × backends when there are several."""
     result: list[Table | str] = [f"Data: {data.description}"]
     for report in reports:
-        result += _stages(report, backends, updates)
+        result += _stages(report, backends, steps)
     if len(reports) > 1:
         result.append(_matrix(reports, backends))
     passed = all(report.passed for report in reports)
@@ -100,15 +104,17 @@ def comparison_tables(reports, backends, data, updates) -> list[Table | str]:
     return result
 
 
-def _stages(report, backends, updates):
-    table = Table("stage", "bar", title=f"{report.spec.name}: deviation from the oracle", box=box.SIMPLE_HEAD)
+def _stages(report, backends, steps):
+    table = Table(
+        "stage", "bar", title=f"{report.spec.name}: deviation from the oracle{_at_rate(report)}", box=box.SIMPLE_HEAD
+    )
     for backend in backends:
         table.add_column(backend)
     for dtype in ("float64", "float32"):
         columns = {backend: report.stages.get((dtype, backend)) for backend in backends}
         template = next((stages for stages in columns.values() if stages), [])
         for number, stage in enumerate(template):
-            name = f"{updates} updates" if stage.name == parity.MANY else stage.name
+            name = f"{steps} updates" if stage.name == parity.MANY else stage.name
             cells = [_cell(stages[number]) if stages else "[red]✗ crashed[/]" for stages in columns.values()]
             table.add_row(f"{name} [dim]{dtype}[/]", _bar(stage), *cells)
         table.add_section()
@@ -125,6 +131,8 @@ def _stages(report, backends, updates):
     if report.stages:
         who, worst = report.worst()
         lines.append(f"  Largest float64 deviation: {worst.deviation:.1e} ({who}), {worst.name}: {worst.tensor}")
+    if report.growth:
+        lines.append(_growth(report))
     if report.training:
         losses = next(iter(report.training.values()))["test"]
         steps = next(iter(report.training.values()))["step"]
@@ -138,6 +146,22 @@ def _stages(report, backends, updates):
             table.add_row(backend, *(f"{value:.6g}" for value in row["test"].values()))
         lines.append(table)
     return lines
+
+
+def _growth(report):
+    numbers = [step for step, _, _ in next(iter(report.growth.values()))]
+    title = f"{report.spec.name}: growth of the deviation from the oracle{_at_rate(report)}"
+    table = Table("after updates", *map(str, numbers), title=title, box=box.SIMPLE_HEAD)
+    for dtype in ("float64", "float32"):
+        for (of, backend), rows in report.growth.items():
+            if of == dtype:
+                table.add_row(f"{backend} [dim]{dtype}[/]", *(f"{deviation:.0e}" for _, deviation, _ in rows))
+        table.add_section()
+    return table
+
+
+def _at_rate(report):
+    return "" if report.rate == 1 else f", at {report.rate:g} of the learning rates"
 
 
 def _matrix(reports, backends):

@@ -20,7 +20,7 @@ import numpy as np
 import backends
 from common import checkpoint, environment, figures
 from common.console import progress_bar
-from common.contract import Column
+from common.contract import Column, Snapshot
 from common.data import Dataset
 from common.data.batches import batch_indices, batches_per_epoch, model_input
 from common.errors import CheckpointError, NonFiniteLoss, UsageError
@@ -150,7 +150,7 @@ class _Run:
                 raise UsageError(
                     f"{self.out}: the run to resume has {key} {before[key]!r}, not {now[key]!r}; use the same"
                 )
-        column.restore(*checkpoint.load_checkpoint(self.checkpoint, self.spec))
+        column.restore(checkpoint.load_checkpoint(self.checkpoint, self.spec))
         kept = [row for row in self.metrics() if row["step"] <= column.step]
         checkpoint.write_atomically(self.metrics_path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
@@ -187,7 +187,7 @@ class _Run:
         epoch = column.step / self.per_epoch
         row = {"step": column.step, "epoch": round(epoch, 3), "test": evaluate(column, self.data, self.options.seed)}
         row["seconds"] = round(time.perf_counter() - self.started, 3)
-        checkpoint.save_checkpoint(self.checkpoint, self.spec, column.parameters(), column.moments(), column.step)
+        checkpoint.save_checkpoint(self.checkpoint, self.spec, Snapshot.of(column))
         with open(self.metrics_path, "a") as file:
             file.write(json.dumps(row) + "\n")
         images = pictures(column, self.data, self.options.seed)

@@ -1,8 +1,9 @@
 """One backend's share of a comparison, in a process of its own: `python -m common.worker JOB.json`.
 
 Frameworks fight over threads and memory, and a crash of one must not lose the others' results. The job names model,
-backend, data and seeds; the results are files in the job's folder:
+backend, data and seeds; the results are files beside it:
     float64.safetensors, float32.safetensors   every tensor of every parity stage
+    growth.json                                {dtype: [step, deviation from the oracle, tensor] along the many updates}
     run/                                       a short training run (common.training)
     pictures.safetensors                       originals, reconstructions and samples after it
 """
@@ -17,19 +18,25 @@ from safetensors.numpy import save
 
 import backends
 from common import data, parity, specs, training
-from common.checkpoint import write_atomically
+from common.checkpoint import write_atomically, write_json
 from common.errors import TetraplaError
 
 
-def run(job: dict) -> None:
-    folder, spec = Path(job["folder"]), specs.get(job["model"])
+def run(job: dict, folder: Path) -> None:
+    spec = specs.get(job["model"])
     dataset = data.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
-    case = parity.Case(spec, dataset.train_images, steps=job["updates"], seed=job["seed"])
-    for dtype in ("float64", "float32"):
+    case = parity.Case(spec.calmed(job["rate"]), dataset.train_images, steps=job["steps"], seed=job["seed"])
+    growth = {"float64": [], "float32": []}
+    for dtype, rows in growth.items():
+
+        def watch(step, tensors, rows=rows):
+            rows.append((step, *parity.largest_deviation(read_results(oracle_path(folder.parent, step))[""], tensors)))
+
         column = backends.create(
-            job["backend"], spec, case.parameters(), dtype=dtype, device=job["device"], seed=job["seed"]
+            job["backend"], case.spec, case.parameters(), dtype=dtype, device=job["device"], seed=job["seed"]
         )
-        write_results(folder / f"{dtype}.safetensors", parity.collect(column, case, dtype))
+        write_results(folder / f"{dtype}.safetensors", parity.collect(column, case, dtype, watch))
+    write_json(folder / "growth.json", growth)
     options = training.Options(
         backend=job["backend"],
         steps=job["train_steps"],
@@ -40,6 +47,11 @@ def run(job: dict) -> None:
     )
     column, _ = training.train(spec, dataset, options, folder / "run", quiet=True)
     write_results(folder / "pictures.safetensors", {"": training.pictures(column, dataset, job["seed"])})
+
+
+def oracle_path(folder: Path, step: int) -> Path:
+    """Where the parameters and statistics of the oracle after `step` updates lie while a model is compared."""
+    return folder / f"oracle-{step}.safetensors"
 
 
 def write_results(path: Path, results: parity.Results) -> None:
@@ -59,7 +71,8 @@ def read_results(path: Path) -> parity.Results:
 
 if __name__ == "__main__":
     try:
-        run(json.loads(Path(sys.argv[1]).read_text()))
+        path = Path(sys.argv[1])
+        run(json.loads(path.read_text()), path.parent)
     except TetraplaError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

@@ -4,6 +4,9 @@ A backend that was named and cannot be imported fails its tests; nothing is skip
 """
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +28,14 @@ def pytest_generate_tests(metafunc):
         if not chosen:
             raise pytest.UsageError("tests/backend needs --backend pytorch|tensorflow|paddle|jax")
         metafunc.parametrize("backend", chosen, scope="session")
+
+
+def tetrapla(*arguments):
+    """The command line in a process of its own; whatever it is asked, it answers without a traceback."""
+    command = [sys.executable, "-m", "common.cli", *map(str, arguments)]
+    result = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
 
 
 @pytest.fixture(params=SPECS.values(), ids=SPECS, scope="session")

@@ -17,8 +17,9 @@ import optax
 from flax import nnx
 from jax import numpy as jnp
 
+from common.contract import Snapshot
 from common.errors import UsageError
-from common.specs.records import Bernoulli, Conv, ConvTranspose, Dense, Normal, Spec, Uniform
+from common.specs.records import BatchNorm, Bernoulli, Conv, ConvTranspose, Dense, Normal, OneHot, Spec, Uniform
 
 # Without x64 JAX silently turns float64 into float32. It is on for float32 columns too. They stay float32, every dtype
 # here being explicit, except for 1 - β^t inside Optax, which float32 gets wrong by 1.3e-5 and more at β = 0.999. And
@@ -27,7 +28,7 @@ jax.config.update("jax_enable_x64", True)
 # On recent GPUs JAX multiplies float32 matrices in TF32, which rounds them to 10 bits of mantissa.
 jax.config.update("jax_default_matmul_precision", "highest")
 
-# (layer, canonical parameter): its name in the nnx layer, and the order in which nnx keeps the canonical axes.
+# (layer, canonical parameter or statistic): its name in the nnx layer, and the order in which nnx keeps the canonical axes.
 LAYOUTS = {
     (Dense, "weight"): ("kernel", (1, 0)),  # (out, in) -> (in, out)
     (Dense, "bias"): ("bias", (0,)),
@@ -35,6 +36,10 @@ LAYOUTS = {
     (Conv, "bias"): ("bias", (0,)),
     (ConvTranspose, "weight"): ("kernel", (2, 3, 1, 0)),  # (in, out, kernel, kernel) -> (kernel, kernel, out, in)
     (ConvTranspose, "bias"): ("bias", (0,)),
+    (BatchNorm, "weight"): ("scale", (0,)),
+    (BatchNorm, "bias"): ("bias", (0,)),
+    (BatchNorm, "mean"): ("mean", (0,)),
+    (BatchNorm, "variance"): ("var", (0,)),
 }
 
 
@@ -74,34 +79,36 @@ class Column:
             raise UsageError("device 'gpu' was asked for, but JAX finds no CUDA device; use --device cpu")
         self.spec, self.module = spec, module
         self.dtype, self.device = jnp.dtype(dtype), jax.devices(device)[0]
-        self.places = {  # {"encoder.fc0.weight": (("encoder", "fc0", "kernel"), (1, 0))}
-            f"{path}.{kind}": ((*path.split("."), LAYOUTS[type(layer), kind][0]), LAYOUTS[type(layer), kind][1])
-            for path, layer in spec.layers().items()
-            for kind in layer.parameters
-        }
+        self.places = {}  # {"encoder.fc0.weight": (("encoder", "fc0", "kernel"), (1, 0))}
+        for name in (*spec.parameter_shapes(), *spec.statistic_shapes()):
+            path, kind = name.rsplit(".", 1)
+            attribute, axes = LAYOUTS[type(spec.layers()[path]), kind]
+            self.places[name] = ((*path.split("."), attribute), axes)
         # Built in the abstract, without drawing nnx's initial values: `restore` sets every variable.
         self.state = nnx.eval_shape(partial(module.build, spec, self.dtype))
         self.key = jax.device_put(jax.random.key(seed, impl="threefry2x32"), self.device)
         self.compiled = Compiled(spec, module, nnx.graphdef(self.state), self.dtype)
-        self.restore(parameters, {}, 0)
+        self.restore(Snapshot.start(spec, parameters))
 
     # ------------------------------------------------------------------------- parameters and moments
 
     def parameters(self):
-        return self._canonical(nnx.state(self.state.model))
+        return self._canonical(nnx.state(self.state.model, nnx.Param))
+
+    def statistics(self):
+        return self._canonical(nnx.state(self.state.model, nnx.BatchStat))
 
     def moments(self):
         return {prefix + name: array for prefix, v in self._moments() for name, array in self._canonical(v).items()}
 
-    def restore(self, parameters, moments, step):
-        self.step = step
-        self._write(nnx.state(self.state.model), parameters)
-        zeros = {name: np.zeros(shape) for name, shape in self.spec.parameter_shapes().items()}
+    def restore(self, snapshot):
+        self.step = snapshot.step
+        self._write(nnx.state(self.state.model), snapshot.parameters | snapshot.statistics)
         for prefix, values in self._moments():
-            self._write(values, moments or zeros, prefix if moments else "")
+            self._write(values, snapshot.moments, prefix)
         for optimizer in self.state.optimizers.values():
-            optimizer.step.set_value(self._put(step, np.uint32))  # nnx's count, for the reader only
-            optax.tree.get(optimizer.opt_state, "count").set_value(self._put(step, np.int32))  # Adam's t
+            optimizer.step.set_value(self._put(self.step, np.uint32))  # nnx's count, for the reader only
+            optax.tree.get(optimizer.opt_state, "count").set_value(self._put(self.step, np.int32))  # Adam's t
 
     def _moments(self):
         for update in self.spec.updates:  # nnx.Dict would give them in alphabetical order
@@ -139,16 +146,17 @@ class Column:
         return _floats(self._train(1, self.compiled.step, *self._put((x, noise))))
 
     def encode(self, x):
-        return np.array(self._call("encode", x))
+        return np.array(self._call("encode", x, training=False))
 
     def reconstruct(self, x, noise):
-        return np.array(self._call("reconstruct", x, noise))
+        return np.array(self._call("reconstruct", x, noise, training=False))
 
     def sample(self, noise):
-        return np.array(self._call("sample", noise))
+        return np.array(self._call("sample", noise, training=False))
 
-    def _call(self, name, *inputs):
-        return _call(getattr(self.module, name), *nnx.split(self.state.model), *self._put(inputs))
+    def _call(self, name, *inputs, training=True):
+        function = getattr(self.module, name)
+        return _call(function, training, *nnx.split(self.state.model), *self._put(inputs))
 
     def _train(self, steps, function, *inputs):
         values, losses = function(nnx.state(self.state), *inputs)
@@ -203,7 +211,7 @@ class Compiled:
         """The values after one step, in the donated memory of those before it, and the losses."""
         state = nnx.merge(self.graphdef, values)
         # A dict leaves jit and grad with its keys sorted, so `train_step` no longer knows the model's order.
-        names = jax.eval_shape(partial(_call, self.module.losses, *nnx.split(state.model)), x, noise)
+        names = jax.eval_shape(partial(_call, self.module.losses, True, *nnx.split(state.model)), x, noise)
         losses = self.module.train_step(state, x, noise)
         return nnx.state(state), OrderedDict((name, losses[name]) for name in names)
 
@@ -238,12 +246,17 @@ class Compiled:
                 return jax.random.uniform(key, shape, self.dtype, low, high)
             case Bernoulli(keep):
                 return jax.random.bernoulli(key, keep, shape).astype(self.dtype)
+            case OneHot():
+                return jax.nn.one_hot(jax.random.randint(key, shape[:-1], 0, shape[-1]), shape[-1], dtype=self.dtype)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _call(function, graphdef, values, *inputs):
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _call(function, training, graphdef, values, *inputs):
     """function(model, *inputs), compiled. A dict would leave jit with its keys sorted, an OrderedDict does not."""
-    result = function(nnx.merge(graphdef, values), *inputs)
+    model = nnx.merge(graphdef, values)
+    if not training:
+        model.eval()  # this copy of it
+    result = function(model, *inputs)
     return OrderedDict(result) if isinstance(result, dict) else result
 
 

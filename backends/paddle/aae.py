@@ -145,9 +145,10 @@ def build(spec, dtype, device):
     with state.program("losses") as program:
         program.fetch = losses(AAE(), program.x(), program.noise(spec.noise))
 
-    with state.program("gradients") as program:
-        model = AAE()
-        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise(spec.noise)))
+    for update in spec.updates:
+        with state.program(f"{update.name}.gradients") as program:
+            model = AAE()
+            program.fetch = gradients(model, update, losses(model, program.x(), program.noise(spec.noise)))
 
     with state.program("encode") as program:
         program.fetch = {"encode": encode(AAE(), program.x())}

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from common.contract import Snapshot
 from common.errors import UsageError
-from common.specs.records import Bernoulli, Conv, ConvTranspose, Dense, Normal, Uniform
+from common.specs.records import BatchNorm, Bernoulli, Conv, ConvTranspose, Dense, Normal, OneHot, Uniform
 
 # The CPU wheel brings an MKL of 2019 that takes its slow generic path on AMD processors unless told that AVX2 is there:
 # a VAE update takes 9 ms instead of 16. On Intel the same would keep it from AVX-512.
@@ -43,18 +44,22 @@ AXES = {
     Dense: {"weight": (1, 0), "bias": (0,)},
     Conv: {"weight": (0, 1, 2, 3), "bias": (0,)},
     ConvTranspose: {"weight": (0, 1, 2, 3), "bias": (0,)},
+    BatchNorm: {"weight": (0,), "bias": (0,), "mean": (0,), "variance": (0,)},
 }
 
 
-def named(path):
+def named(path, bias=True):
     """A layer's attributes: its parameters are path.weight and path.bias, whose values `restore` sets."""
     zero = paddle.nn.initializer.Constant(0.0)
-    return {f"{kind}_attr": paddle.ParamAttr(f"{path}.{kind}", zero) for kind in ("weight", "bias")}
+    return {
+        "weight_attr": paddle.ParamAttr(f"{path}.weight", zero),
+        "bias_attr": bias and paddle.ParamAttr(f"{path}.bias", zero),
+    }
 
 
 def number(value):
     """A constant in the model's dtype. A Python number, in an attribute or times a Value, is rounded to float32."""
-    return paddle.full([1], value, paddle.get_default_dtype())
+    return paddle.full([], value, paddle.get_default_dtype())
 
 
 class CoupledL2(paddle.regularizer.WeightDecayRegularizer):
@@ -79,18 +84,16 @@ def adam(update):
 
 
 def parameters(model, update):
-    """The parameters that the update moves: those of its networks."""
-    return [parameter for name in update.networks for parameter in getattr(model, name).parameters()]
+    """The parameters that the update moves: those of its networks, without running statistics."""
+    return [p for name in update.networks for p in getattr(model, name).parameters() if p.trainable]
 
 
-def gradients(spec, model, values):
-    """{"train.encoder.fc0.weight": ...}: the gradient of each update's objective among `values`, without L2."""
-    result = {}
-    for update in spec.updates:
-        moved = parameters(model, update)
-        slopes = paddle.static.gradients(values[update.objective], moved)
-        result |= {f"{update.name}.{p.name}": slope for p, slope in zip(moved, slopes, strict=True)}
-    return result
+def gradients(model, update, values):
+    """{"encoder.fc0.weight": ...}: the gradient of the update's objective among `values`, without L2. One call a Program:
+    where an operator works in place, as batch norms do, Paddle would differentiate the first call's operators too."""
+    moved = parameters(model, update)
+    slopes = paddle.static.gradients(values[update.objective], moved)
+    return {parameter.name: slope for parameter, slope in zip(moved, slopes, strict=True)}
 
 
 class Program:
@@ -138,6 +141,9 @@ def _draw_one(distribution, shape):
             return paddle.uniform(shape, min=low, max=high)
         case Bernoulli(keep):
             return (paddle.uniform(shape, min=0.0, max=1.0) < keep).astype(paddle.get_default_dtype())
+        case OneHot():
+            classes = paddle.randint(0, shape[-1], shape[:-1])
+            return paddle.nn.functional.one_hot(classes, shape[-1]).astype(paddle.get_default_dtype())
 
 
 class State:
@@ -203,35 +209,39 @@ class Column:
         if device == "gpu" and not has_gpu():
             raise UsageError("device 'gpu' was asked for, but Paddle finds no CUDA device; use --device cpu")
         self.spec, self.module, self.dtype, self.seed = spec, module, dtype, seed
-        layers = spec.layers().items()
-        self.axes = {f"{path}.{kind}": AXES[type(layer)][kind] for path, layer in layers for kind in layer.parameters}
+        self.axes = {}
+        for name in (*spec.parameter_shapes(), *spec.statistic_shapes()):
+            path, kind = name.rsplit(".", 1)
+            self.axes[name] = AXES[type(spec.layers()[path])][kind]
         self.state = module.build(spec, dtype, device)
         # For `native_noise`: what an update's Program draws, and nothing else.
         for update in spec.updates:
             with self.state.program(f"{update.name}.noise", "native") as program:
                 program.fetch = program.noise(update.noise)
-        self.restore(parameters, {}, 0)
+        self.restore(Snapshot.start(spec, parameters))
 
     # ------------------------------------------------------------------------- parameters and moments
 
     def parameters(self):
-        return {name: self._canonical(name, self._tensor(name)) for name in self.axes}
+        return {name: self._canonical(name, self._tensor(name)) for name in self.spec.parameter_shapes()}
+
+    def statistics(self):
+        return {name: self._canonical(name, self._tensor(name)) for name in self.spec.statistic_shapes()}
 
     def moments(self):
         return {name: self._canonical(of, self._tensor(variable)) for name, variable, of in self._moments()}
 
-    def restore(self, parameters, moments, step):
-        self.step = step
-        for name, axes in self.axes.items():
-            self._set(name, np.transpose(parameters[name], axes))
+    def restore(self, snapshot):
+        self.step = snapshot.step
+        for name, array in (snapshot.parameters | snapshot.statistics).items():
+            self._set(name, np.transpose(array, self.axes[name]))
         for name, variable, of in self._moments():
-            zero = np.zeros(self._tensor(of).shape())
-            self._set(variable, np.transpose(moments[name], self.axes[of]) if moments else zero)
+            self._set(variable, np.transpose(snapshot.moments[name], self.axes[of]))
         for update in self.spec.updates:
             # Adam keeps βᵗ⁺¹ beside each parameter, a running product; given β as a tensor, it starts from 0.9 and
             # 0.999 whatever β is.
             for key, beta in (("beta1", update.adam.beta1), ("beta2", update.adam.beta2)):
-                power = np.cumprod(np.full(step + 1, beta, self.dtype))[-1:]
+                power = np.cumprod(np.full(self.step + 1, beta, self.dtype))[-1:]
                 for name in self.spec.parameter_shapes(update.networks):
                     self._set(f"{update.name}.{name}_{key}_pow_acc_0", power)
 
@@ -256,14 +266,17 @@ class Column:
     # -------------------------------------------------------------------------------- one call, one job
 
     def forward(self, x, noise):
-        return self.state.run("forward", x, noise)
+        return self._look("forward", x, noise)
 
     def losses(self, x, noise):
-        return _floats(self.state.run("losses", x, noise))
+        return _floats(self._look("losses", x, noise))
 
     def gradients(self, x, noise):
-        values = self.state.run("gradients", x, noise)
-        return {name: self._canonical(name.partition(".")[2], value) for name, value in values.items()}
+        result = {}
+        for update in self.spec.updates:
+            for name, value in self._look(f"{update.name}.gradients", x, noise).items():
+                result[f"{update.name}.{name}"] = self._canonical(name, value)
+        return result
 
     def train_step(self, x, noise):
         self.step += 1
@@ -277,6 +290,14 @@ class Column:
 
     def sample(self, noise):
         return self.state.run("sample", noise=noise)["sample"]
+
+    def _look(self, job, x, noise):
+        """Run a Program in training mode; the running statistics, which it moves, come back as they were."""
+        before = self.statistics()
+        values = self.state.run(job, x, noise)
+        for name, array in before.items():
+            self._set(name, array)
+        return values
 
     # ------------------------------------------------------------------------------------- many steps
 

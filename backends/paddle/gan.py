@@ -121,9 +121,10 @@ def build(spec, dtype, device):
     with state.program("losses") as program:
         program.fetch = losses(GAN(), program.x(), program.noise(spec.noise))
 
-    with state.program("gradients") as program:
-        model = GAN()
-        program.fetch = gradients(spec, model, losses(model, program.x(), program.noise(spec.noise)))
+    for update in spec.updates:
+        with state.program(f"{update.name}.gradients") as program:
+            model = GAN()
+            program.fetch = gradients(model, update, losses(model, program.x(), program.noise(spec.noise)))
 
     with state.program("sample") as program:
         program.fetch = {"sample": sample(GAN(), program.noise(spec.sampling_noise))}

@@ -1,9 +1,10 @@
 """The PyTorch engine: everything about running a model that does not depend on the model.
 
-Canonical names and layouts are PyTorch's own, so parameters pass in and out untranslated. Eager mode with the fused
+Canonical layouts are PyTorch's own, and so are the names, but for those of running statistics. Eager mode with the fused
 Adam; the data set sits on the device as uint8 and each step gathers and scales its batch there.
 """
 
+import contextlib
 import itertools
 from dataclasses import dataclass
 
@@ -11,12 +12,17 @@ import numpy as np
 import torch
 from torch import nn
 
+from common.contract import Snapshot
 from common.errors import UsageError
-from common.specs.records import Bernoulli, Normal, Uniform
+from common.specs.records import Bernoulli, Normal, OneHot, Uniform
 
 # TF32 rounds float32 inputs to 10 bits of mantissa on recent GPUs; PyTorch leaves it on for convolutions.
 torch.backends.cuda.matmul.allow_tf32 = False
 torch.backends.cudnn.allow_tf32 = False
+
+
+# PyTorch's names of a batch norm's running statistics.
+BUFFERS = {"mean": "running_mean", "variance": "running_var"}
 
 
 @dataclass
@@ -55,30 +61,37 @@ class Column:
         self.device = torch.device({"cpu": "cpu", "gpu": "cuda"}[device])
         self.generator = torch.Generator(self.device)
         self.state = module.build(spec, self.dtype, self.device)
-        self.restore(parameters, {}, 0)
+        self.restore(Snapshot.start(spec, parameters))
 
     # ------------------------------------------------------------------------- parameters and moments
 
     def parameters(self):
         return {name: _numpy(value) for name, value in self.state.model.named_parameters()}
 
+    def statistics(self):
+        return {name: _numpy(value) for name, value in self._statistics().items()}
+
     def moments(self):
         return {name: _numpy(value) for name, value in self._moments().items()}
 
-    def restore(self, parameters, moments, step):
-        self.step = step
-        _copy(dict(self.state.model.named_parameters()), parameters)
+    def restore(self, snapshot):
+        self.step = snapshot.step
         for update in self.spec.updates:
             optimizer = self.state.optimizers[update.name]
             for parameter in optimizer.param_groups[0]["params"]:
                 # What Adam itself creates at its first step; fused Adam keeps the count on the parameter's device.
                 optimizer.state[parameter] = {
-                    "step": torch.tensor(float(step), device=self.device),
-                    "exp_avg": torch.zeros_like(parameter),
-                    "exp_avg_sq": torch.zeros_like(parameter),
+                    "step": torch.tensor(float(snapshot.step), device=self.device),
+                    "exp_avg": torch.empty_like(parameter),
+                    "exp_avg_sq": torch.empty_like(parameter),
                 }
-        if moments:
-            _copy(self._moments(), moments)
+        _copy(dict(self.state.model.named_parameters()), snapshot.parameters)
+        _copy(self._statistics(), snapshot.statistics)
+        _copy(self._moments(), snapshot.moments)
+
+    def _statistics(self):
+        names = (name.rsplit(".", 1) for name in self.spec.statistic_shapes())
+        return {f"{path}.{kind}": self.state.model.get_buffer(f"{path}.{BUFFERS[kind]}") for path, kind in names}
 
     def _moments(self):
         names = {parameter: name for name, parameter in self.state.model.named_parameters()}
@@ -91,38 +104,58 @@ class Column:
 
     # -------------------------------------------------------------------------------- one call, one job
 
-    @torch.no_grad()
     def forward(self, x, noise):
-        return _arrays(self.module.forward(self.state.model, self._tensor(x), self._tensors(noise)))
+        with self._looking_on():
+            return _arrays(self.module.forward(self.state.model, self._tensor(x), self._tensors(noise)))
 
-    @torch.no_grad()
     def losses(self, x, noise):
-        return _floats(self.module.losses(self.state.model, self._tensor(x), self._tensors(noise)))
+        with self._looking_on():
+            return _floats(self.module.losses(self.state.model, self._tensor(x), self._tensors(noise)))
 
     def gradients(self, x, noise):
-        values = self.module.losses(self.state.model, self._tensor(x), self._tensors(noise))
-        result = {}
-        for update in self.spec.updates:
-            moved = {n: p for n, p in self.state.model.named_parameters() if n.split(".")[0] in update.networks}
-            gradients = torch.autograd.grad(values[update.objective], list(moved.values()), retain_graph=True)
-            result |= {f"{update.name}.{name}": _numpy(g) for name, g in zip(moved, gradients, strict=True)}
-        return result
+        with self._looking_on(), torch.enable_grad():
+            values = self.module.losses(self.state.model, self._tensor(x), self._tensors(noise))
+            result = {}
+            for update in self.spec.updates:
+                moved = {n: p for n, p in self.state.model.named_parameters() if n.split(".")[0] in update.networks}
+                gradients = torch.autograd.grad(values[update.objective], list(moved.values()), retain_graph=True)
+                result |= {f"{update.name}.{name}": _numpy(g) for name, g in zip(moved, gradients, strict=True)}
+            return result
 
     def train_step(self, x, noise):
         self.step += 1
         return _floats(self.module.train_step(self.state, self._tensor(x), self._tensors(noise)))
 
-    @torch.no_grad()
     def encode(self, x):
-        return _numpy(self.module.encode(self.state.model, self._tensor(x)))
+        with self._evaluating():
+            return _numpy(self.module.encode(self.state.model, self._tensor(x)))
 
-    @torch.no_grad()
     def reconstruct(self, x, noise):
-        return _numpy(self.module.reconstruct(self.state.model, self._tensor(x), self._tensors(noise)))
+        with self._evaluating():
+            return _numpy(self.module.reconstruct(self.state.model, self._tensor(x), self._tensors(noise)))
 
-    @torch.no_grad()
     def sample(self, noise):
-        return _numpy(self.module.sample(self.state.model, self._tensors(noise)))
+        with self._evaluating():
+            return _numpy(self.module.sample(self.state.model, self._tensors(noise)))
+
+    @contextlib.contextmanager
+    def _evaluating(self):
+        """Evaluation mode, without gradients."""
+        self.state.model.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.state.model.train()
+
+    @contextlib.contextmanager
+    def _looking_on(self):
+        """Training mode, without gradients; the running statistics come back as they were."""
+        before = {name: buffer.clone() for name, buffer in self._statistics().items()}
+        with torch.no_grad():
+            yield
+            for name, buffer in self._statistics().items():
+                buffer.copy_(before[name])
 
     # ------------------------------------------------------------------------------------- many steps
 
@@ -161,6 +194,9 @@ class Column:
                 return torch.rand(shape, **kind) * (high - low) + low
             case Bernoulli(keep):
                 return (torch.rand(shape, **kind) < keep).to(self.dtype)
+            case OneHot():
+                classes = torch.randint(shape[-1], shape[:-1], device=self.device, generator=self.generator)
+                return nn.functional.one_hot(classes, shape[-1]).to(self.dtype)
 
     def _tensor(self, array):
         return torch.as_tensor(np.asarray(array), dtype=self.dtype, device=self.device)

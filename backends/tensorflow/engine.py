@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.contract import Snapshot
 from common.errors import UsageError
-from common.specs.records import Bernoulli, Conv, ConvTranspose, Dense, Normal, Uniform
+from common.specs.records import BatchNorm, Bernoulli, Conv, ConvTranspose, Dense, Normal, OneHot, Uniform
 
 # TensorFlow and Keras read these when they are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -58,11 +59,18 @@ tf.config.experimental.enable_tensor_float_32_execution(False)
 # Every Column traces its own functions, which TensorFlow takes for needless retracing where a process has several.
 tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
-# How Keras keeps a layer's parameters: {record: {canonical kind: (Keras's attribute, its axes in canonical order)}}.
+# How Keras keeps a layer's parameters and statistics: {record: {canonical kind: (its attribute, its axes in canonical
+# order)}}.
 LAYOUTS = {
     Dense: {"weight": ("kernel", (1, 0)), "bias": ("bias", (0,))},
     Conv: {"weight": ("kernel", (3, 2, 0, 1)), "bias": ("bias", (0,))},  # (kernel, kernel, in, out)
     ConvTranspose: {"weight": ("kernel", (3, 2, 0, 1)), "bias": ("bias", (0,))},  # (kernel, kernel, out, in)
+    BatchNorm: {
+        "weight": ("gamma", (0,)),
+        "bias": ("beta", (0,)),
+        "mean": ("moving_mean", (0,)),
+        "variance": ("moving_variance", (0,)),
+    },
 }
 
 
@@ -125,33 +133,43 @@ class Column:
         self.spec, self.module, self.dtype, self.seed = spec, module, dtype, seed
         self.device = {"cpu": "/CPU:0", "gpu": "/GPU:0"}[device]
         self.state = module.build(spec, dtype, self.device)
-        self.restore(parameters, {}, 0)
+        self.restore(Snapshot.start(spec, parameters))
 
     # ------------------------------------------------------------------------- parameters and moments
 
     def parameters(self):
         return {name: _canonical(variable, axes) for name, (variable, axes) in self._parameters().items()}
 
+    def statistics(self):
+        return {name: _canonical(variable, axes) for name, (variable, axes) in self._statistics().items()}
+
     def moments(self):
         return {name: _canonical(variable, axes) for name, (variable, axes) in self._moments().items()}
 
     @_on_device
-    def restore(self, parameters, moments, step):
-        self.step = step
-        for name, (variable, axes) in self._parameters().items():
-            variable.assign(np.transpose(parameters[name], np.argsort(axes)))
-        for name, (variable, axes) in self._moments().items():
-            variable.assign(np.transpose(moments[name], np.argsort(axes)) if moments else tf.zeros_like(variable))
+    def restore(self, snapshot):
+        self.step = snapshot.step
+        for variables, arrays in (
+            (self._parameters(), snapshot.parameters),
+            (self._statistics(), snapshot.statistics),
+            (self._moments(), snapshot.moments),
+        ):
+            for name, (variable, axes) in variables.items():
+                variable.assign(np.transpose(arrays[name], np.argsort(axes)))
         for optimizer in self.state.optimizers.values():
-            optimizer.step.assign(step)
+            optimizer.step.assign(snapshot.step)
 
     def _parameters(self):
         """{canonical name: (variable, axes)} of every parameter, in canonical order."""
-        return {
-            f"{path}.{kind}": (operator.attrgetter(f"{path}.{attribute}")(self.state.model), axes)
-            for path, layer in self.spec.layers().items()
-            for kind, (attribute, axes) in LAYOUTS[type(layer)].items()
-        }
+        return {name: self._variable(name) for name in self.spec.parameter_shapes()}
+
+    def _statistics(self):
+        return {name: self._variable(name) for name in self.spec.statistic_shapes()}
+
+    def _variable(self, name):
+        path, kind = name.rsplit(".", 1)
+        attribute, axes = LAYOUTS[type(self.spec.layers()[path])][kind]
+        return operator.attrgetter(f"{path}.{attribute}")(self.state.model), axes
 
     def _moments(self):
         names = {id(variable): (name, axes) for name, (variable, axes) in self._parameters().items()}
@@ -167,15 +185,17 @@ class Column:
 
     @_on_device
     def forward(self, x, noise):
-        return _arrays(self.module.forward(self.state.model, self._tensor(x), self._tensors(noise)))
+        with self._looking_on():
+            return _arrays(self.module.forward(self.state.model, self._tensor(x), self._tensors(noise)))
 
     @_on_device
     def losses(self, x, noise):
-        return _floats(self.module.losses(self.state.model, self._tensor(x), self._tensors(noise)))
+        with self._looking_on():
+            return _floats(self.module.losses(self.state.model, self._tensor(x), self._tensors(noise)))
 
     @_on_device
     def gradients(self, x, noise):
-        with tf.GradientTape(persistent=True) as tape:
+        with self._looking_on(), tf.GradientTape(persistent=True) as tape:
             values = self.module.losses(self.state.model, self._tensor(x), self._tensors(noise))
         result = {}
         for update in self.spec.updates:
@@ -201,6 +221,15 @@ class Column:
     @_on_device
     def sample(self, noise):
         return self.module.sample(self.state.model, self._tensors(noise)).numpy()
+
+    @contextlib.contextmanager
+    def _looking_on(self):
+        """Running statistics, which a pass in training mode moves, come back as they were."""
+        variables = [variable for variable, _ in self._statistics().values()]
+        before = [variable.numpy() for variable in variables]
+        yield
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
 
     @tf.function(jit_compile=True, autograph=False)
     def _compiled_step(self, x, noise):
@@ -260,6 +289,9 @@ class Column:
                 return tf.random.stateless_uniform(shape, seed, low, high, self.dtype)
             case Bernoulli(keep):
                 return tf.cast(tf.random.stateless_uniform(shape, seed, 0.0, 1.0, self.dtype) < keep, self.dtype)
+            case OneHot():
+                classes = tf.random.stateless_uniform(shape[:-1], seed, 0, shape[-1], tf.int32)
+                return tf.one_hot(classes, shape[-1], dtype=self.dtype)
 
     def _tensor(self, array):
         return tf.constant(np.asarray(array), self.dtype)

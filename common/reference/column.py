@@ -2,7 +2,9 @@
 
 import numpy as np
 from autograd import grad
+from autograd.tracer import getval
 
+from common.contract import Snapshot
 from common.reference.adam import adam_update
 from common.reference.networks import Networks
 from common.specs.records import Spec
@@ -13,51 +15,47 @@ class Reference:
 
     def __init__(self, spec: Spec, parameters):
         self.spec = spec
-        self.restore(parameters, {}, 0)
+        self.restore(Snapshot.start(spec, parameters))
 
     def parameters(self):
         return dict(self._parameters)
 
+    def statistics(self):
+        return dict(self._statistics)
+
     def moments(self):
         return dict(self._moments)
 
-    def restore(self, parameters, moments, step):
-        self.step = step
-        self._parameters = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
-        self._moments = dict(moments) or {
-            f"{update.name}.{moment}.{name}": np.zeros(shape)
-            for update in self.spec.updates
-            for moment in ("first", "second")
-            for name, shape in self.spec.parameter_shapes(update.networks).items()
-        }
+    def restore(self, snapshot):
+        self.step = snapshot.step
+        self._parameters = _float64(snapshot.parameters)
+        self._statistics = _float64(snapshot.statistics)
+        self._moments = _float64(snapshot.moments)
 
     def forward(self, x, noise):
-        return self.spec.forward(Networks(self.spec, self._parameters), x, noise)
+        return self.spec.forward(self._networks(training=True), x, noise)
 
     def losses(self, x, noise):
-        return _floats(self.spec.losses(Networks(self.spec, self._parameters), x, noise))
+        return _floats(self.spec.losses(self._networks(training=True), x, noise))
 
     def loss_at(self, update, parameters, x, noise):
         """The objective of `update` with `parameters` in place of the current ones."""
-        return update.losses(Networks(self.spec, {**self._parameters, **parameters}), x, noise)[update.objective]
-
-    def gradient(self, update, x, noise):
-        moved = {name: self._parameters[name] for name in self.spec.parameter_shapes(update.networks)}
-        return grad(lambda values: self.loss_at(update, values, x, noise))(moved)
+        return update.losses(self._networks(training=True, **parameters), x, noise)[update.objective]
 
     def gradients(self, x, noise):
         return {
             f"{update.name}.{name}": value
             for update in self.spec.updates
-            for name, value in self.gradient(update, x, noise).items()
+            for name, value in self._gradient(update, x, noise)[0].items()
         }
 
     def train_step(self, x, noise):
         self.step += 1
         values = {}
         for update in self.spec.updates:
-            values |= _floats(update.losses(Networks(self.spec, self._parameters), x, noise))
-            for name, gradient in self.gradient(update, x, noise).items():
+            gradients, losses, self._statistics = self._gradient(update, x, noise)
+            values |= losses
+            for name, gradient in gradients.items():
                 first, second = f"{update.name}.first.{name}", f"{update.name}.second.{name}"
                 self._parameters[name], self._moments[first], self._moments[second] = adam_update(
                     update.adam,
@@ -68,6 +66,22 @@ class Reference:
                     self.step,
                 )
         return values
+
+    def _gradient(self, update, x, noise):
+        """(gradients of the update's objective, its losses, the running statistics after its passes)."""
+        moved = {name: self._parameters[name] for name in self.spec.parameter_shapes(update.networks)}
+        losses, networks = {}, self._networks(training=True)
+
+        def objective(values):
+            networks.parameters = {**self._parameters, **values}
+            losses.update(update.losses(networks, x, noise))
+            return losses[update.objective]
+
+        gradients = grad(objective)(moved)
+        return gradients, _floats(losses), {name: getval(value) for name, value in networks.statistics.items()}
+
+    def _networks(self, training, **parameters):
+        return Networks(self.spec, self._parameters | parameters, self._statistics, training)
 
     def upload(self, images):
         self._images = images
@@ -80,14 +94,18 @@ class Reference:
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
     def encode(self, x):
-        return self.spec.encode(Networks(self.spec, self._parameters), x)
+        return self.spec.encode(self._networks(training=False), x)
 
     def reconstruct(self, x, noise):
-        return self.spec.reconstruct(Networks(self.spec, self._parameters), x, noise)
+        return self.spec.reconstruct(self._networks(training=False), x, noise)
 
     def sample(self, noise):
-        return self.spec.sample(Networks(self.spec, self._parameters), noise)
+        return self.spec.sample(self._networks(training=False), noise)
+
+
+def _float64(arrays):
+    return {name: np.asarray(value, np.float64) for name, value in arrays.items()}
 
 
 def _floats(values):
-    return {name: float(value) for name, value in values.items()}
+    return {name: float(getval(value)) for name, value in values.items()}

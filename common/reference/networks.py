@@ -6,7 +6,18 @@ from functools import singledispatch
 from autograd import numpy as np
 
 from common.reference.terms import sigmoid
-from common.specs.records import Activation, Conv, ConvTranspose, Dense, Dropout, LeakyRelu, MaxPool, Spec
+from common.specs.records import (
+    Activation,
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Dropout,
+    LeakyRelu,
+    MaxPool,
+    Reshape,
+    Spec,
+)
 
 
 @singledispatch
@@ -17,32 +28,38 @@ def apply(layer, parameters: Mapping, path: str, x):
 
 @apply.register
 def _(layer: Dense, parameters, path, x):
-    return x @ parameters[f"{path}.weight"].T + parameters[f"{path}.bias"]
+    return x @ parameters[f"{path}.weight"].T + (parameters[f"{path}.bias"] if layer.bias else 0.0)
 
 
 @apply.register
 def _(layer: Activation, parameters, path, x):
     # where, not maximum: at 0 the derivative is 0, as in every framework, not the ½ that autograd gives a tie.
-    return {"relu": lambda v: np.where(v > 0, v, 0.0), "tanh": np.tanh, "sigmoid": sigmoid}[layer.name](x)
+    # The real part decides, here and below, so that the complex step sees the same derivative.
+    return {"relu": lambda v: np.where(np.real(v) > 0, v, 0.0), "tanh": np.tanh, "sigmoid": sigmoid}[layer.name](x)
 
 
 @apply.register
 def _(layer: LeakyRelu, parameters, path, x):
-    return np.where(x > 0, x, layer.slope * x)
+    return np.where(np.real(x) > 0, x, layer.slope * x)
 
 
 @apply.register
 def _(layer: Conv, parameters, path, x):
-    weight, bias = parameters[f"{path}.weight"], parameters[f"{path}.bias"]
-    return _correlate(_spread(x, 1, layer.padding), weight, layer.stride) + bias[:, None, None]
+    y = _correlate(_spread(x, 1, layer.padding), parameters[f"{path}.weight"], layer.stride)
+    return y + parameters[f"{path}.bias"][:, None, None] if layer.bias else y
 
 
 @apply.register
 def _(layer: ConvTranspose, parameters, path, x):
-    weight, bias = parameters[f"{path}.weight"], parameters[f"{path}.bias"]
     # Pixels set `stride` apart and correlated with the kernel turned by 180°.
-    turned = np.transpose(weight, (1, 0, 2, 3))[:, :, ::-1, ::-1]
-    return _correlate(_spread(x, layer.stride, layer.kernel - 1 - layer.padding), turned, 1) + bias[:, None, None]
+    turned = np.transpose(parameters[f"{path}.weight"], (1, 0, 2, 3))[:, :, ::-1, ::-1]
+    y = _correlate(_spread(x, layer.stride, layer.kernel - 1 - layer.padding), turned, 1)
+    return y + parameters[f"{path}.bias"][:, None, None] if layer.bias else y
+
+
+@apply.register
+def _(layer: Reshape, parameters, path, x):
+    return np.reshape(x, (len(x), *layer.shape))
 
 
 @apply.register
@@ -50,15 +67,15 @@ def _(layer: MaxPool, parameters, path, x):
     shifted = [window for _, _, window in _windows(x, layer.kernel, layer.stride)]
     largest = shifted[0]
     for other in shifted[1:]:
-        largest = np.where(largest >= other, largest, other)
+        largest = np.where(np.real(largest) >= np.real(other), largest, other)
     return largest
 
 
 def _correlate(x, weight, stride):
     """Σ over kernel positions of a shifted view of x (B, C, H, W) times weight[:, :, i, j] (O, C)."""
-    return sum(
-        np.einsum("bchw,oc->bohw", window, weight[:, :, i, j]) for i, j, window in _windows(x, weight.shape[2], stride)
-    )
+    windows = _windows(x, weight.shape[2], stride)
+    total = sum(np.tensordot(window, weight[:, :, i, j], axes=((1,), (1,))) for i, j, window in windows)
+    return np.transpose(total, (0, 3, 1, 2))
 
 
 def _windows(x, kernel, stride):
@@ -77,17 +94,18 @@ def _spread(x, apart, margin):
         matrix[np.arange(side), margin + apart * np.arange(side)] = 1.0
         return matrix
 
-    return np.einsum("bchw,hp,wq->bcpq", x, place(x.shape[2]), place(x.shape[3]))
+    return place(x.shape[2]).T @ x @ place(x.shape[3])
 
 
 class Networks:
     """`networks.encoder(x)` runs the specification's network of that name on these parameters.
 
     `networks.encoder(x, masks)` gives each Dropout layer, in order, one of `masks`; without masks there is no dropout.
+    In training mode batch norms use the batch's own statistics and each pass moves `networks.statistics`.
     """
 
-    def __init__(self, spec: Spec, parameters: Mapping):
-        self.spec, self.parameters = spec, parameters
+    def __init__(self, spec: Spec, parameters: Mapping, statistics: Mapping, training: bool):
+        self.spec, self.parameters, self.statistics, self.training = spec, parameters, dict(statistics), training
 
     def __getattr__(self, name: str):
         network = self.spec.network(name)
@@ -95,12 +113,32 @@ class Networks:
         def run(x, masks=None):
             left = iter(masks or ())
             for layer in network.layers:
-                if isinstance(layer, Dropout):
-                    x = x * next(left) / (1 - layer.rate) if masks else x
-                else:
-                    x = apply(layer, self.parameters, f"{name}.{layer.name}", x)
+                path = f"{name}.{layer.name}"
+                match layer:
+                    case Dropout():
+                        x = x * next(left) / (1 - layer.rate) if masks else x
+                    case BatchNorm():
+                        x = self._batch_norm(layer, path, x)
+                    case _:
+                        x = apply(layer, self.parameters, path, x)
             if not network.heads:
                 return x
             return {head.name: apply(head, self.parameters, f"{name}.{head.name}", x) for head in network.heads}
 
         return run
+
+    def _batch_norm(self, layer, path, x):
+        per_feature = (-1, *(1 for _ in x.shape[2:]))
+        if self.training:
+            others = (0, *range(2, x.ndim))
+            mean = np.mean(x, axis=others)
+            variance = np.mean((x - np.reshape(mean, per_feature)) ** 2, axis=others)
+            for name, value in ((f"{path}.mean", mean), (f"{path}.variance", variance)):
+                self.statistics[name] = layer.momentum * self.statistics[name] + (1 - layer.momentum) * value
+        else:
+            mean, variance = self.statistics[f"{path}.mean"], self.statistics[f"{path}.variance"]
+        weight, bias = self.parameters[f"{path}.weight"], self.parameters[f"{path}.bias"]
+        mean, scale, bias = (
+            np.reshape(value, per_feature) for value in (mean, weight / np.sqrt(variance + layer.epsilon), bias)
+        )
+        return (x - mean) * scale + bias

@@ -6,11 +6,12 @@ from common.specs.autoencoder import AUTOENCODER
 from common.specs.conv_autoencoder import CONV_AUTOENCODER
 from common.specs.gan import GAN
 from common.specs.gan_two_layer import GAN_TWO_LAYER
+from common.specs.infogan import INFOGAN
 from common.specs.records import Spec
 from common.specs.vae import VAE, VAE_Z100
 
 SPECS: dict[str, Spec] = {
-    spec.name: spec for spec in (AUTOENCODER, CONV_AUTOENCODER, VAE, VAE_Z100, GAN, GAN_TWO_LAYER, AAE)
+    spec.name: spec for spec in (AUTOENCODER, CONV_AUTOENCODER, VAE, VAE_Z100, GAN, GAN_TWO_LAYER, AAE, INFOGAN)
 }
 
 

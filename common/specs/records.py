@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 
 Shape = tuple[int, ...]
 
@@ -23,10 +23,11 @@ class Dense:
     name: str
     inputs: int
     outputs: int
+    bias: bool = True
 
     @property
     def parameters(self) -> dict[str, Shape]:
-        return {"weight": (self.outputs, self.inputs), "bias": (self.outputs,)}
+        return _weight_and_bias(self, self.outputs, self.inputs)
 
     @property
     def fan_in(self) -> int:
@@ -48,10 +49,11 @@ class Conv:
     kernel: int
     stride: int
     padding: int
+    bias: bool = True
 
     @property
     def parameters(self) -> dict[str, Shape]:
-        return {"weight": (self.outputs, self.inputs, self.kernel, self.kernel), "bias": (self.outputs,)}
+        return _weight_and_bias(self, self.outputs, self.inputs, self.kernel, self.kernel)
 
     @property
     def fan_in(self) -> int:
@@ -74,10 +76,11 @@ class ConvTranspose:
     kernel: int
     stride: int
     padding: int
+    bias: bool = True
 
     @property
     def parameters(self) -> dict[str, Shape]:
-        return {"weight": (self.inputs, self.outputs, self.kernel, self.kernel), "bias": (self.outputs,)}
+        return _weight_and_bias(self, self.inputs, self.outputs, self.kernel, self.kernel)
 
     @property
     def fan_in(self) -> int:
@@ -89,6 +92,53 @@ class ConvTranspose:
         if channels != self.inputs:
             raise ValueError(f"{self.name} takes {self.inputs} channels, not {channels}")
         return (self.outputs, *((side - 1) * self.stride - 2 * self.padding + self.kernel for side in sides))
+
+
+def _weight_and_bias(layer, *weight):
+    return {"weight": weight} | ({"bias": (layer.outputs,)} if layer.bias else {})
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """(x - mean) / √(variance + ε) · weight + bias for each feature: the first axis after the batch.
+
+    In training mode mean and variance are the batch's own (and space's, for an image), the variance biased: divided by
+    the number of values. Every such pass also moves the running statistics, in the order of the passes: statistic ←
+    momentum·statistic + (1 - momentum)·batch's, with the same biased variance. In evaluation mode the running statistics
+    take the place of the batch's. They start at mean 0 and variance 1, weight at 1 and bias at 0.
+    """
+
+    name: str
+    features: int
+    epsilon: float
+    momentum: float
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return {"weight": (self.features,), "bias": (self.features,)}
+
+    @property
+    def statistics(self) -> dict[str, Shape]:
+        return {"mean": (self.features,), "variance": (self.features,)}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if shape[0] != self.features:
+            raise ValueError(f"{self.name} takes {self.features} features, not {shape[0]}")
+        return shape
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """The same values in another shape; images are read and written in the order C, H, W."""
+
+    shape: Shape
+    name = "reshape"
+    parameters = {}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        if math.prod(shape) != math.prod(self.shape):
+            raise ValueError(f"a reshape to {self.shape} does not take {shape}")
+        return self.shape
 
 
 @dataclass(frozen=True)
@@ -144,7 +194,7 @@ class Dropout:
         return shape
 
 
-Layer = Dense | Conv | ConvTranspose | MaxPool | Activation | LeakyRelu | Dropout
+Layer = Dense | Conv | ConvTranspose | BatchNorm | Reshape | MaxPool | Activation | LeakyRelu | Dropout
 
 
 # -------------------------------------------------------------------------------------------- networks
@@ -194,6 +244,16 @@ class FanInNormal:
 
 
 @dataclass(frozen=True)
+class FixedNormal:
+    """Weights ~ N(0, std²), whatever the size of the layer, biases 0."""
+
+    std: float
+
+    def draw(self, kind: str, shape: Shape, fan_in: int, random):
+        return random.normal(0, self.std, shape) if kind == "weight" else 0.0
+
+
+@dataclass(frozen=True)
 class Normal:
     """N(mean, std²)."""
 
@@ -226,12 +286,20 @@ class Bernoulli:
 
 
 @dataclass(frozen=True)
+class OneHot:
+    """One of the last axis's classes, each as probable as the others: 1 there, 0 elsewhere."""
+
+    def draw(self, random, shape: Shape):
+        return (random.integers(shape[-1], size=(*shape[:-1], 1)) == range(shape[-1])).astype(float)
+
+
+@dataclass(frozen=True)
 class Noise:
     """One random input of a step, drawn afresh for each step: `shape` per sample, without the batch."""
 
     name: str
     shape: Shape
-    distribution: Normal | Uniform | Bernoulli
+    distribution: Normal | Uniform | Bernoulli | OneHot
 
 
 # --------------------------------------------------------------------------------------------- updates
@@ -284,20 +352,24 @@ class Spec:
     pixels: tuple[float, float]
     reduction: str  # "sum" | "mean"
     options: Mapping[str, int]  # the sizes in which two specs of one module differ
-    initial: FanInUniform | FanInNormal
+    initial: FanInUniform | FanInNormal | FixedNormal
     networks: tuple[Network, ...]
     sampling_noise: tuple[Noise, ...]
     updates: tuple[Update, ...]
     batch_size: int
     epochs: int | None
     steps: int | None
+    # `forward` and the updates' losses run in training mode; `encode`, `reconstruct` and `sample` in evaluation mode.
     forward: Callable  # (networks, x, noise) -> {name: (B, ...)}
     encode: Callable | None  # (networks, x) -> (B, ...); None where there is no encoder
     reconstruct: (
         Callable | None
     )  # (networks, x, noise) -> (B, *input_shape) in `pixels`; None where there is no encoder
-    sample: Callable | None  # (networks, noise) -> (B, 784) in `pixels`; None where there is no prior
+    sample: Callable | None  # (networks, noise) -> (B, *input_shape) in `pixels`; None where there is no prior
     notes: tuple[str, ...]  # errata of the article and choices where it is silent
+    # Backends are compared at this times the learning rates; below 1 where the model's own course is chaotic, so that
+    # rounding errors would drown everything within 100 updates (docs/differences.md).
+    parity_rate: float = 1.0
 
     @property
     def noise(self) -> tuple[Noise, ...]:
@@ -328,12 +400,37 @@ class Spec:
             for kind, shape in layer.parameters.items()
         }
 
+    def statistic_shapes(self) -> dict[str, Shape]:
+        """{"generator.bn0.mean": (1024,)}: the running statistics of every batch norm, in order."""
+        return {
+            f"{path}.{kind}": shape
+            for path, layer in self.layers().items()
+            if isinstance(layer, BatchNorm)
+            for kind, shape in layer.statistics.items()
+        }
+
+    def moment_shapes(self) -> dict[str, Shape]:
+        """{"train.first.encoder.fc0.weight": (400, 784)}: Adam's moments of every update, in order."""
+        return {
+            f"{update.name}.{moment}.{name}": shape
+            for update in self.updates
+            for moment in ("first", "second")
+            for name, shape in self.parameter_shapes(update.networks).items()
+        }
+
     def parameter_count(self) -> int:
         return sum(math.prod(shape) for shape in self.parameter_shapes().values())
 
     def losses(self, networks, x, noise) -> dict:
         """Every update's losses at one and the same state, as the parity stages compare them."""
         return {name: value for update in self.updates for name, value in update.losses(networks, x, noise).items()}
+
+    def calmed(self, rate: float | None = None) -> "Spec":
+        """The specification as backends are compared on it: with `rate` times its learning rates, else `parity_rate`."""
+        rate = self.parity_rate if rate is None else rate
+        adams = [replace(update.adam, learning_rate=update.adam.learning_rate * rate) for update in self.updates]
+        updates = tuple(replace(update, adam=adam) for update, adam in zip(self.updates, adams, strict=True))
+        return replace(self, updates=updates, parity_rate=1.0)
 
     def scale(self, images):
         """uint8 pixels 0..255 to the model's range, with the same two operations in every backend."""

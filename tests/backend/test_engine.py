@@ -5,12 +5,13 @@ import pytest
 
 import backends
 from common import specs
+from common.contract import Snapshot
 from common.data.batches import batch_indices
 from common.errors import UsageError
 from common.noise import draw_steps
 from common.parameters import initial_parameters
 from common.parity import deviation
-from common.specs.records import Bernoulli, Normal, Uniform
+from common.specs.records import Bernoulli, Normal, OneHot, Uniform
 
 BATCH = 16
 # What an engine promises does not depend on the model; one in each precision and one with two updates a step show it.
@@ -66,7 +67,7 @@ def test_restore_continues_exactly(make, images):
     whole.train_steps(indices(2, 4, images))
     first.train_steps(indices(0, 2, images))
     second.train_steps(indices(5, 7, images))  # any state must be replaced whole
-    second.restore(first.parameters(), first.moments(), first.step)
+    second.restore(Snapshot.of(first))
     assert equal(state(first), state(second))
     second.train_steps(indices(2, 4, images))
     assert equal(state(whole), state(second))
@@ -84,10 +85,10 @@ def test_results_are_copies(make, images):
 def test_inputs_are_copied(make, spec, images):
     """What the caller does with its arrays afterwards must not matter."""
     a, b = make(), make()
-    parameters, moments, own = a.parameters(), a.moments(), images.copy()
-    b.restore(parameters, moments, 0)
+    snapshot, own = Snapshot.of(a), images.copy()
+    b.restore(snapshot)
     b.upload(own)
-    for value in [*parameters.values(), *moments.values(), own]:
+    for value in [*snapshot.parameters.values(), *snapshot.moments.values(), own]:
         value.fill(0)
     a.train_steps(indices(0, 2, images))
     b.train_steps(indices(0, 2, images))
@@ -110,6 +111,33 @@ def test_evaluation_changes_nothing(make, spec, images):
             busy.native_noise(2, BATCH)
         column.train_steps(indices(2, 4, images))
     assert equal(state(plain), state(busy))
+
+
+def test_running_statistics(backend, images):
+    """They continue exactly, and nothing but a training step moves them."""
+    spec = specs.get("infogan")
+    first, second = (backends.create(backend, spec, initial_parameters(spec, 0)) for _ in range(2))
+    start = first.statistics()
+    assert {value.item(0) for name, value in start.items() if name.endswith("mean")} == {0}
+    assert {value.item(0) for name, value in start.items() if name.endswith("variance")} == {1}
+    x = spec.scale(images[:BATCH].astype(float)).reshape(BATCH, *spec.input_shape)
+    noise = {name: value[0] for name, value in draw_steps(spec.noise, BATCH, 0, "training", range(2)).items()}
+    for step in range(2):
+        first.train_step(x, noise)
+        if step == 0:
+            assert not any(np.array_equal(value, start[name]) for name, value in first.statistics().items())
+            second.restore(Snapshot.of(first))
+            for column in (first, second):
+                before = column.statistics()
+                column.losses(x, noise)
+                column.forward(x, noise)
+                column.gradients(x, noise)
+                column.encode(x)
+                column.sample({name: noise[f"generator_{name}"] for name in ("z", "category", "codes")})
+                assert equal(before, column.statistics())
+            assert equal(first.statistics(), second.statistics())
+    second.train_step(x, noise)
+    assert equal(first.statistics() | first.parameters(), second.statistics() | second.parameters())
 
 
 def test_two_columns_do_not_touch_each_other(make, images):
@@ -158,6 +186,13 @@ def check_distribution(distribution, value):
         case Bernoulli(keep):
             mean, std = keep, np.sqrt(keep * (1 - keep))
             assert set(np.unique(value)) == {0, 1}
+        case OneHot():
+            mean, std = 1 / value.shape[-1], np.sqrt(1 / value.shape[-1] * (1 - 1 / value.shape[-1]))
+            assert set(np.unique(value)) == {0, 1}
+            assert (value.sum(axis=-1) == 1).all()
+            counts = value.reshape(-1, value.shape[-1]).sum(axis=0)  # each class as often as the others
+            assert counts == pytest.approx(counts.sum() * mean, abs=5 * std * np.sqrt(counts.sum()))
+            return
     assert value.mean() == pytest.approx(mean, abs=5 * std / np.sqrt(value.size))
     assert value.std() == pytest.approx(std, rel=5 / np.sqrt(2 * value.size))
 

@@ -7,13 +7,18 @@ import pytest
 
 import backends
 from common import parity
+from common.specs import get
 
 ROOT = Path(__file__).parents[2]
 
 
+# Of the many updates: 100 are compared by tests/parity. The oracle needs a second for each of the largest model's.
+STEPS = {"infogan": 10}
+
+
 @pytest.fixture(scope="module")
 def case(spec, images):
-    return parity.Case(spec, images)
+    return parity.Case(spec.calmed(), images, steps=STEPS.get(spec.name, 100))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -24,20 +29,8 @@ def test_stages(backend, case, dtype):
     assert parity.first_failure(stages) is None, stages
 
 
-def test_gradients_against_finite_differences(backend, case):
-    column = backends.create(backend, case.spec, case.parameters(), dtype="float64")
-    stage = parity.finite_difference_deviation(case, column.gradients(*case.first_batch()))
-    assert stage.passed, stage
-
-
 def test_the_framework_is_the_real_one(backend):
     """`import jax` inside backends/jax has found the framework, not our folder."""
-    backends.load(backend, parity_spec())
+    backends.load(backend, get("vae"))
     for distribution in {"pytorch": ["torch"], "jax": ["jax", "flax", "optax"]}.get(backend, [backend]):
         assert ROOT / "backends" not in Path(sys.modules[distribution].__file__).parents
-
-
-def parity_spec():
-    from common.specs import get
-
-    return get("vae")

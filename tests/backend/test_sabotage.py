@@ -15,6 +15,7 @@ import pytest
 import backends
 from common import parity
 from common.reference import column as reference
+from common.reference.networks import Networks
 from common.specs import get
 from common.specs.vae import _spec as vae_spec
 
@@ -39,8 +40,9 @@ def with_adam(backend, spec, **changes):
 
 
 def failure(spec, images, make):
-    case = parity.Case(spec, images, steps=5)
-    found = parity.collect(make(spec, case.parameters()), case, "float64")
+    """The stage at which the column made by `make` parts from the oracle."""
+    case = parity.Case(spec.calmed(), images, batch=8, steps=0)
+    found = parity.collect(make(case.spec, case.parameters()), case, "float64")
     return parity.first_failure(parity.compare(parity.expected(case, "float64"), found, "float64"))
 
 
@@ -97,6 +99,8 @@ def test_a_misplaced_epsilon(backend, images, monkeypatch):
         ("gan", "SLOPE, KEEP = 0.2, 0.7", "SLOPE, KEEP = 0.2, 0.3", "forward"),  # the rate for the keep rate
         ("gan", "bce(fake, 0.0)", "bce(fake, 1.0)", "losses"),
         ("aae", "1 - fake", "fake", "losses"),
+        ("infogan", "0.1, 0.9, 1e-5", "0.01, 0.9, 1e-5", "forward"),  # the slope of the paper's code
+        ("infogan", "0.1, 0.9, 1e-5", "0.1, 0.1, 1e-5", "one update"),  # PyTorch's momentum, which is 1 - 0.9
     ],
 )
 def test_a_mistake_in_an_adversarial_model(backend, images, model, old, new, stage):
@@ -157,6 +161,25 @@ def test_one_adam_for_both_updates_of_the_encoder(backend, images, monkeypatch):
     monkeypatch.setattr(reference.Reference, "train_step", train_step)
     found = failure(get("aae"), images, lambda s, p: backends.create(backend, s, p, dtype="float64"))
     assert found.name == "one update"
+
+
+def test_an_unbiased_running_variance(backend, images, monkeypatch):
+    """Planted in the oracle: PyTorch's nn.BatchNorm divides by n - 1 in what it keeps, and by n in what it uses."""
+    real = Networks._batch_norm
+
+    def batch_norm(self, layer, path, x):
+        name, count = f"{path}.variance", x.size / x.shape[1]
+        before = self.statistics[name]
+        y = real(self, layer, path, x)
+        if self.training:
+            moved = self.statistics[name] - layer.momentum * before
+            self.statistics[name] = layer.momentum * before + moved * count / (count - 1)
+        return y
+
+    monkeypatch.setattr(Networks, "_batch_norm", batch_norm)
+    found = failure(get("infogan"), images, lambda s, p: backends.create(backend, s, p, dtype="float64"))
+    assert found.name == "one update"
+    assert found.tensor.endswith(".variance") or found.tensor.endswith("() after")
 
 
 class Swapped:

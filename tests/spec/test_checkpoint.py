@@ -6,30 +6,39 @@ import numpy as np
 import pytest
 
 from common import checkpoint
+from common.contract import Snapshot
 from common.errors import CheckpointError
 from common.parameters import initial_parameters
 from common.reference.column import Reference
 from common.specs import get
 
 SPEC = get("vae_z100")
+GROUPS = ("parameters", "statistics", "moments")
 
 
 @pytest.fixture
 def saved(tmp_path):
     column, path = Reference(SPEC, initial_parameters(SPEC, 3)), tmp_path / "checkpoint.safetensors"
-    checkpoint.save_checkpoint(path, SPEC, column.parameters(), column.moments(), 17)
+    checkpoint.save_checkpoint(path, SPEC, Snapshot.of(column))
     return column, path
 
 
-def test_round_trip(saved):
-    column, path = saved
-    parameters, moments, step = checkpoint.load_checkpoint(path, SPEC)
-    assert step == 17
-    assert list(parameters) == list(column.parameters())
-    for name, value in column.parameters().items():
-        assert np.array_equal(value, parameters[name])
-        assert value.dtype == parameters[name].dtype
-    assert moments.keys() == column.moments().keys()
+@pytest.mark.parametrize("model", ["vae_z100", "infogan"])
+def test_round_trip(model, tmp_path):
+    """Of tensors that are all different, so that a mix-up would show."""
+    spec, random, path = get(model), np.random.default_rng(0), tmp_path / "checkpoint.safetensors"
+    shapes = (spec.parameter_shapes(), spec.statistic_shapes(), spec.moment_shapes())
+    groups = ({name: random.normal(size=s).astype(np.float32) for name, s in group.items()} for group in shapes)
+    kept = Snapshot(*groups, step=17)
+    checkpoint.save_checkpoint(path, spec, kept)
+    loaded = checkpoint.load_checkpoint(path, spec)
+    assert loaded.step == 17
+    assert bool(loaded.statistics) == (model == "infogan")
+    for group in GROUPS:
+        expected, found = getattr(kept, group), getattr(loaded, group)
+        assert list(expected) == list(found)
+        assert all(np.array_equal(value, found[name]) for name, value in expected.items())
+        assert all(value.dtype == found[name].dtype for name, value in expected.items())
 
 
 def test_nothing_temporary_is_left(saved):
@@ -66,10 +75,14 @@ def test_another_model(saved):
         checkpoint.load_checkpoint(path, dataclasses.replace(SPEC, reduction="sum"))
 
 
-def test_a_missing_tensor(tmp_path):
-    path = tmp_path / "checkpoint.safetensors"
-    parameters = initial_parameters(SPEC, 0)
-    del parameters["decoder.fc1.bias"]
-    checkpoint.save_checkpoint(path, SPEC, parameters, {}, 0)
-    with pytest.raises(CheckpointError, match=r"expected decoder.fc1.bias of shape \(784,\), found nothing"):
+@pytest.mark.parametrize(
+    ("group", "name", "shape"),
+    [("parameters", "decoder.fc1.bias", "(784,)"), ("moments", "train.first.decoder.fc1.bias", "(784,)")],
+)
+def test_a_missing_tensor(tmp_path, group, name, shape):
+    path, snapshot = tmp_path / "checkpoint.safetensors", Snapshot.start(SPEC, initial_parameters(SPEC, 0))
+    del getattr(snapshot, group)[name]
+    checkpoint.save_checkpoint(path, SPEC, snapshot)
+    with pytest.raises(CheckpointError) as caught:
         checkpoint.load_checkpoint(path, SPEC)
+    assert f"expected {group}.{name} of shape {shape}, found nothing" in str(caught.value)

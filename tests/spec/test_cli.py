@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import tetrapla
+
 ROOT = Path(__file__).parents[2]
-
-
-def tetrapla(*arguments, **options):
-    command = [sys.executable, "-m", "common.cli", *map(str, arguments)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
-    assert "Traceback" not in result.stderr
-    return result
 
 
 def without_frameworks(*arguments):

@@ -6,7 +6,7 @@ import pytest
 from common.data.batches import batch_indices, batches_per_epoch
 from common.errors import DataError
 from common.noise import draw, draw_steps, stream
-from common.specs.records import Bernoulli, Noise, Normal, Uniform
+from common.specs.records import Bernoulli, Noise, Normal, OneHot, Uniform
 
 RECORDS = (Noise("a", (3,), Normal(0.0, 1.0)), Noise("b", (2, 2), Normal(1.0, 5.0)))
 
@@ -28,6 +28,13 @@ def test_uniform_and_bernoulli():
     assert values["u"].std() == pytest.approx(4 / np.sqrt(12), rel=0.01)
     assert set(np.unique(values["b"])) == {0, 1}
     assert values["b"].mean() == pytest.approx(0.7, abs=5 * np.sqrt(0.21 / values["b"].size))
+
+
+def test_one_hot():
+    values = draw((Noise("c", (10,), OneHot()),), 20_000, seed=1, purpose="training", step=7)["c"]
+    assert set(np.unique(values)) == {0, 1}
+    assert (values.sum(axis=1) == 1).all()
+    assert values.sum(axis=0) == pytest.approx(2000, abs=5 * np.sqrt(2000 * 0.9))
 
 
 def test_any_step_can_be_drawn_alone():

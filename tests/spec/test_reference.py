@@ -1,21 +1,38 @@
-"""The oracle against closed forms, SciPy and finite differences."""
+"""The oracle against closed forms, SciPy and the complex step."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
+from autograd import grad
 from scipy import signal, special, stats
 
 from common import parity
+from common.contract import Snapshot
 from common.noise import draw
 from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.reference.column import Reference
-from common.reference.finite_differences import directional_derivative
+from common.reference.complex_step import directional_derivative
 from common.reference.networks import Networks, apply
-from common.reference.terms import bce_with_logits, sigmoid
+from common.reference.terms import bce_with_logits, log_softmax, sigmoid
 from common.specs import get
-from common.specs.records import RELU, SIGMOID, TANH, Adam, Conv, ConvTranspose, Dense, LeakyRelu, MaxPool
+from common.specs.infogan import information
+from common.specs.records import (
+    RELU,
+    SIGMOID,
+    TANH,
+    Adam,
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dense,
+    LeakyRelu,
+    MaxPool,
+    Network,
+    Reshape,
+)
 
 RANDOM = np.random.default_rng(0)
 
@@ -93,7 +110,7 @@ def test_dropout_keeps_the_mean_and_is_off_without_masks():
     parameters = {name: np.zeros(shape) for name, shape in spec.parameter_shapes().items()}
     parameters["discriminator.fc2.bias"] += 1.0  # the last hidden layer is 1 everywhere
     parameters["discriminator.fc3.weight"] += 1 / 256
-    discriminator, x = Networks(spec, parameters).discriminator, np.zeros((400, 784))
+    discriminator, x = Networks(spec, parameters, {}, training=True).discriminator, np.zeros((400, 784))
     assert discriminator(x).ravel() == pytest.approx(np.ones(400))
     mask = (RANDOM.uniform(size=(400, 256)) < 0.7).astype(float)
     dropped = discriminator(x, [np.ones((400, 1024)), np.ones((400, 512)), mask])
@@ -150,7 +167,7 @@ def test_kl_against_the_integral():
         encoder = staticmethod(lambda x: {"mean": mean, "logvar": logvar})
         decoder = staticmethod(lambda z: np.zeros((1, 784)))
 
-    kl = spec.losses(Fixed(spec, {}), np.zeros((1, 784)), {"epsilon": np.zeros((1, 1))})["kl"]
+    kl = spec.losses(Fixed(spec, {}, {}, training=True), np.zeros((1, 784)), {"epsilon": np.zeros((1, 1))})["kl"]
     q = stats.norm(0.7, math.exp(-0.2))
     points = q.ppf((np.arange(200_000) + 0.5) / 200_000)
     assert kl == pytest.approx(np.mean(q.logpdf(points) - stats.norm.logpdf(points)), rel=1e-3)
@@ -195,25 +212,103 @@ def test_l2_is_added_to_the_gradient():
     )
 
 
-def test_finite_differences_of_a_known_function():
+def test_complex_step_of_a_known_function():
     at, direction = np.array([0.3, -1.2]), np.array([1.0, 0.5])
     slope = directional_derivative(lambda v: np.sum(np.sin(v)), at, direction)
-    assert slope == pytest.approx(np.sum(np.cos(at) * direction), rel=1e-12)
+    assert slope == pytest.approx(np.sum(np.cos(at) * direction), rel=1e-15)
 
 
-def test_oracle_gradients_against_finite_differences(spec, images):
+def test_oracle_gradients_against_the_complex_step(spec, images):
     case = parity.Case(spec, images)
     gradients = Reference(spec, case.parameters()).gradients(*case.first_batch())
-    stage = parity.finite_difference_deviation(case, gradients)
+    stage = parity.slope_deviation(parity.slopes(case), gradients)
     assert stage.passed, stage
 
 
-def test_a_wrong_gradient_is_caught_by_finite_differences(images):
+def test_a_wrong_gradient_is_caught_by_the_complex_step(images):
     case = parity.Case(get("vae"), images)
     gradients = Reference(case.spec, case.parameters()).gradients(*case.first_batch())
-    gradients["train.encoder.logvar.bias"] = gradients["train.encoder.logvar.bias"] * (1 + 1e-6)
-    stage = parity.finite_difference_deviation(case, gradients)
+    gradients["train.encoder.logvar.bias"] = gradients["train.encoder.logvar.bias"] * (1 + 1e-10)
+    stage = parity.slope_deviation(parity.slopes(case), gradients)
     assert (stage.passed, stage.tensor) == (False, "train.encoder.logvar.bias")
+
+
+def test_slopes_at_a_kink_are_those_of_the_left():
+    """At exactly 0 a ReLU has slope 0 and a leaky one its own, in the gradient and in the complex step."""
+    at, one = np.zeros(1), np.ones(1)
+    for layer, slope in ((RELU, 0.0), (LeakyRelu(0.1), 0.1)):
+        assert directional_derivative(lambda v, layer=layer: np.sum(apply(layer, {}, "", v)), at, one) == slope
+        assert grad(lambda v, layer=layer: np.sum(apply(layer, {}, "", v)))(at) == slope
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3, 2)])
+def test_batch_norm(shape):
+    """Training: every feature gets mean bias and deviation weight. The running statistics move by a tenth."""
+    spec = _one_batch_norm(shape[1:])
+    parameters = {"net.bn.weight": RANDOM.uniform(1, 2, 5), "net.bn.bias": RANDOM.normal(size=5)}
+    before = {"net.bn.mean": RANDOM.normal(size=5), "net.bn.variance": RANDOM.uniform(1, 2, 5)}
+    x = RANDOM.normal(3, 4, size=shape)
+    networks = Networks(spec, parameters, before, training=True)
+    y, others = networks.net(x), (0, *range(2, x.ndim))
+    assert y.mean(axis=others) == pytest.approx(parameters["net.bn.bias"])
+    shrunk = np.sqrt(x.var(axis=others) / (x.var(axis=others) + 1e-5))
+    assert y.std(axis=others) == pytest.approx(parameters["net.bn.weight"] * shrunk, rel=1e-12)
+    assert networks.statistics["net.bn.mean"] == pytest.approx(0.9 * before["net.bn.mean"] + 0.1 * x.mean(axis=others))
+    biased = 0.9 * before["net.bn.variance"] + 0.1 * x.var(axis=others)  # NumPy divides by n
+    assert networks.statistics["net.bn.variance"] == pytest.approx(biased, rel=1e-12)
+
+
+def test_batch_norm_in_evaluation_is_an_affine_map():
+    spec, x = _one_batch_norm((5,)), RANDOM.normal(size=(3, 5))
+    statistics = {"net.bn.mean": np.full(5, 2.0), "net.bn.variance": np.full(5, 4.0 - 1e-5)}
+    networks = Networks(spec, {"net.bn.weight": np.full(5, 3.0), "net.bn.bias": np.ones(5)}, statistics, training=False)
+    assert networks.net(x) == pytest.approx((x - 2) / 2 * 3 + 1)
+    assert networks.statistics == statistics
+
+
+def _one_batch_norm(shape):
+    network = Network("net", shape, (BatchNorm("bn", 5, epsilon=1e-5, momentum=0.9),))
+    return dataclasses.replace(get("vae"), networks=(network,))
+
+
+def test_reshape_reads_channels_first():
+    image = RANDOM.normal(size=(2, 3, 4, 5))
+    flat = apply(Reshape((60,)), {}, "", image)
+    assert flat[1, 1 * 20 + 2 * 5 + 3] == image[1, 1, 2, 3]
+    assert np.array_equal(apply(Reshape((3, 4, 5)), {}, "", flat), image)
+
+
+def test_log_softmax_against_scipy():
+    logits = RANDOM.normal(size=(4, 10)) * 300  # no overflow
+    assert log_softmax(logits) == pytest.approx(special.log_softmax(logits, axis=1))
+
+
+def test_infogan_losses_of_a_silent_recognition():
+    """With D and Q at zero: D says ½, Q's categories are uniform (L_I = 0) and its codes standard normal densities."""
+    spec = get("infogan")
+    parameters = initial_parameters(spec, 0)
+    parameters |= {n: np.zeros(s) for n, s in spec.parameter_shapes(("discriminator", "recognition")).items()}
+    noise = draw(spec.noise, 4, 0, "training", 0)
+    losses = Reference(spec, parameters).losses(RANDOM.uniform(size=(4, 1, 28, 28)), noise)
+    assert losses["loss_d"] == pytest.approx(2 * math.log(2))
+    assert losses["loss_g"] == pytest.approx(math.log(2))
+    assert losses["info_c1"] == pytest.approx(0, abs=1e-12)
+    for which, objective, loss in (("discriminator", "objective_d", "loss_d"), ("generator", "objective_g", "loss_g")):
+        logpdf = stats.norm.logpdf(noise[f"{which}_codes"]) + math.log(2 * math.pi) / 2  # constants are dropped
+        assert losses[objective] == pytest.approx(losses[loss] - 0.1 * logpdf.mean(axis=0).sum())
+        if which == "discriminator":
+            assert [losses["info_c2"], losses["info_c3"]] == pytest.approx(logpdf.mean(axis=0))
+
+
+def test_information_of_a_perfect_recognition_is_ln_10():
+    category = np.eye(10)
+    recognized = {"category": 100 * category, "mean": np.zeros((10, 2)), "logstd": np.full((10, 2), np.log(0.5))}
+    codes = np.tile([[0.0, 0.5]], (10, 1))
+    bound, info = information(recognized, {"category": category, "codes": codes}, "")
+    assert info["info_c1"] == pytest.approx(math.log(10))
+    # log N(c; 0, ½²) without the constant: ln 2, and half less one deviation away
+    assert (info["info_c2"], info["info_c3"]) == pytest.approx((math.log(2), math.log(2) - 0.5))
+    assert bound == pytest.approx(math.log(10) + 0.1 * (2 * math.log(2) - 0.5))
 
 
 def test_restore_continues_exactly(spec, images):
@@ -224,7 +319,7 @@ def test_restore_continues_exactly(spec, images):
     noise = case.noise()
     whole.train_steps(case.indices(), noise)
     first.train_steps(case.indices()[:3], {name: value[:3] for name, value in noise.items()})
-    second.restore(first.parameters(), first.moments(), first.step)
+    second.restore(Snapshot.of(first))
     second.train_steps(case.indices()[3:], {name: value[3:] for name, value in noise.items()})
     for name, value in whole.parameters().items():
         assert np.array_equal(value, second.parameters()[name])

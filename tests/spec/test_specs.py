@@ -1,16 +1,32 @@
 """The specifications say what the articles say."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
 import pytest
 
 from common import specs
+from common.contract import Snapshot
 from common.errors import UsageError
 from common.parameters import initial_parameters
 from common.reference.networks import Networks
-from common.specs.records import Bernoulli, Dense, Dropout, LeakyRelu, Network, Normal
+from common.specs.records import (
+    BatchNorm,
+    Bernoulli,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Dropout,
+    FixedNormal,
+    LeakyRelu,
+    Network,
+    Normal,
+    OneHot,
+    Reshape,
+    Uniform,
+)
 
 # Worked out by hand from the sizes in the articles: Dense a -> b has a·b + b parameters.
 PARAMETER_COUNTS = {
@@ -24,6 +40,11 @@ PARAMETER_COUNTS = {
     "aae": (784 * 1000 + 1000 * 1000 + 1000 * 120 + 1000 + 1000 + 120)
     + (120 * 1000 + 1000 * 1000 + 1000 * 784 + 1000 + 1000 + 784)
     + (120 * 500 + 500 * 500 + 500 + 500 + 500 + 1),
+    # No bias before a batch norm, which has two parameters a feature.
+    "infogan": (74 * 1024 + 2 * 1024 + 1024 * 6272 + 2 * 6272 + 128 * 64 * 16 + 2 * 64 + 64 * 16 + 1)
+    + (64 * 16 + 64 + 64 * 128 * 16 + 2 * 128 + 6272 * 1024 + 2 * 1024)
+    + (1024 + 1)
+    + (1024 * 128 + 2 * 128 + 128 * 14 + 14),
 }
 
 
@@ -37,7 +58,8 @@ def test_parameter_count(spec):
 
 
 def test_networks_pass_shapes_through(spec):
-    networks = Networks(spec, initial_parameters(spec, 0))
+    parameters = initial_parameters(spec, 0)
+    networks = Networks(spec, parameters, Snapshot.start(spec, parameters).statistics, training=True)
     for network in spec.networks:
         output = getattr(networks, network.name)(np.zeros((3, *network.input_shape)))
         rows = network.rows()
@@ -88,10 +110,10 @@ def test_initial_values_follow_the_rule():
 def test_initial_values_depend_on_seed_and_name(spec):
     a, b, again = (initial_parameters(spec, seed) for seed in (0, 1, 0))
     for name in a:
-        if a[name].any():
+        if a[name].std():
             assert not np.array_equal(a[name], b[name])
         assert np.array_equal(a[name], again[name])
-    values = [value.ravel()[:3].tobytes() for value in a.values() if value.any()]
+    values = [value.ravel()[:3].tobytes() for value in a.values() if value.std()]
     assert len(set(values)) == len(values)
 
 
@@ -132,6 +154,54 @@ def test_hyperparameters_of_the_adversarial_articles():
     assert aae.network("decoder").layers[-2:] == (Dropout(0.25), Dense("fc2", 1000, 784))  # no ReLU between
     (prior,) = aae.sampling_noise
     assert prior.distribution == Normal(0, 5)
+
+
+def test_hyperparameters_of_infogan():
+    spec = specs.get("infogan")
+    assert [(update.name, update.networks) for update in spec.updates] == [
+        ("discriminator", ("trunk", "discriminator", "recognition")),
+        ("generator", ("generator",)),
+    ]
+    assert [update.adam.learning_rate for update in spec.updates] == [2e-4, 1e-3]
+    assert {(update.adam.beta1, update.adam.beta2, update.adam.epsilon) for update in spec.updates} == {
+        (0.5, 0.999, 1e-8)
+    }
+    assert (spec.batch_size, spec.steps, spec.pixels, spec.initial) == (128, 5000, (0, 1), FixedNormal(0.02))
+    assert {layer.slope for layer in spec.network("trunk").layers if isinstance(layer, LeakyRelu)} == {0.1}
+    norms = [layer for layer in spec.layers().values() if isinstance(layer, BatchNorm)]
+    assert {(norm.epsilon, norm.momentum) for norm in norms} == {(1e-5, 0.9)}
+    assert len(norms) == 6
+    for noises in (*(update.noise for update in spec.updates), spec.sampling_noise):
+        assert [(noise.shape, noise.distribution) for noise in noises] == [
+            ((62,), Uniform(-1, 1)),
+            ((10,), OneHot()),
+            ((2,), Uniform(-1, 1)),
+        ]
+
+
+def test_the_shapes_of_infogan():
+    spec = specs.get("infogan")
+    images = [shape for layer, shape in spec.network("generator").rows() if isinstance(layer, ConvTranspose)]
+    assert images == [(64, 14, 14), (1, 28, 28)]
+    features = [shape for layer, shape in spec.network("trunk").rows() if isinstance(layer, (Conv, Reshape, Dense))]
+    assert features == [(64, 14, 14), (128, 7, 7), (6272,), (1024,)]
+
+
+def test_what_stands_before_a_batch_norm_has_no_bias(spec):
+    for network in spec.networks:
+        for layer, following in itertools.pairwise(network.layers):
+            if isinstance(layer, (Dense, Conv, ConvTranspose)):
+                assert layer.bias != isinstance(following, BatchNorm)
+
+
+def test_calmed_changes_the_rates_alone():
+    spec = specs.get("infogan")
+    calm = spec.calmed()
+    assert [update.adam.learning_rate for update in calm.updates] == pytest.approx([6e-6, 3e-5])
+    restored = calm.calmed(1 / spec.parity_rate)
+    assert [u.adam.learning_rate for u in restored.updates] == pytest.approx([2e-4, 1e-3])
+    assert dataclasses.replace(calm, updates=spec.updates, parity_rate=spec.parity_rate) == spec
+    assert specs.get("vae").calmed() == specs.get("vae")
 
 
 def test_masks_fit_their_networks():

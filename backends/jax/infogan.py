@@ -1,0 +1,220 @@
+"""InfoGAN, JAX. Specification: common/specs/infogan.py.
+
+Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
+training step; encode and sample use them, in evaluation mode, which the engine sets.
+"""
+
+import math
+from functools import partial
+
+import optax
+from flax import nnx
+from jax import numpy as jnp
+
+from backends.jax.engine import State, adam
+
+SLOPE, MOMENTUM, EPSILON = 0.1, 0.9, 1e-5
+CATEGORIES, CODES, WEIGHT = 10, 2, 0.1
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+# Flax's natural layout is NHWC: the networks work in it, and `to_nhwc` and `to_nchw` stand between them and the
+# canonical images and features.
+
+
+def to_nhwc(x):
+    return jnp.transpose(x, (0, 2, 3, 1))
+
+
+def to_nchw(x):
+    return jnp.transpose(x, (0, 3, 1, 2))
+
+
+def leaky_relu(x):
+    return jnp.where(x > 0, x, SLOPE * x)  # nnx.leaky_relu has slope 1 at 0, where D sees black at its first step
+
+
+def batch_norm(features, dtype, rngs):
+    return nnx.BatchNorm(
+        features,
+        momentum=MOMENTUM,
+        epsilon=EPSILON,
+        use_fast_variance=False,  # E[x²] - E[x]² would lose digits
+        dtype=dtype,
+        param_dtype=dtype,
+        rngs=rngs,
+    )
+
+
+class Generator(nnx.Module):
+    def __init__(self, dtype, rngs):
+        linear = partial(nnx.Linear, use_bias=False, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        # transpose_kernel and this padding make it the gradient of a convolution, see conv_autoencoder.py.
+        conv = partial(nnx.ConvTranspose, transpose_kernel=True, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.fc0 = linear(74, 1024)
+        self.bn0 = batch_norm(1024, dtype, rngs)
+        self.fc1 = linear(1024, 128 * 7 * 7)
+        self.bn1 = batch_norm(128 * 7 * 7, dtype, rngs)
+        self.conv0 = conv(128, 64, (4, 4), strides=2, padding=4 - 1 - 1, use_bias=False)
+        self.bn2 = batch_norm(64, dtype, rngs)
+        self.conv1 = conv(64, 1, (4, 4), strides=2, padding=4 - 1 - 1)
+
+    def __call__(self, latent):
+        h = nnx.relu(self.bn0(self.fc0(latent)))  # (B, 1024)
+        h = to_nhwc(nnx.relu(self.bn1(self.fc1(h))).reshape(-1, 128, 7, 7))  # (B, 7, 7, 128)
+        h = nnx.relu(self.bn2(self.conv0(h)))  # (B, 14, 14, 64)
+        return to_nchw(nnx.sigmoid(self.conv1(h)))  # (B, 1, 28, 28)
+
+
+class Trunk(nnx.Module):
+    def __init__(self, dtype, rngs):
+        conv = partial(nnx.Conv, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.conv0 = conv(1, 64, (4, 4), strides=2, padding=1)
+        self.conv1 = conv(64, 128, (4, 4), strides=2, padding=1, use_bias=False)
+        self.bn0 = batch_norm(128, dtype, rngs)
+        self.fc0 = nnx.Linear(128 * 7 * 7, 1024, use_bias=False, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.bn1 = batch_norm(1024, dtype, rngs)
+
+    def __call__(self, x):
+        h = leaky_relu(self.conv0(to_nhwc(x)))  # (B, 14, 14, 64)
+        h = leaky_relu(self.bn0(self.conv1(h)))  # (B, 7, 7, 128)
+        h = to_nchw(h).reshape(-1, 128 * 7 * 7)  # (B, 6272)
+        return leaky_relu(self.bn1(self.fc0(h)))  # (B, 1024)
+
+
+class Discriminator(nnx.Module):
+    def __init__(self, dtype, rngs):
+        self.logit = nnx.Linear(1024, 1, dtype=dtype, param_dtype=dtype, rngs=rngs)
+
+    def __call__(self, h):
+        return self.logit(h)  # (B, 1)
+
+
+class Recognition(nnx.Module):
+    def __init__(self, dtype, rngs):
+        linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.fc0 = linear(1024, 128, use_bias=False)
+        self.bn0 = batch_norm(128, dtype, rngs)
+        self.category = linear(128, CATEGORIES)
+        self.mean = linear(128, CODES)
+        self.logstd = linear(128, CODES)
+
+    def __call__(self, h):
+        h = leaky_relu(self.bn0(self.fc0(h)))  # (B, 128)
+        # (B, 10) logits, (B, 2), (B, 2)
+        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
+
+
+class InfoGAN(nnx.Module):
+    def __init__(self, dtype, rngs):
+        self.generator = Generator(dtype, rngs)
+        self.trunk = Trunk(dtype, rngs)
+        self.discriminator = Discriminator(dtype, rngs)
+        self.recognition = Recognition(dtype, rngs)
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def latent(noise, which):
+    """(B, 74): noise, category, codes of the update or job `which`."""
+    return jnp.concatenate([noise[f"{which}{part}"] for part in ("z", "category", "codes")], axis=1)
+
+
+def bce(logits, target):
+    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, target)))
+
+
+def information(recognized, noise, which):
+    """L_I of c1, c2 and c3, and their weighted sum, the bound."""
+    mean, logstd = recognized["mean"], recognized["logstd"]
+    category, codes = noise[f"{which}category"], noise[f"{which}codes"]
+    log_q = jnp.sum(category * nnx.log_softmax(recognized["category"], axis=1), axis=1)
+    info_c1 = jnp.mean(log_q) + math.log(CATEGORIES)
+    info_c2, info_c3 = jnp.mean(-logstd - 0.5 * ((codes - mean) / jnp.exp(logstd)) ** 2, axis=0)
+    bound = info_c1 + WEIGHT * (info_c2 + info_c3)
+    return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
+
+
+def forward(model, x, noise):
+    """x (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
+    generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
+    generated = model.generator(latent(noise, "discriminator_"))
+    real, fake = model.trunk(x), model.trunk(generated)
+    return {
+        "generated": generated,
+        "real_logits": model.discriminator(real),
+        "fake_logits": model.discriminator(fake),
+        **model.recognition(fake),
+    }
+
+
+def discriminator_losses(model, x, noise):
+    """mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound, its parts, and D's mean probabilities."""
+    output = forward(model, x, noise)
+    real, fake = output["real_logits"], output["fake_logits"]
+    bound, info = information(output, noise, "discriminator_")
+    loss = bce(real, 1.0) + bce(fake, 0.0)
+    return {
+        "objective_d": loss - bound,
+        "loss_d": loss,
+        "score_real": jnp.mean(nnx.sigmoid(real)),
+        "score_fake": jnp.mean(nnx.sigmoid(fake)),
+        **info,
+    }
+
+
+def generator_losses(model, x, noise):
+    """mean BCE(D(G), 1) - bound, with latents of its own."""
+    fooled = model.trunk(model.generator(latent(noise, "generator_")))
+    bound, _ = information(model.recognition(fooled), noise, "generator_")
+    loss = bce(model.discriminator(fooled), 1.0)
+    return {"objective_g": loss - bound, "loss_g": loss}
+
+
+def losses(model, x, noise):
+    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+
+
+# ------------------------------------------------------------------------------------------ train step
+
+
+def build(spec, dtype):
+    # nnx draws initial values at once; the engine replaces them.
+    model = InfoGAN(dtype, nnx.Rngs(0))
+    return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
+
+
+def train_step(state, x, noise):
+    values_d = update(state, "discriminator", discriminator_losses, "objective_d", x, noise)  # trunk, D and Q
+    values_g = update(state, "generator", generator_losses, "objective_g", x, noise)  # judged by those just updated
+    return values_d | values_g
+
+
+def update(state, name, losses, objective, x, noise):
+    optimizer = state.optimizers[name]
+
+    def of_model(model):
+        values = losses(model, x, noise)
+        return values[objective], values  # the gradient is of the first, by the update's networks alone
+
+    gradient = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
+    gradients, values = gradient(state.model)
+    optimizer.update(state.model, gradients)
+    return values
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, x):
+    """x (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
+    recognized = model.recognition(model.trunk(x))
+    return jnp.concatenate([nnx.softmax(recognized["category"], axis=1), recognized["mean"]], axis=1)
+
+
+def sample(model, noise):
+    """Latents z (B, 62), category (B, 10), codes (B, 2) -> images (B, 1, 28, 28) in [0, 1]."""
+    return model.generator(latent(noise, ""))

@@ -1,0 +1,205 @@
+"""InfoGAN, PyTorch. Specification: common/specs/infogan.py.
+
+Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
+training step; encode and sample use them, in evaluation mode, which the engine sets.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from backends.pytorch.engine import State, adam
+
+SLOPE, MOMENTUM, EPSILON = 0.1, 0.9, 1e-5
+CATEGORIES, CODES, WEIGHT = 10, 2, 0.1
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+class BatchNorm(nn.Module):
+    """nn.BatchNorm keeps an unbiased variance among its running statistics, the other frameworks a biased one."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(features))
+        self.bias = nn.Parameter(torch.zeros(features))
+        self.register_buffer("running_mean", torch.zeros(features))
+        self.register_buffer("running_var", torch.ones(features))
+
+    def forward(self, x):
+        if not self.training:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, EPSILON)
+        with torch.no_grad():
+            variance, mean = torch.var_mean(x, (0, *range(2, x.dim())), correction=0)
+            self.running_mean.lerp_(mean, 1 - MOMENTUM)
+            self.running_var.lerp_(variance, 1 - MOMENTUM)
+        return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, EPSILON)
+
+
+class Generator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(74, 1024, bias=False)
+        self.bn0 = BatchNorm(1024)
+        self.fc1 = nn.Linear(1024, 128 * 7 * 7, bias=False)
+        self.bn1 = BatchNorm(128 * 7 * 7)
+        self.conv0 = nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1, bias=False)
+        self.bn2 = BatchNorm(64)
+        self.conv1 = nn.ConvTranspose2d(64, 1, 4, stride=2, padding=1)
+
+    def forward(self, latent):
+        h = F.relu(self.bn0(self.fc0(latent)))  # (B, 1024)
+        h = F.relu(self.bn1(self.fc1(h))).reshape(-1, 128, 7, 7)  # (B, 128, 7, 7)
+        h = F.relu(self.bn2(self.conv0(h)))  # (B, 64, 14, 14)
+        return torch.sigmoid(self.conv1(h))  # (B, 1, 28, 28)
+
+
+class Trunk(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv0 = nn.Conv2d(1, 64, 4, stride=2, padding=1)
+        self.conv1 = nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=False)
+        self.bn0 = BatchNorm(128)
+        self.fc0 = nn.Linear(128 * 7 * 7, 1024, bias=False)
+        self.bn1 = BatchNorm(1024)
+
+    def forward(self, x):
+        h = F.leaky_relu(self.conv0(x), SLOPE)  # (B, 64, 14, 14)
+        h = F.leaky_relu(self.bn0(self.conv1(h)), SLOPE)  # (B, 128, 7, 7)
+        h = h.reshape(-1, 128 * 7 * 7)  # (B, 6272)
+        return F.leaky_relu(self.bn1(self.fc0(h)), SLOPE)  # (B, 1024)
+
+
+class Discriminator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.logit = nn.Linear(1024, 1)
+
+    def forward(self, h):
+        return self.logit(h)  # (B, 1)
+
+
+class Recognition(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc0 = nn.Linear(1024, 128, bias=False)
+        self.bn0 = BatchNorm(128)
+        self.category = nn.Linear(128, CATEGORIES)
+        self.mean = nn.Linear(128, CODES)
+        self.logstd = nn.Linear(128, CODES)
+
+    def forward(self, h):
+        h = F.leaky_relu(self.bn0(self.fc0(h)), SLOPE)  # (B, 128)
+        # (B, 10) logits, (B, 2), (B, 2)
+        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
+
+
+class InfoGAN(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.generator = Generator()
+        self.trunk = Trunk()
+        self.discriminator = Discriminator()
+        self.recognition = Recognition()
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def latent(noise, which):
+    """(B, 74): noise, category, codes of the update or job `which`."""
+    return torch.cat([noise[f"{which}{part}"] for part in ("z", "category", "codes")], dim=1)
+
+
+def bce(logits, target):
+    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+
+def information(recognized, noise, which):
+    """L_I of c1, c2 and c3, and their weighted sum, the bound."""
+    mean, logstd = recognized["mean"], recognized["logstd"]
+    category, codes = noise[f"{which}category"], noise[f"{which}codes"]
+    log_q = torch.sum(category * F.log_softmax(recognized["category"], dim=1), dim=1)
+    info_c1 = torch.mean(log_q) + math.log(CATEGORIES)
+    info_c2, info_c3 = torch.mean(-logstd - 0.5 * ((codes - mean) / torch.exp(logstd)) ** 2, dim=0)
+    bound = info_c1 + WEIGHT * (info_c2 + info_c3)
+    return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
+
+
+def forward(model, x, noise):
+    """x (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
+    generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
+    generated = model.generator(latent(noise, "discriminator_")).detach()  # G learns from objective_g alone
+    real, fake = model.trunk(x), model.trunk(generated)
+    return {
+        "generated": generated,
+        "real_logits": model.discriminator(real),
+        "fake_logits": model.discriminator(fake),
+        **model.recognition(fake),
+    }
+
+
+def discriminator_losses(model, x, noise):
+    """mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound, its parts, and D's mean probabilities."""
+    output = forward(model, x, noise)
+    real, fake = output["real_logits"], output["fake_logits"]
+    bound, info = information(output, noise, "discriminator_")
+    loss = bce(real, 1.0) + bce(fake, 0.0)
+    return {
+        "objective_d": loss - bound,
+        "loss_d": loss,
+        "score_real": torch.mean(torch.sigmoid(real)),
+        "score_fake": torch.mean(torch.sigmoid(fake)),
+        **info,
+    }
+
+
+def generator_losses(model, x, noise):
+    """mean BCE(D(G), 1) - bound, with latents of its own."""
+    fooled = model.trunk(model.generator(latent(noise, "generator_")))
+    bound, _ = information(model.recognition(fooled), noise, "generator_")
+    loss = bce(model.discriminator(fooled), 1.0)
+    return {"objective_g": loss - bound, "loss_g": loss}
+
+
+def losses(model, x, noise):
+    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+
+
+# ------------------------------------------------------------------------------------------ train step
+
+
+def build(spec, dtype, device):
+    model = InfoGAN().to(dtype=dtype, device=device)
+    return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
+
+
+def train_step(state, x, noise):
+    values_d = discriminator_losses(state.model, x, noise)
+    update(state.optimizers["discriminator"], values_d["objective_d"])  # trunk, D and Q
+    values_g = generator_losses(state.model, x, noise)  # judged by the D and Q just updated
+    update(state.optimizers["generator"], values_g["objective_g"])
+    return values_d | values_g
+
+
+def update(optimizer, loss):
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # G's loss leaves gradients in D and Q too; D's next zero_grad clears them
+    optimizer.step()
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, x):
+    """x (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
+    recognized = model.recognition(model.trunk(x))
+    return torch.cat([F.softmax(recognized["category"], dim=1), recognized["mean"]], dim=1)
+
+
+def sample(model, noise):
+    """Latents z (B, 62), category (B, 10), codes (B, 2) -> images (B, 1, 28, 28) in [0, 1]."""
+    return model.generator(latent(noise, ""))

@@ -1,0 +1,219 @@
+"""InfoGAN, TensorFlow. Specification: common/specs/infogan.py.
+
+Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
+training step; encode and sample use them.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from backends.tensorflow.engine import Adam, State
+
+SLOPE, MOMENTUM, EPSILON = 0.1, 0.9, 1e-5
+CATEGORIES, CODES, WEIGHT = 10, 2, 0.1
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+# Keras's natural layout is NHWC: the networks work in it, and `to_nhwc` and `to_nchw` stand between them and the
+# canonical images and features.
+
+
+def to_nhwc(x):
+    return tf.transpose(x, (0, 2, 3, 1))
+
+
+def to_nchw(x):
+    return tf.transpose(x, (0, 3, 1, 2))
+
+
+def leaky_relu(x):
+    return tf.where(x > 0, x, SLOPE * x)  # tf.nn.leaky_relu keeps its slope in float32, in float64 too
+
+
+def batch_norm(dtype):
+    return layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, dtype=dtype)
+
+
+class Generator(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        # A padding of 1 cuts one pixel from each side of what a "valid" transposed convolution gives.
+        self.crop = layers.Cropping2D(1, dtype=dtype)
+        self.fc0 = layers.Dense(1024, use_bias=False, dtype=dtype)
+        self.bn0 = batch_norm(dtype)
+        self.fc1 = layers.Dense(128 * 7 * 7, use_bias=False, dtype=dtype)
+        self.bn1 = batch_norm(dtype)
+        self.conv0 = layers.Conv2DTranspose(64, 4, strides=2, padding="valid", use_bias=False, dtype=dtype)
+        self.bn2 = batch_norm(dtype)
+        self.conv1 = layers.Conv2DTranspose(1, 4, strides=2, padding="valid", dtype=dtype)
+
+    def call(self, latent, training=True):
+        h = tf.nn.relu(self.bn0(self.fc0(latent), training=training))  # (B, 1024)
+        h = tf.nn.relu(self.bn1(self.fc1(h), training=training))  # (B, 6272)
+        h = to_nhwc(tf.reshape(h, (-1, 128, 7, 7)))  # (B, 7, 7, 128)
+        h = tf.nn.relu(self.bn2(self.crop(self.conv0(h)), training=training))  # (B, 14, 14, 64)
+        return to_nchw(tf.sigmoid(self.crop(self.conv1(h))))  # (B, 1, 28, 28)
+
+
+class Trunk(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        # padding="same" would be the same for these sizes; the zeros are added as in conv_autoencoder.py.
+        self.pad = layers.ZeroPadding2D(1, dtype=dtype)
+        self.conv0 = layers.Conv2D(64, 4, strides=2, padding="valid", dtype=dtype)
+        self.conv1 = layers.Conv2D(128, 4, strides=2, padding="valid", use_bias=False, dtype=dtype)
+        self.bn0 = batch_norm(dtype)
+        self.fc0 = layers.Dense(1024, use_bias=False, dtype=dtype)
+        self.bn1 = batch_norm(dtype)
+
+    def call(self, x, training=True):
+        h = leaky_relu(self.conv0(self.pad(to_nhwc(x))))  # (B, 14, 14, 64)
+        h = leaky_relu(self.bn0(self.conv1(self.pad(h)), training=training))  # (B, 7, 7, 128)
+        h = tf.reshape(to_nchw(h), (-1, 128 * 7 * 7))  # (B, 6272)
+        return leaky_relu(self.bn1(self.fc0(h), training=training))  # (B, 1024)
+
+
+class Discriminator(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        self.logit = layers.Dense(1, dtype=dtype)
+
+    def call(self, h):
+        return self.logit(h)  # (B, 1)
+
+
+class Recognition(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        self.fc0 = layers.Dense(128, use_bias=False, dtype=dtype)
+        self.bn0 = batch_norm(dtype)
+        self.category = layers.Dense(CATEGORIES, dtype=dtype)
+        self.mean = layers.Dense(CODES, dtype=dtype)
+        self.logstd = layers.Dense(CODES, dtype=dtype)
+
+    def call(self, h, training=True):
+        h = leaky_relu(self.bn0(self.fc0(h), training=training))  # (B, 128)
+        # (B, 10) logits, (B, 2), (B, 2)
+        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
+
+
+class InfoGAN(keras.Model):
+    def __init__(self, dtype):
+        super().__init__(dtype=dtype)
+        self.generator = Generator(dtype)
+        self.trunk = Trunk(dtype)
+        self.discriminator = Discriminator(dtype)
+        self.recognition = Recognition(dtype)
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def latent(noise, which):
+    """(B, 74): noise, category, codes of the update or job `which`."""
+    return tf.concat([noise[f"{which}{part}"] for part in ("z", "category", "codes")], axis=1)
+
+
+def bce(logits, target):
+    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
+    return tf.reduce_mean(
+        tf.nn.sigmoid_cross_entropy_with_logits(
+            labels=tf.fill(tf.shape(logits), tf.cast(target, logits.dtype)), logits=logits
+        )
+    )
+
+
+def information(recognized, noise, which):
+    """L_I of c1, c2 and c3, and their weighted sum, the bound."""
+    mean, logstd = recognized["mean"], recognized["logstd"]
+    category, codes = noise[f"{which}category"], noise[f"{which}codes"]
+    log_q = tf.reduce_sum(category * tf.nn.log_softmax(recognized["category"], axis=1), axis=1)
+    info_c1 = tf.reduce_mean(log_q) + math.log(CATEGORIES)
+    info_c2, info_c3 = tf.unstack(tf.reduce_mean(-logstd - 0.5 * ((codes - mean) / tf.exp(logstd)) ** 2, axis=0))
+    bound = info_c1 + WEIGHT * (info_c2 + info_c3)
+    return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
+
+
+def forward(model, x, noise):
+    """x (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
+    generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
+    generated = model.generator(latent(noise, "discriminator_"))
+    real, fake = model.trunk(x), model.trunk(generated)
+    return {
+        "generated": generated,
+        "real_logits": model.discriminator(real),
+        "fake_logits": model.discriminator(fake),
+        **model.recognition(fake),
+    }
+
+
+def discriminator_losses(model, x, noise):
+    """mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound, its parts, and D's mean probabilities."""
+    output = forward(model, x, noise)
+    real, fake = output["real_logits"], output["fake_logits"]
+    bound, info = information(output, noise, "discriminator_")
+    loss = bce(real, 1.0) + bce(fake, 0.0)
+    return {
+        "objective_d": loss - bound,
+        "loss_d": loss,
+        "score_real": tf.reduce_mean(tf.sigmoid(real)),
+        "score_fake": tf.reduce_mean(tf.sigmoid(fake)),
+        **info,
+    }
+
+
+def generator_losses(model, x, noise):
+    """mean BCE(D(G), 1) - bound, with latents of its own."""
+    fooled = model.trunk(model.generator(latent(noise, "generator_")))
+    bound, _ = information(model.recognition(fooled), noise, "generator_")
+    loss = bce(model.discriminator(fooled), 1.0)
+    return {"objective_g": loss - bound, "loss_g": loss}
+
+
+def losses(model, x, noise):
+    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+
+
+# ------------------------------------------------------------------------------------------ train step
+
+
+def build(spec, dtype, device):
+    with tf.device(device):
+        model = InfoGAN(dtype)
+        model.generator(keras.Input((74,)))  # Keras creates a network's variables at its first call
+        features = model.trunk(keras.Input((1, 28, 28)))
+        model.discriminator(features)
+        model.recognition(features)
+        return State(model, {name: Adam(spec.update(name), model) for name in ("discriminator", "generator")})
+
+
+def train_step(state, x, noise):
+    values_d = update(state, "discriminator", discriminator_losses, "objective_d", x, noise)  # trunk, D and Q
+    values_g = update(state, "generator", generator_losses, "objective_g", x, noise)  # judged by those just updated
+    return values_d | values_g
+
+
+def update(state, name, losses, objective, x, noise):
+    optimizer = state.optimizers[name]
+    with tf.GradientTape() as tape:
+        values = losses(state.model, x, noise)
+    optimizer.apply(tape.gradient(values[objective], optimizer.parameters))  # the update's networks alone
+    return values
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, x):
+    """x (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
+    recognized = model.recognition(model.trunk(x, training=False), training=False)
+    return tf.concat([tf.nn.softmax(recognized["category"], axis=1), recognized["mean"]], axis=1)
+
+
+def sample(model, noise):
+    """Latents z (B, 62), category (B, 10), codes (B, 2) -> images (B, 1, 28, 28) in [0, 1]."""
+    return model.generator(latent(noise, ""), training=False)

@@ -12,6 +12,7 @@ from matplotlib import image
 from backends import BACKENDS
 from common import parity
 from common.specs import SPECS
+from tests.conftest import tetrapla
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,7 +110,6 @@ MISTAKES = """
 import sys
 from common import worker
 from backends.jax import vae
-from tests.conftest import tetrapla
 real = vae.losses
 def losses(model, x, noise):
     values = real(model, x, noise)

@@ -53,10 +53,12 @@ def _networks(spec):
 
 
 def _settings(layer):
-    """What a layer is set to besides its sizes: "slope 0.2", "rate 0.3", "kernel 3, stride 2, padding 1", or nothing."""
-    return ", ".join(
-        f"{key} {value:g}" for key, value in vars(layer).items() if key not in ("name", "inputs", "outputs")
-    )
+    """What a layer is set to besides its sizes: "slope 0.2", "kernel 3, stride 2, padding 1, no bias", or nothing."""
+    settings = {
+        key: value for key, value in vars(layer).items() if key not in ("name", "inputs", "outputs", "features")
+    }
+    parts = [f"{key} {value:g}" for key, value in settings.items() if isinstance(value, (int, float)) and key != "bias"]
+    return ", ".join(parts + (["no bias"] if settings.get("bias") is False else []))
 
 
 def _noise(spec):

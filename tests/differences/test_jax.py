@@ -12,6 +12,8 @@ from flax import nnx
 from jax import numpy as jnp
 
 from backends.jax import engine  # noqa: F401  (turns x64 on, as every run here has it)
+from common.specs import get
+from tests.backend.test_sabotage import failure, with_text
 
 BIAS_CORRECTION = """
 import jax, numpy as np, optax
@@ -98,3 +100,34 @@ def test_kernels_of_transposed_convolutions():
         for turned in (False, True)
     ]
     assert shapes == [(3, 3, 8, 16), (3, 3, 16, 8)]
+
+
+def test_leaky_relu_has_slope_1_at_zero():
+    assert jax.grad(lambda x: nnx.leaky_relu(x, 0.25))(0.0) == 1.0
+
+
+def test_batch_norm_weighs_the_old_and_keeps_a_biased_variance():
+    layer, x = nnx.BatchNorm(1, rngs=nnx.Rngs(0)), jnp.array([[0.0], [1.0], [2.0], [3.0]])
+    assert (layer.momentum, layer.epsilon) == (0.99, 1e-5)
+    layer(x)
+    assert layer.mean[...].item() == pytest.approx(0.01 * 1.5)
+    assert layer.var[...].item() == pytest.approx(0.99 + 0.01 * 5 / 4)  # the sum of squares, 5, over n
+
+
+def test_batch_norm_loses_its_variance_by_default():
+    """E[x²] - E[x]² of values around 10,000 with variance 1, in float32: nothing is left."""
+    x = 1e4 + np.random.default_rng(0).normal(size=(1000, 1)).astype(np.float32)
+    found = {}
+    for fast in (True, False):
+        layer = nnx.BatchNorm(1, momentum=0.0, use_fast_variance=fast, rngs=nnx.Rngs(0))
+        layer(jnp.asarray(x, jnp.float32))
+        found[fast] = layer.var[...].item()
+    assert nnx.BatchNorm(1, rngs=nnx.Rngs(0)).use_fast_variance
+    assert found[False] == pytest.approx(x.var(dtype=np.float64), rel=1e-5)
+    assert not 0.5 < found[True] < 2
+
+
+def test_flattening_in_nhwc_is_caught(images):
+    """The same shape, other columns of the dense layer's weight."""
+    planted = with_text("jax", get("infogan"), "to_nchw(h).reshape(", "h.reshape(")
+    assert failure(get("infogan"), images, planted).name == "forward"

@@ -232,3 +232,64 @@ def test_a_parameter_created_twice_in_the_gan(images):
     spec = specs.get("gan")
     planted = with_text("paddle", spec, "model.discriminator(generated", "GAN().discriminator(generated")
     assert failure(spec, images, planted).name == "gradients"
+
+
+def test_leaky_relu_has_slope_1_at_zero():
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), quiet():
+        x = static.data("x", [1], "float32")
+        x.stop_gradient = False
+        slopes = static.gradients(nn.functional.leaky_relu(x, 0.25), x)
+    ((found,),), _ = run(program, startup, slopes, [{"x": np.zeros(1, np.float32)}])
+    assert found.item() == 1.0
+
+
+def test_batch_norm_keeps_its_numbers_in_float32():
+    """The running mean after one float64 batch of mean 1.5 is (1 - momentum)·1.5, with a momentum of 0.9."""
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), float64():
+        layer = nn.BatchNorm1D(1)
+        assert (layer._momentum, layer._epsilon) == (0.9, 1e-5)
+        y = layer(static.data("x", [4, 1], "float64"))
+        name = layer._mean.name
+    _, scope = run(program, startup, [y], [{"x": np.arange(4.0).reshape(4, 1)}])
+    mean = np.asarray(scope.find_var(name).get_tensor()).item()
+    assert mean == pytest.approx(0.15, rel=1e-6)
+    assert mean == pytest.approx((1 - np.float64(np.float32(0.9))) * 1.5, rel=1e-7)
+    assert abs(mean / 0.15 - 1) > 1e-7
+
+
+def shared_and_added(detach):
+    """(a share of v, v + 1) of v = 2x at x = 1, where the sum may be computed in the memory of v."""
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup), paddle.utils.unique_name.guard():
+        v = static.data("x", [1], "float32") * 2
+        share = v.detach() if detach else v
+        kept = static.create_parameter([1], "float32", name="kept", attr=attribute("kept"))
+        summed = paddle.sqrt(v + 1)
+        paddle.assign(share * 10, kept)
+    _, scope = run(program, startup, [summed], [{"x": np.ones(1, np.float32)}])
+    return np.asarray(scope.find_var("kept").get_tensor()).item()
+
+
+def test_a_detached_value_is_overwritten():
+    assert shared_and_added(detach=False) == 20
+    assert shared_and_added(detach=True) != 20
+
+
+def test_gradients_twice_in_a_program_with_an_operator_in_place():
+    """Such an operator ends the pruning of the backward pass, so that the second call differentiates the first."""
+    for in_place in (False, True):
+        program, startup = static.Program(), static.Program()
+        with static.program_guard(program, startup), paddle.utils.unique_name.guard(), quiet():
+            x = static.data("x", [1], "float32")
+            x.stop_gradient = False
+            if in_place:
+                paddle.assign(x, static.create_parameter([1], "float32", name="kept", attr=attribute("kept")))
+            y = (x + 1) ** 2
+            static.gradients(y, x)
+            if in_place:
+                with pytest.raises(ValueError, match="has no grad op"):
+                    static.gradients(y, x)
+            else:
+                static.gradients(y, x)

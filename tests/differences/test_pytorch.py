@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import backends
+from common import parity
 from common.reference.adam import adam_update
 from common.reference.terms import bce_with_logits
 from common.specs import get
@@ -80,3 +82,33 @@ def test_a_gradient_that_leaks_into_the_next_update(images):
     """The erratum of the article `aae`: gradients accumulate until they are cleared, and here they are not."""
     planted = with_text("pytorch", get("aae"), "    optimizer.zero_grad(set_to_none=True)\n", "")
     assert failure(get("aae"), images, planted).name == "one update"
+
+
+def test_leaky_relu_has_its_slope_at_zero():
+    x = torch.zeros(1, requires_grad=True)
+    F.leaky_relu(x, 0.25).backward()
+    assert x.grad.item() == 0.25
+
+
+def test_batch_norm_weighs_the_new_and_keeps_an_unbiased_variance():
+    layer, x = torch.nn.BatchNorm1d(1), torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+    assert (layer.momentum, layer.eps) == (0.1, 1e-5)
+    y = layer(x)
+    assert layer.running_mean.item() == pytest.approx(0.1 * 1.5)
+    assert layer.running_var.item() == pytest.approx(0.9 + 0.1 * 5 / 3)  # the sum of squares, 5, over n - 1
+    assert y.var(correction=0).item() == pytest.approx(1.25 / (1.25 + 1e-5))  # while it normalises with 5 over n
+
+
+def test_infogan_at_its_true_rates_is_chaotic(images):
+    """Two runs whose weights differ by 1e-15 are a million times further apart after 40 updates; at the rates at which
+    backends are compared they stay together."""
+    for rate, check in ((1.0, lambda d: d > 1e-9), (None, lambda d: d < 1e-11)):
+        case = parity.Case(get("infogan").calmed(rate), images, steps=40)
+        parameters, columns = case.parameters(), []
+        for scale in (0.0, 1e-15):
+            moved = {n: v * (1 + scale * np.sign(np.sin(1e6 * v))) for n, v in parameters.items()}
+            columns.append(backends.create("pytorch", case.spec, moved, dtype="float64"))
+            columns[-1].upload(images)
+            columns[-1].train_steps(case.indices(), case.noise())
+        apart, _ = parity.largest_deviation(columns[0].parameters(), columns[1].parameters())
+        assert check(apart), (rate, apart)

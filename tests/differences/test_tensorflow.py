@@ -11,7 +11,9 @@ import keras  # isort: skip
 import tensorflow as tf  # isort: skip
 
 from common.reference.adam import adam_update
+from common.specs import get
 from common.specs.records import Adam, Update
+from tests.backend.test_sabotage import failure, with_text
 
 ADAM = Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
 GRADIENTS = [np.array([1e-8, 3e-3, -2.0]) * scale for scale in (1.0, 0.5, -0.7, 1.5, 0.1)]
@@ -135,3 +137,24 @@ def test_kernels_of_convolutions():
         layer.build((None, 5, 5, 8))
     assert tuple(conv.kernel.shape) == (3, 3, 8, 16)  # in, out
     assert tuple(transposed.kernel.shape) == (3, 3, 16, 8)  # out, in
+
+
+def test_leaky_relu_has_its_slope_at_zero():
+    x = tf.Variable(0.0)
+    with tf.GradientTape() as tape:
+        y = tf.nn.leaky_relu(x, 0.25)
+    assert tape.gradient(y, x).numpy() == 0.25
+
+
+def test_batch_norm_weighs_the_old_and_keeps_a_biased_variance():
+    layer, x = keras.layers.BatchNormalization(), np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
+    assert (layer.momentum, layer.epsilon) == (0.99, 1e-3)
+    layer(x, training=True)
+    assert layer.moving_mean.numpy().item() == pytest.approx(0.01 * 1.5)
+    assert layer.moving_variance.numpy().item() == pytest.approx(0.99 + 0.01 * 5 / 4)  # the sum of squares, 5, over n
+
+
+def test_flattening_in_nhwc_is_caught(images):
+    """The same shape, other columns of the dense layer's weight."""
+    planted = with_text("tensorflow", get("infogan"), "tf.reshape(to_nchw(h),", "tf.reshape(h,")
+    assert failure(get("infogan"), images, planted).name == "forward"

@@ -43,6 +43,13 @@ def test_show():
         assert word in result.stdout
 
 
+def test_show_has_every_layer_and_every_draw(spec):
+    result = tetrapla("show", spec.name)
+    assert result.returncode == 0
+    for word in (*(layer.name for layer in spec.layers().values()), *(noise.name for noise in spec.noise)):
+        assert word in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

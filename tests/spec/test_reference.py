@@ -258,6 +258,24 @@ def test_batch_norm(shape):
     assert networks.statistics["net.bn.variance"] == pytest.approx(biased, rel=1e-12)
 
 
+def test_a_bias_before_a_batch_norm_is_moved_by_rounding_errors():
+    """Its gradient is 0 but for rounding, and Adam makes full steps of it: hence no such bias in any model."""
+    layers = (Dense("fc", 3, 5), BatchNorm("bn", 5, epsilon=1e-5, momentum=0.9))
+    spec = dataclasses.replace(get("vae"), networks=(Network("net", (3,), layers),))
+    parameters = {name: RANDOM.normal(size=shape) for name, shape in spec.parameter_shapes().items()}
+    statistics, x = Snapshot.start(spec, parameters).statistics, RANDOM.normal(size=(8, 3))
+
+    def loss(bias):
+        networks = Networks(spec, {**parameters, "net.fc.bias": bias}, statistics, training=True)
+        return 1e6 * np.sum(networks.net(x) ** 3)
+
+    gradient, zero = grad(loss)(parameters["net.fc.bias"]), np.zeros(5)
+    assert np.abs(gradient).max() < 1e-16 * 1e6 * 8 * 100
+    adam = Adam(learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=1e-30, l2=0.0)
+    moved, _, _ = adam_update(adam, zero, gradient, zero, zero, 1)
+    assert np.abs(moved).max() == pytest.approx(0.1)
+
+
 def test_batch_norm_in_evaluation_is_an_affine_map():
     spec, x = _one_batch_norm((5,)), RANDOM.normal(size=(3, 5))
     statistics = {"net.bn.mean": np.full(5, 2.0), "net.bn.variance": np.full(5, 4.0 - 1e-5)}

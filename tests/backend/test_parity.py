@@ -12,13 +12,12 @@ from common.specs import get
 ROOT = Path(__file__).parents[2]
 
 
-# Of the many updates: 100 are compared by tests/parity. The oracle needs a second for each of the largest model's.
-STEPS = {"infogan": 10}
+STEPS = 10  # of the many updates; tests/parity compares 100, where the oracle takes them once for all four backends
 
 
 @pytest.fixture(scope="module")
 def case(spec, images):
-    return parity.Case(spec.calmed(), images, steps=STEPS.get(spec.name, 100))
+    return parity.Case(spec.calmed(), images, steps=STEPS)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

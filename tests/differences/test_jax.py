@@ -107,7 +107,7 @@ def test_leaky_relu_has_slope_1_at_zero():
 
 
 def test_batch_norm_weighs_the_old_and_keeps_a_biased_variance():
-    layer, x = nnx.BatchNorm(1, rngs=nnx.Rngs(0)), jnp.array([[0.0], [1.0], [2.0], [3.0]])
+    layer, x = nnx.BatchNorm(1, rngs=nnx.Rngs(0)), jnp.arange(4, dtype=jnp.float32).reshape(4, 1)
     assert (layer.momentum, layer.epsilon) == (0.99, 1e-5)
     layer(x)
     assert layer.mean[...].item() == pytest.approx(0.01 * 1.5)

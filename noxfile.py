@@ -18,12 +18,14 @@ nox.options.sessions = [
     "test-parity",
 ]
 
-BACKENDS = ("pytorch", "tensorflow", "paddle", "jax")
-ALL_FOUR = "all-four"
-
 
 def install(session, extras):
     session.install("-c", "constraints.txt", "-e", f".[{extras}]")
+
+
+def pytest(session, *arguments):
+    # Two processes with a file each: fixtures of a module are made once.
+    session.run("pytest", "-n", "2", "--dist", "loadfile", *arguments, *session.posargs)
 
 
 @nox.session
@@ -38,14 +40,12 @@ def lint(session):
 def test_spec(session):
     """Specifications, oracle, data and command line, with no framework installed."""
     install(session, "test")
-    session.run("pytest", "tests/spec", *session.posargs)
+    pytest(session, "tests/spec")
 
 
 def test_backend(session, backend):
     install(session, f"{backend},test")
-    session.run(
-        "pytest", "tests/backend", f"tests/differences/test_{backend}.py", "--backend", backend, *session.posargs
-    )
+    pytest(session, "tests/backend", f"tests/differences/test_{backend}.py", "--backend", backend)
 
 
 @nox.session(name="test-pytorch")
@@ -76,7 +76,7 @@ def test_jax(session):
 def test_parity(session):
     """All four columns in one environment: against each other, and the `compare` command."""
     install(session, "all,test")
-    session.run("pytest", "tests/parity", *session.posargs)
+    pytest(session, "tests/parity")
 
 
 @nox.session

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,6 @@ from common.checkpoint import load_checkpoint
 from common.data import load
 from common.errors import NonFiniteLoss, UsageError
 from tests.conftest import tetrapla
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 def compared(tmp_path_factory):
     out = tmp_path_factory.mktemp("compare") / "all"
     arguments = [option for backend in BACKENDS for option in ("--backend", backend)]
-    result = tetrapla("compare", *arguments, "--train-steps", 60, "--out", out)
+    result = tetrapla("compare", *arguments, "--train-steps", 20, "--out", out)
     assert result.returncode == 0, result.stdout + result.stderr
     return out, result.stdout, json.loads((out / "report.json").read_text())
 
@@ -81,7 +81,7 @@ def test_the_growth_of_the_deviation(compared):
 
 
 def test_short_training_agrees_in_float32(compared):
-    """Same weights, batches and noise: after 60 float32 steps the test losses are the same to a few digits."""
+    """Same weights, batches and noise: after 20 float32 steps the test losses are the same to a few digits."""
     _, _, report = compared
     for model in report["models"].values():
         assert model["training"].keys() == set(BACKENDS)

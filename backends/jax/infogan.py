@@ -32,7 +32,8 @@ def to_nchw(x):
 
 
 def leaky_relu(x):
-    return jnp.where(x > 0, x, SLOPE * x)  # nnx.leaky_relu has slope 1 at 0, where D sees black at its first step
+    # nnx.leaky_relu has slope 1 at 0, which is what D's first convolution makes of black at the first step.
+    return jnp.where(x > 0, x, SLOPE * x)
 
 
 def batch_norm(features, dtype, rngs):

@@ -19,9 +19,8 @@ CATEGORIES, CODES, WEIGHT = 10, 2, 0.1
 
 
 def leaky_relu(x):
-    return paddle.where(
-        x > 0, x, number(SLOPE) * x
-    )  # F.leaky_relu has slope 1 at 0, where D sees black at its first step
+    # F.leaky_relu has slope 1 at 0, which is what D's first convolution makes of black at the first step.
+    return paddle.where(x > 0, x, number(SLOPE) * x)
 
 
 class BatchNorm(nn.Layer):

@@ -37,6 +37,8 @@ def tables(spec: Spec) -> list[Table | str]:
 def _networks(spec):
     table = Table("network", "layer", "kind", "output shape", "parameters", title="Networks", box=box.SIMPLE_HEAD)
     table.columns[-1].justify = "right"
+    for column in table.columns[:2]:
+        column.no_wrap = True
     for network in spec.networks:
         name = network.name
         for layer, shape in network.rows():
@@ -67,6 +69,7 @@ def _noise(spec):
     table = Table(
         "name", "used by", "shape", "distribution", title="Noise, drawn afresh each time", box=box.SIMPLE_HEAD
     )
+    table.columns[0].no_wrap = True
     uses = [(f"update {update.name}", update.noise) for update in spec.updates] + [("sample", spec.sampling_noise)]
     for used_by, records in uses:
         for record in records:

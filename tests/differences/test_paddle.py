@@ -247,7 +247,8 @@ def test_leaky_relu_has_slope_1_at_zero():
 def test_batch_norm_keeps_its_numbers_in_float32():
     """The running mean after one float64 batch of mean 1.5 is (1 - momentum)·1.5, with a momentum of 0.9."""
     program, startup = static.Program(), static.Program()
-    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), float64():
+    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), float64(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "When training, we now always track", UserWarning)
         layer = nn.BatchNorm1D(1)
         assert (layer._momentum, layer._epsilon) == (0.9, 1e-5)
         y = layer(static.data("x", [4, 1], "float64"))
@@ -259,22 +260,23 @@ def test_batch_norm_keeps_its_numbers_in_float32():
     assert abs(mean / 0.15 - 1) > 1e-7
 
 
-def shared_and_added(detach):
-    """(a share of v, v + 1) of v = 2x at x = 1, where the sum may be computed in the memory of v."""
+def ten_times_a_share(detach):
+    """10·v of v = 4 in many runs, beside √(v + 1), which may be computed in the memory of v."""
     program, startup = static.Program(), static.Program()
     with static.program_guard(program, startup), paddle.utils.unique_name.guard():
-        v = static.data("x", [1], "float32") * 2
+        one, ten = paddle.full([1], 1.0), paddle.full([1], 10.0)
+        v = paddle.mean(static.data("x", [4], "float32") ** 2, 0, keepdim=True)
         share = v.detach() if detach else v
-        kept = static.create_parameter([1], "float32", name="kept", attr=attribute("kept"))
-        summed = paddle.sqrt(v + 1)
-        paddle.assign(share * 10, kept)
-    _, scope = run(program, startup, [summed], [{"x": np.ones(1, np.float32)}])
-    return np.asarray(scope.find_var("kept").get_tensor()).item()
+        root = paddle.sqrt(v + one)
+        found = [root, share * ten]
+    results, _ = run(program, startup, found, [{"x": np.full(4, 2, np.float32)}] * 200)
+    return {float(value.item()) for _, value in results}
 
 
 def test_a_detached_value_is_overwritten():
-    assert shared_and_added(detach=False) == 20
-    assert shared_and_added(detach=True) != 20
+    """Not in every run: the executor's threads decide."""
+    assert ten_times_a_share(detach=False) == {40}
+    assert max(abs(value - 40) for value in ten_times_a_share(detach=True)) > 10
 
 
 def test_gradients_twice_in_a_program_with_an_operator_in_place():

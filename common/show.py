@@ -137,7 +137,7 @@ def _stages(report, backends, steps):
         who, worst = report.worst()
         lines.append(f"  Largest float64 deviation: {worst.deviation:.1e} ({who}), {worst.name}: {worst.tensor}")
     if report.growth:
-        lines.append(_growth(report))
+        lines += [_growth(report, "float64"), _growth(report, "float32")]
     if report.training:
         losses = next(iter(report.training.values()))["test"]
         steps = next(iter(report.training.values()))["step"]
@@ -153,15 +153,12 @@ def _stages(report, backends, steps):
     return lines
 
 
-def _growth(report):
-    numbers = [step for step, _, _ in next(iter(report.growth.values()))]
-    title = f"{report.spec.name}: growth of the deviation from the oracle{_at_rate(report)}"
-    table = Table("after updates", *map(str, numbers), title=title, box=box.SIMPLE_HEAD)
-    for dtype in ("float64", "float32"):
-        for (of, backend), rows in report.growth.items():
-            if of == dtype:
-                table.add_row(f"{backend} [dim]{dtype}[/]", *(f"{deviation:.0e}" for _, deviation, _ in rows))
-        table.add_section()
+def _growth(report, dtype):
+    curves = {backend: rows for (of, backend), rows in report.growth.items() if of == dtype}
+    title = f"{report.spec.name}: growth of the deviation from the oracle, {dtype}{_at_rate(report)}"
+    table = Table("updates", *curves, title=title, box=box.SIMPLE_HEAD)
+    for rows in zip(*curves.values(), strict=True):
+        table.add_row(str(rows[0][0]), *(f"{deviation:.1e}" for _, deviation, _ in rows))
     return table
 
 

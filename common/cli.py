@@ -1,5 +1,6 @@
 """The command `tetrapla`."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import backends
 from common import specs
 from common.articles import ARTICLES
 from common.console import ERR, OUT
-from common.errors import MissingFramework, TetraplaError, UsageError
+from common.errors import Interrupted, MissingFramework, TetraplaError, UsageError
 
 app = typer.Typer(
     help="Generative models written four times, and proven to be the same four times.",
@@ -121,8 +122,13 @@ def train(
         str, typer.Option(help="native (drawn on the device) or replayed (same bits everywhere).")
     ] = "native",
     device: DeviceOption = "cpu",
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between checkpoints. Default: at each evaluation.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-BACKEND.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in the output folder, in this or another backend.")
+    ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train one model in one backend; metrics, checkpoints and pictures go to a folder."""
@@ -142,13 +148,14 @@ def train(
     batch = batch_size or training.batch_size(spec, dataset)
     total = training.steps_of(spec, dataset, batch, epochs, steps)
     out = out or Path("runs") / f"{spec.name}-{backend}"
-    options = training.Options(backend, total, batch, seed, dtype, device, noise)
+    options = training.Options(backend, total, batch, seed, dtype, device, noise, checkpoint_every)
     training.prepare_folder(out, resume=resume, overwrite=overwrite)
     _, result = training.train(spec, dataset, options, out, resume=resume)
     losses = ", ".join(f"{name} {value:.6g}" for name, value in result["test"].items())
+    memory = training.read_run(out)["sessions"][-1]["peak_memory_mib"]
     OUT.print(
         f"{spec.name} in {backend} on {dataset.name}: step {result['step']}, epoch {result['epoch']:g}, "
-        f"test per image: {losses}; {result['seconds']:.1f} s; {out}",
+        f"test per image: {losses}; {result['seconds']:.1f} s, at most {memory or '?'} MiB; {out}",
         soft_wrap=True,
     )
 
@@ -168,6 +175,31 @@ def sample(
     OUT.print(f"{count} samples: {path}", soft_wrap=True)
 
 
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to look, at any depth.")] = Path("runs"),
+) -> None:
+    """The training runs below a folder, with how far they are and their last losses."""
+    from common.runs import table
+
+    OUT.print(table(folder))
+
+
+@app.command()
+def convert(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    to: Annotated[str, typer.Option(help="pytorch, tensorflow, paddle or jax.")],
+    out: Annotated[Path | None, typer.Option(help="Default: RUN/export-BACKEND.")] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Export a trained model for users of one framework: its own file format, and a script that loads it without us."""
+    from common.export import export
+
+    _check_installed(backends.check_name(to))
+    path = export(run, to, out or run / f"export-{to}", overwrite=overwrite)
+    OUT.print(f"{run} for {to}: {path}; see {path / 'README.md'}", soft_wrap=True)
+
+
 def _check_installed(backend: str) -> None:
     if backends.versions(backend) is None:
         raise MissingFramework(f"backend {backend!r} is not installed; install it with: pip install -e '.[{backend}]'")
@@ -182,8 +214,13 @@ def _check_device(device: str) -> None:
     _check_choice("--device", device, ("cpu", "gpu"))
 
 
+def _interrupt(number, frame):
+    raise Interrupted("interrupted; what was saved is whole, and --resume continues a training run from there")
+
+
 def main() -> None:
     """Entry point: errors that a user can act on become one line and an exit code; typer words its own."""
+    signal.signal(signal.SIGINT, _interrupt)  # typer would say no more than "Aborted."
     try:
         app()
     except TetraplaError as error:

@@ -29,3 +29,9 @@ class NonFiniteLoss(TetraplaError):
 
 class CheckpointError(TetraplaError):
     """A checkpoint is unreadable or belongs to something else."""
+
+
+class Interrupted(TetraplaError):
+    """Ctrl-C."""
+
+    exit_code = 130

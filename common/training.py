@@ -1,21 +1,30 @@
 """The training loop, the same for every backend: many updates per call, metrics, figures, checkpoints, progress.
 
 A run's folder holds
-    run.json                 what was run: model, backend, data, seed, precision, specification, versions, hardware
+    run.json                 what was run: model, data, options, specification; and for every session (the first and each
+                             resumption) command, backend, versions, hardware, git commit, time and peak memory
     metrics.jsonl            one line per step {"step", losses} and one per evaluation {"step", "epoch", "test"}
-    checkpoint.safetensors   parameters, Adam moments and step of the last evaluation
+    checkpoint.safetensors   everything that training changes, as of the last checkpoint
     figures/*.png            reconstructions and samples at each evaluation, loss curves at the end
+    .tetrapla.lock           held by the process that writes
+
+Whatever a checkpoint depends on (metrics up to its step, figures) is on disk before it, so that resuming from it, however
+the process ended, leaves the folder as if it had never stopped.
 """
 
 import dataclasses
 import json
 import math
+import os
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
 import numpy as np
+import psutil
 
 import backends
 from common import checkpoint, environment, figures
@@ -23,7 +32,7 @@ from common.console import progress_bar
 from common.contract import Column, Snapshot
 from common.data import Dataset
 from common.data.batches import batch_indices, batches_per_epoch, model_input
-from common.errors import CheckpointError, NonFiniteLoss, UsageError
+from common.errors import NonFiniteLoss, UsageError
 from common.noise import draw, draw_steps
 from common.parameters import initial_parameters
 from common.specs.records import Spec
@@ -31,6 +40,8 @@ from common.specs.records import Spec
 STEPS_PER_CALL = 100
 EVALUATION_BATCH = 1000
 FIGURE_IMAGES = 10
+LOCK = ".tetrapla.lock"
+OURS = ("run.json", "report.json", LOCK)  # one of them is in every folder that we wrote
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class Options:
     dtype: str = "float32"
     device: str = "cpu"
     noise: str = "native"  # "native": drawn on the device; "replayed": from NumPy, the same bits in every backend
+    checkpoint_every: int | None = None  # steps; None: at each evaluation
 
 
 def batch_size(spec: Spec, data: Dataset) -> int:
@@ -64,32 +76,44 @@ def steps_of(spec: Spec, data: Dataset, batch_size: int, epochs: int | None, ste
 def train(spec: Spec, data: Dataset, options: Options, out: Path, *, resume: bool = False, quiet: bool = False):
     """Train into the folder `out`, which exists only with `resume`. Returns (column, row of the last evaluation).
 
+    The training images are handed to the device and forgotten here: `data.train_images` is empty afterwards.
     Raises NonFiniteLoss at the first loss that is not finite; the last checkpoint stays.
     """
-    column = backends.create(
-        options.backend,
-        spec,
-        initial_parameters(spec, options.seed),
-        dtype=options.dtype,
-        device=options.device,
-        seed=options.seed,
-    )
-    run = _Run(spec, data, options, out)
-    if resume:
-        run.resume(column)
-    else:
-        run.start()
-    column.upload(data.train_images)
-    result = {}
-    with progress_bar(f"{spec.name} {options.backend}", quiet) as progress:
-        task = progress.add_task("", total=options.steps, completed=column.step, note="")
-        while column.step < options.steps:
-            row = run.advance(column)
-            progress.update(task, completed=column.step, note=_note(row))
-            if run.evaluation_due(column.step):
-                result = run.evaluate(column)
-    figures.loss_curves(spec, {options.backend: run.metrics()}, out / "figures" / "losses.png")
+    out.mkdir(parents=True, exist_ok=resume)
+    with _lock(out):
+        column = backends.create(
+            options.backend,
+            spec,
+            initial_parameters(spec, options.seed),
+            dtype=options.dtype,
+            device=options.device,
+            seed=options.seed,
+        )
+        run = _Run(spec, data, options, out)
+        run.resume(column) if resume else run.start()
+        column.upload(data.train_images)
+        data.forget_training_images()
+        result = run.last_evaluation()
+        with progress_bar(f"{spec.name} {options.backend}", quiet) as progress:
+            task = progress.add_task("", total=options.steps, completed=column.step, note="")
+            while column.step < options.steps:
+                row = run.advance(column)
+                progress.update(task, completed=column.step, note=_note(row))
+                if run.evaluation_due(column.step):
+                    result = run.evaluate(column)
+                if run.checkpoint_due(column.step):
+                    run.save(column)
+        figures.loss_curves(spec, {options.backend: run.metrics()}, out / "figures" / "losses.png")
+        run.finish()
     return column, result
+
+
+def _lock(out):
+    """The folder for this process alone; the system lifts the lock of a process that dies."""
+    try:
+        return filelock.FileLock(out / LOCK, timeout=0).acquire()
+    except filelock.Timeout as error:
+        raise UsageError(f"{out}: another process is training into this folder; choose another --out") from error
 
 
 def evaluate(column: Column, data: Dataset, seed: int) -> dict[str, float]:
@@ -120,52 +144,97 @@ class _Run:
 
     def __init__(self, spec, data, options, out):
         self.spec, self.data, self.options, self.out = spec, data, options, out
-        self.per_epoch = batches_per_epoch(len(data.train_images), options.batch_size)
+        self.started, self.count = time.perf_counter(), len(data.train_images)
+        self.per_epoch = batches_per_epoch(self.count, options.batch_size)
         # Every epoch, unless epochs are short: then every so many epochs as make 200 steps.
         self.interval = self.per_epoch * math.ceil(200 / self.per_epoch)
         self.checkpoint, self.metrics_path = out / "checkpoint.safetensors", out / "metrics.jsonl"
+        # What a run depends on; the backend may change at a checkpoint, and the length.
+        self.about = {
+            "data": data.name,
+            "batch_size": options.batch_size,
+            "seed": options.seed,
+            "dtype": options.dtype,
+            "noise": options.noise,
+        }
 
     def start(self):
-        self.started = time.perf_counter()
-        (self.out / "figures").mkdir(parents=True)
-        checkpoint.write_json(self.out / "run.json", self.description())
-        self.metrics_path.touch()
-
-    def description(self):
-        return {
+        (self.out / "figures").mkdir(exist_ok=True)
+        self.description = {
             "model": self.spec.name,
+            "title": self.spec.title,
             "data": {"name": self.data.name, "description": self.data.description},
             "options": dataclasses.asdict(self.options),
             "fingerprint": self.spec.fingerprint(),
-            "environment": environment.describe(self.options.backend),
+            "specification": self.spec.described(),
+            "sessions": [],
         }
+        self.metrics_path.touch()
+        self._begin_session(0)
 
     def resume(self, column):
-        self.started = time.perf_counter()
-        before, now = read_run(self.out), self.description()
-        for run in (before, now):
-            run |= run.pop("options") | {"data": run["data"]["name"]}
-        for key in ("model", "data", "backend", "batch_size", "seed", "dtype", "noise"):
-            if before[key] != now[key]:
+        self.description = read_run(self.out)
+        before = self.description["options"] | {"data": self.description["data"]["name"]}
+        if self.description["model"] != self.spec.name:
+            raise UsageError(f"{self.out}: the run to resume is of {self.description['model']}, not {self.spec.name}")
+        for key, value in self.about.items():
+            if before[key] != value:
                 raise UsageError(
-                    f"{self.out}: the run to resume has {key} {before[key]!r}, not {now[key]!r}; use the same"
+                    f"{self.out}: the run to resume has {key} {before[key]!r}, not {value!r}; use the same"
                 )
-        column.restore(checkpoint.load_checkpoint(self.checkpoint, self.spec))
+        if self.checkpoint.exists():
+            column.restore(checkpoint.load_checkpoint(self.checkpoint, self.spec))
         kept = [row for row in self.metrics() if row["step"] <= column.step]
         checkpoint.write_atomically(self.metrics_path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        self.description["options"]["steps"] = self.options.steps
+        self._begin_session(column.step)
+
+    def _begin_session(self, step):
+        session = {
+            "from_step": step,
+            "backend": self.options.backend,
+            "device": self.options.device,
+            "command": " ".join(sys.argv),
+            "environment": environment.describe(self.options.backend),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+        self.description["sessions"].append(session)
+        checkpoint.write_json(self.out / "run.json", self.description)
+
+    def finish(self):
+        memory = peak_memory()
+        self.description["sessions"][-1] |= {
+            "to_step": self.options.steps,
+            "seconds": round(time.perf_counter() - self.started, 3),
+            "peak_memory_mib": memory and round(memory / 2**20),
+        }
+        checkpoint.write_json(self.out / "run.json", self.description)
 
     def metrics(self):
         return read_metrics(self.metrics_path)
 
+    def last_evaluation(self):
+        return next((row for row in reversed(self.metrics()) if "test" in row), {})
+
     def evaluation_due(self, step):
         return step % self.interval == 0 or step == self.options.steps
+
+    def checkpoint_due(self, step):
+        every = self.options.checkpoint_every
+        return self.evaluation_due(step) if every is None else step % every == 0 or step == self.options.steps
+
+    def save(self, column):
+        with open(self.metrics_path) as file:
+            os.fsync(file.fileno())  # the checkpoint must not reach the disk before the steps that led to it
+        checkpoint.save_checkpoint(self.checkpoint, self.spec, Snapshot.of(column), self.about)
 
     def advance(self, column):
         """Up to STEPS_PER_CALL steps, stopping where an evaluation is due; writes and returns the losses."""
         options, first = self.options, column.step
-        stop = min(first + STEPS_PER_CALL, (first // self.interval + 1) * self.interval, options.steps)
+        stops = [(first // every + 1) * every for every in (self.interval, options.checkpoint_every) if every]
+        stop = min(first + STEPS_PER_CALL, *stops, options.steps)
         steps = range(first, stop)
-        indices = batch_indices(len(self.data.train_images), options.batch_size, options.seed, steps)
+        indices = batch_indices(self.count, options.batch_size, options.seed, steps)
         noise = None
         if options.noise == "replayed":
             noise = draw_steps(self.spec.noise, options.batch_size, options.seed, "training", steps)
@@ -187,7 +256,6 @@ class _Run:
         epoch = column.step / self.per_epoch
         row = {"step": column.step, "epoch": round(epoch, 3), "test": evaluate(column, self.data, self.options.seed)}
         row["seconds"] = round(time.perf_counter() - self.started, 3)
-        checkpoint.save_checkpoint(self.checkpoint, self.spec, Snapshot.of(column))
         with open(self.metrics_path, "a") as file:
             file.write(json.dumps(row) + "\n")
         images = pictures(column, self.data, self.options.seed)
@@ -200,25 +268,27 @@ class _Run:
 
 def prepare_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     """Refuse an output folder that exists, unless it is to be resumed or overwritten. Raises UsageError."""
-    if resume and not (out / "checkpoint.safetensors").exists():
-        raise CheckpointError(f"{out}: expected a run with a checkpoint to resume, found none; train without --resume")
-    if not out.exists() or resume:
-        return
-    if not overwrite:
-        raise UsageError(f"{out}: the folder exists; choose another --out, or add --resume or --overwrite")
-    if not out.is_dir() or (
-        any(out.iterdir()) and not (out / "run.json").exists() and not (out / "report.json").exists()
-    ):
-        raise UsageError(f"{out}: not a folder that tetrapla wrote, so it is not overwritten; choose another --out")
-    shutil.rmtree(out)
+    if resume:
+        read_run(out)
+    elif out.exists():
+        if not overwrite:
+            raise UsageError(f"{out}: the folder exists; choose another --out, or add --resume or --overwrite")
+        if not out.is_dir() or (any(out.iterdir()) and not any((out / name).exists() for name in OURS)):
+            raise UsageError(f"{out}: not a folder that tetrapla wrote, so it is not overwritten; choose another --out")
+        with _lock(out):
+            shutil.rmtree(out)
 
 
 def read_run(out: Path) -> dict:
     """run.json of a run's folder. Raises UsageError if it is not one."""
     try:
-        return json.loads((out / "run.json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        description = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise UsageError(f"{out}: expected the folder of a run with a run.json ({error})") from error
+    missing = {"model", "data", "options", "sessions"} - set(description if isinstance(description, dict) else ())
+    if missing:
+        raise UsageError(f"{out}: expected a run.json of a run, found one without {', '.join(sorted(missing))}")
+    return description
 
 
 def read_metrics(path: Path) -> list[dict]:
@@ -230,6 +300,18 @@ def read_metrics(path: Path) -> list[dict]:
         except json.JSONDecodeError:
             break
     return rows
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has held so far, in bytes; None where the system does not say."""
+    info = psutil.Process().memory_info()
+    if hasattr(info, "peak_wset"):  # Windows
+        return info.peak_wset
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _note(row):

@@ -107,11 +107,13 @@ class Program:
         self.main, self.startup = paddle.static.Program(), paddle.static.Program()
         self.executor = paddle.static.Executor(place)
         self.feeds, self.fetch = {}, {}  # {name: dtype} of the inputs, {name: Value} of the results
+        self.inputs = []  # the Values that are fed
 
     def data(self, name, shape, dtype=None):
         """paddle.static.data for (B, *shape), of the model's dtype unless another is given; None is the batch."""
         self.feeds[name] = dtype or paddle.get_default_dtype()
-        return paddle.static.data(name, [None, *shape], self.feeds[name])
+        self.inputs.append(paddle.static.data(name, [None, *shape], self.feeds[name]))
+        return self.inputs[-1]
 
     def x(self):
         """(B, *input_shape) in spec.pixels."""

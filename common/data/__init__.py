@@ -8,7 +8,7 @@ import numpy as np
 from common.errors import DataError
 
 
-@dataclass(frozen=True)
+@dataclass
 class Dataset:
     """Images are uint8 (N, 28, 28) with ink bright on dark 0..255; labels are uint8 (N,) with values 0..9."""
 
@@ -18,6 +18,10 @@ class Dataset:
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+
+    def forget_training_images(self) -> None:
+        """Free their memory, once they are on the device."""
+        self.train_images = self.train_images[:0].copy()
 
 
 def load(name: str, data_dir: Path | None = None) -> Dataset:

@@ -31,6 +31,7 @@ SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 FILES = tuple(SHA256)
+GZIP_RATIO = 1032  # the most that one byte of deflate can stand for
 
 
 def load(data_dir: Path | None = None) -> Dataset:
@@ -60,21 +61,24 @@ def read_idx(path: Path, sha256: str | None = None) -> np.ndarray:
     `sha256` is that of the uncompressed content, if it is known.
     Raises DataError naming the file, what was expected and what was found.
     """
-    content = _content(path)
     dimensions = 3 if "images" in path.name else 1
-    magic = bytes((0, 0, 8, dimensions))  # 8: unsigned bytes
-    if content[:4] != magic:
-        raise DataError(
-            f"{path}: expected IDX magic number {magic.hex()}, found {content[:4].hex() or 'an empty file'}"
-        )
     header = 4 + 4 * dimensions
-    if len(content) < header:
-        raise DataError(f"{path}: expected an IDX header of {header} bytes, found {len(content)} bytes")
-    shape = tuple(int.from_bytes(content[4 + 4 * k : 8 + 4 * k], "big") for k in range(dimensions))
+    magic = bytes((0, 0, 8, dimensions))  # 8: unsigned bytes
+    start = _content(path, header)
+    if start[:4] != magic:
+        raise DataError(f"{path}: expected IDX magic number {magic.hex()}, found {start[:4].hex() or 'an empty file'}")
+    if len(start) < header:
+        raise DataError(f"{path}: expected an IDX header of {header} bytes, found {len(start)} bytes")
+    shape = tuple(int.from_bytes(start[4 + 4 * k : 8 + 4 * k], "big") for k in range(dimensions))
     if dimensions == 3 and shape[1:] != (28, 28):
         raise DataError(f"{path}: expected images of 28×28 pixels, found {shape[1]}×{shape[2]}")
-    if len(content) - header != math.prod(shape):
-        raise DataError(f"{path}: expected {math.prod(shape)} bytes for shape {shape}, found {len(content) - header}")
+    expected = header + math.prod(shape)
+    # No more is read than the header announces, and no header is believed that announces more than the file can hold.
+    possible = path.stat().st_size * (GZIP_RATIO if path.suffix == ".gz" else 1)
+    content = _content(path, min(expected, possible) + 1)
+    if len(content) != expected:
+        found = f"more than {expected - header}" if len(content) > expected else str(len(content) - header)
+        raise DataError(f"{path}: expected {expected - header} bytes for shape {shape}, found {found}")
     digest = hashlib.sha256(content).hexdigest()
     if sha256 not in (None, digest):
         raise DataError(
@@ -112,12 +116,14 @@ def _find(folders, name):
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _content(path):
+def _content(path, limit=-1):
+    """The file's uncompressed content, of which at most `limit` bytes are read and held."""
     try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            return file.read(limit)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: expected a whole gzip file, found {len(raw)} bytes that are not ({error})") from error
+        size = path.stat().st_size
+        raise DataError(f"{path}: expected a whole gzip file, found {size} bytes that are not ({error})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 

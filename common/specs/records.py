@@ -437,9 +437,13 @@ class Spec:
         low, high = self.pixels
         return images / 255 * (high - low) + low
 
+    def described(self) -> dict:
+        """The specification in plain JSON values; functions stand there by their name."""
+        return _plain(self)
+
     def fingerprint(self) -> str:
         """A digest of everything that decides what a checkpoint means; functions count by their name."""
-        text = json.dumps(_plain(self), sort_keys=True)
+        text = json.dumps(self.described(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,0 +1,29 @@
+"""What TensorFlow's users load: Keras's own files of weights, one a network."""
+
+DTYPE = '"{dtype}"'
+
+EXAMPLE = """\
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+import numpy as np
+import tensorflow as tf
+
+from model import create, {job}
+
+model = create()
+for network in {networks}:
+    getattr(model, network).load_weights(f"{{network}}.weights.h5")
+
+random = np.random.default_rng(0)
+{inputs}
+inputs = {{name: tf.constant(value) for name, value in inputs.items()}}
+images = {job}(model, inputs["x"], {{}}) if "x" in inputs else {job}(model, inputs)
+images = images.numpy()
+print(images.shape)
+"""
+
+
+def save(column, folder):
+    for network in column.spec.networks:
+        getattr(column.state.model, network.name).save_weights(folder / f"{network.name}.weights.h5")

@@ -180,9 +180,10 @@ def runs(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to look, at any depth.")] = Path("runs"),
 ) -> None:
     """The training runs below a folder, with how far they are and their last losses."""
-    from common.runs import table
+    from common.runs import listing
 
-    OUT.print(table(folder))
+    for part in listing(folder):
+        OUT.print(part, soft_wrap=isinstance(part, str))
 
 
 @app.command()

@@ -9,18 +9,20 @@ from common.errors import UsageError
 from common.training import read_metrics, read_run
 
 
-def table(folder: Path) -> Table | str:
-    """One row a run, newest last. Raises UsageError if `folder` is none; folders that are no runs are passed over."""
+def listing(folder: Path) -> list[Table | str]:
+    """A table with one row a run, newest last, and a line for each that cannot be read. Raises UsageError if `folder` is
+    none."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: expected a folder with runs; train one, or name another")
     result = Table("run", "model", "backend", "data", "steps", "last test losses", "seconds", "MiB")
     found = sorted(folder.rglob("run.json"), key=lambda path: path.stat().st_mtime)
+    unreadable = []
     for path in found:
         try:
             result.add_row(*_row(path.parent, folder))
         except UsageError as error:
-            result.add_row(str(path.parent.relative_to(folder)), f"[red]{error}[/]")
-    return result if found else f"{folder}: no runs"
+            unreadable.append(str(error))
+    return [result if found else f"{folder}: no runs", *unreadable]
 
 
 def _row(run, folder):

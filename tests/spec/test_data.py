@@ -69,7 +69,7 @@ WHOLE = idx(np.zeros((3, 28, 28)))
         (b"not gzip at all", "expected a whole gzip file"),
         (gzip.compress(WHOLE)[:40] + b"\xff" * 5 + gzip.compress(WHOLE)[45:], "expected a whole gzip file"),
         (gzip.compress(WHOLE[:-1]), r"expected 2352 bytes for shape \(3, 28, 28\), found 2351"),
-        (gzip.compress(WHOLE + b"0"), r"expected 2352 bytes for shape \(3, 28, 28\), found 2353"),
+        (gzip.compress(WHOLE + b"0"), r"expected 2352 bytes for shape \(3, 28, 28\), found more than 2352"),
         (gzip.compress(idx(np.zeros(3))), "expected IDX magic number 00000803, found 00000801"),
         (gzip.compress(b"\0\0\x08\x03\0\0"), "expected an IDX header of 16 bytes, found 6 bytes"),
         (gzip.compress(idx(np.zeros((3, 32, 32)))), "expected images of 28×28 pixels, found 32×32"),

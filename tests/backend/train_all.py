@@ -1,0 +1,54 @@
+"""Trains every model, natively and replayed, for a few steps: `python -m tests.backend.train_all BACKEND FOLDER MARKS`.
+
+Run again, it continues whatever it finds. Now and then it stops for a moment in the middle of writing a checkpoint and says
+so in the file MARKS, so that whoever wants to kill it there can.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from common import specs, training
+from common.data import digits
+
+STEPS, EVERY, BATCH = 6, 2, 8
+
+
+def main(backend, folder, marks):
+    slow_writes(marks)
+    for spec in specs.SPECS.values():
+        for noise in ("native", "replayed"):
+            out = folder / f"{spec.name}-{noise}"
+            if (out / "checkpoint.safetensors").exists() and finished(out):
+                continue
+            data = digits.load()
+            data.test_images = data.test_images[:8]
+            options = training.Options(backend, STEPS, BATCH, noise=noise, checkpoint_every=EVERY)
+            resume = (out / "run.json").exists()
+            training.prepare_folder(out, resume=resume, overwrite=not resume and out.exists())
+            training.train(spec, data, options, out, resume=resume, quiet=True)
+            marks.open("a").write(f"done {out.name}\n")
+    marks.open("a").write("all done\n")
+
+
+def finished(out):
+    return training.read_run(out)["sessions"][-1].get("to_step") == STEPS
+
+
+def slow_writes(marks):
+    real, random = os.fsync, np.random.default_rng(os.getpid())
+
+    def fsync(descriptor):
+        if random.uniform() < 0.3:
+            marks.open("a").write("writing\n")
+            time.sleep(0.2)
+        real(descriptor)
+
+    os.fsync = fsync
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,59 @@
+"""Training that changes the framework in the middle ends where it would have ended without, for all ordered pairs."""
+
+import itertools
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backends import BACKENDS
+from common import parity, specs
+from common.checkpoint import load_checkpoint
+from common.training import read_run
+from tests.parity.switch import END, MIDDLE, MODELS
+
+ROOT = Path(__file__).parents[2]
+BAR = 1e-10  # relative norm, float64, the same noise
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("switch")
+    _each("first", folder)
+    for model, (first, second) in itertools.product(MODELS, itertools.permutations(BACKENDS, 2)):
+        shutil.copytree(folder / model / first, folder / model / f"{first}-{second}")
+    _each("second", folder)
+    return folder
+
+
+def _each(part, folder):
+    for backend in BACKENDS:
+        command = [sys.executable, "-m", "tests.parity.switch", backend, str(folder), part]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_switching_changes_nothing(runs, model):
+    spec, worst = specs.get(model).calmed(), {}
+    whole = {b: load_checkpoint(runs / model / f"{b}-whole" / "checkpoint.safetensors", spec) for b in BACKENDS}
+    middle = {b: load_checkpoint(runs / model / b / "checkpoint.safetensors", spec) for b in BACKENDS}
+    for first, second in itertools.permutations(BACKENDS, 2):
+        switched = load_checkpoint(runs / model / f"{first}-{second}" / "checkpoint.safetensors", spec)
+        assert (middle[first].step, switched.step) == (MIDDLE, END)
+        for group in ("parameters", "statistics", "moments"):
+            deviation = parity.largest_deviation(getattr(whole[first], group), getattr(switched, group))
+            worst[first, second, group] = deviation
+            if group == "parameters":  # and the second half did happen
+                assert parity.largest_deviation(getattr(middle[first], group), getattr(switched, group))[0] > 1e-7
+    assert max(deviation for deviation, _ in worst.values()) <= BAR, worst
+
+
+def test_the_folder_tells_of_both(runs):
+    sessions = read_run(runs / "vae" / "pytorch-jax")["sessions"]
+    assert [(s["backend"], s["from_step"], s["to_step"]) for s in sessions] == [
+        ("pytorch", 0, MIDDLE),
+        ("jax", MIDDLE, END),
+    ]

@@ -1,0 +1,235 @@
+"""What can go wrong around a run, without a framework: the oracle trains in its place. Earlier files stay as they were."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import backends
+from common import checkpoint, specs, training
+from common.data import digits
+from common.errors import CheckpointError, UsageError
+from common.reference.column import Reference
+
+ROOT = Path(__file__).parents[2]
+
+# The command line with the oracle for a backend: `python -c PREFIX train vae_z100 --backend pytorch ...`.
+PREFIX = """
+import sys
+import backends
+from common.reference.column import Reference
+backends.create = lambda backend, spec, parameters, **options: Reference(spec, parameters)
+backends.versions = lambda backend: {"oracle": "1"}
+sys.argv[0] = "tetrapla"
+BEFORE
+from common.cli import main
+main()
+"""
+
+
+def tetrapla(*arguments, before="", **options):
+    command = [sys.executable, "-c", PREFIX.replace("BEFORE", before), *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def train_arguments(out, steps, *more):
+    return (
+        *("train", "vae_z100", "--backend", "pytorch", "--noise", "replayed", "--batch-size", 8),
+        *("--steps", steps, "--checkpoint-every", 2, "--out", out, *more),
+    )
+
+
+def finish(process):
+    """(exit code, what it said on standard error); never a traceback."""
+    _, stderr = process.communicate(timeout=300)
+    assert "Traceback" not in stderr, stderr
+    return process.returncode, stderr
+
+
+@pytest.fixture
+def options():
+    return training.Options("pytorch", 4, 8, noise="replayed", checkpoint_every=2)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, options):
+    """A finished run of four steps."""
+    monkeypatch.setattr(backends, "create", lambda backend, spec, parameters, **_: Reference(spec, parameters))
+    training.train(specs.get("vae_z100"), digits.load(), options, tmp_path / "run", quiet=True)
+    return tmp_path / "run"
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_folder_explains_itself(run):
+    description = json.loads((run / "run.json").read_text())
+    (session,) = description["sessions"]
+    assert session["environment"].keys() >= {"python", "versions", "processor", "cores", "commit"}
+    assert session["to_step"] == 4
+    assert 50 < session["peak_memory_mib"] < 100_000
+    assert description["options"]["seed"] == 0
+    assert description["specification"]["networks"][0]["layers"][0]["outputs"] == 128
+    assert description["specification"]["updates"][0]["adam"]["learning_rate"] == 1e-3
+
+
+def test_training_images_are_held_once(tmp_path, monkeypatch, options):
+    monkeypatch.setattr(backends, "create", lambda backend, spec, parameters, **_: Reference(spec, parameters))
+    data = digits.load()
+    assert data.train_images.dtype == np.uint8
+    column, _ = training.train(specs.get("vae_z100"), data, options, tmp_path / "run", quiet=True)
+    assert len(data.train_images) == 0
+    assert column._images.shape == (1437, 28, 28)
+
+
+@pytest.mark.parametrize("break_off", range(1, 4))
+def test_steps_after_the_checkpoint_are_done_again(run, options, break_off, tmp_path, monkeypatch):
+    """A run that ended between two checkpoints, its last line cut short: every step stands there once."""
+    spec, rows = specs.get("vae_z100"), training.read_metrics(run / "metrics.jsonl")
+    out, longer = tmp_path / "longer", training.Options("pytorch", 8, 8, noise="replayed", checkpoint_every=4)
+    training.train(spec, digits.load(), longer, out, quiet=True)
+    text = (run / "metrics.jsonl").read_text()
+    beyond = "".join(json.dumps(rows[0] | {"step": 4 + k}) + "\n" for k in range(1, break_off + 1))
+    (run / "metrics.jsonl").write_text(text + beyond + '{"step": 99, "lo')
+    resumed = training.Options("pytorch", 8, 8, noise="replayed", checkpoint_every=4)
+    training.train(spec, digits.load(), resumed, run, resume=True, quiet=True)
+    steps = [row["step"] for row in training.read_metrics(run / "metrics.jsonl") if "test" not in row]
+    assert steps == list(range(1, 9))
+    a, b = (checkpoint.load_checkpoint(folder / "checkpoint.safetensors", spec) for folder in (run, out))
+    assert all(np.array_equal(a.parameters[name], b.parameters[name]) for name in a.parameters)
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(run, options):
+    (run / "checkpoint.safetensors").unlink()
+    spec = specs.get("vae_z100")
+    training.train(spec, digits.load(), options, run, resume=True, quiet=True)
+    assert checkpoint.load_checkpoint(run / "checkpoint.safetensors", spec).step == 4
+
+
+@pytest.mark.parametrize("key", ["seed", "dtype", "noise", "batch_size"])
+def test_resuming_with_other_options_is_refused(run, options, key):
+    other = {"seed": 1, "dtype": "float64", "noise": "native", "batch_size": 16}[key]
+    before = contents(run)
+    values = {**vars(options), key: other}
+    with pytest.raises(UsageError, match=f"the run to resume has {key}"):
+        training.train(specs.get("vae_z100"), digits.load(), training.Options(**values), run, resume=True, quiet=True)
+    assert contents(run) == before
+
+
+def test_another_model_is_refused(run, options):
+    with pytest.raises(UsageError, match="the run to resume is of vae_z100, not vae"):
+        training.train(specs.get("vae"), digits.load(), options, run, resume=True, quiet=True)
+
+
+def test_a_damaged_checkpoint_stops_the_resumption(run, options):
+    path = run / "checkpoint.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    before = contents(run)
+    with pytest.raises(CheckpointError, match="damaged"):
+        training.train(specs.get("vae_z100"), digits.load(), options, run, resume=True, quiet=True)
+    assert contents(run) == before
+
+
+def test_two_runs_into_one_folder(tmp_path):
+    """The second is refused, whether it resumes or overwrites, and the first ends as if it had been alone."""
+    out, hold = tmp_path / "run", tmp_path / "hold"
+    hold.touch()
+    waiting = f"""
+import pathlib, time
+real, hold = Reference.train_step, pathlib.Path({str(hold)!r})
+def train_step(self, *arguments):
+    while self.step == 3 and hold.exists():
+        time.sleep(0.05)
+    return real(self, *arguments)
+Reference.train_step = train_step
+"""
+    first = tetrapla(*train_arguments(out, 20), before=waiting)
+    _wait_for(out / "checkpoint.safetensors")
+    for option in ("--resume", "--overwrite"):
+        code, message = finish(tetrapla(*train_arguments(out, 20, option)))
+        assert (code, message.count("\n")) == (2, 1)
+        assert "another process is training into this folder" in message
+    hold.unlink()
+    assert finish(first)[0] == 0
+    assert checkpoint.load_checkpoint(out / "checkpoint.safetensors", specs.get("vae_z100")).step == 20
+
+
+def test_ctrl_c(tmp_path):
+    out = tmp_path / "run"
+    slow = "import time; real = Reference.train_step\n"
+    slow += "Reference.train_step = lambda *a: (time.sleep(0.1), real(*a))[1]"
+    process = tetrapla(*train_arguments(out, 1000), before=slow)
+    _wait_for(out / "checkpoint.safetensors")
+    process.send_signal(signal.SIGINT)
+    code, message = finish(process)
+    assert (code, message.count("\n")) == (130, 1)
+    assert "--resume continues" in message
+    step = checkpoint.load_checkpoint(out / "checkpoint.safetensors", specs.get("vae_z100")).step
+    assert finish(tetrapla(*train_arguments(out, step + 2, "--resume")))[0] == 0
+    rows = training.read_metrics(out / "metrics.jsonl")
+    assert [row["step"] for row in rows if "test" not in row] == list(range(1, step + 3))
+
+
+def _wait_for(path):
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} was never written")
+
+
+def test_a_full_disk(run):
+    """A limit on the size of files, below that of a checkpoint: one line, and what was there is whole."""
+    before = contents(run)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+    process = tetrapla(*train_arguments(run, 8, "--resume"), preexec_fn=limit)
+    code, message = finish(process)
+    assert (code, message.count("\n")) == (1, 1)
+    assert "File too large" in message
+    after = contents(run)
+    for path, content in before.items():
+        if path.name not in ("run.json", "metrics.jsonl"):  # which have only grown
+            assert after[path] == content
+    assert checkpoint.load_checkpoint(run / "checkpoint.safetensors", specs.get("vae_z100")).step == 4
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    """Root writes wherever the system allows, so it tries where the system does not."""
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    out = Path("/proc/tetrapla/run") if os.geteuid() == 0 else folder / "run"
+    code, message = finish(tetrapla(*train_arguments(out, 2)))
+    assert (code, message.count("\n")) == (1, 1)
+    assert str(out.parent) in message
+    assert not list(folder.iterdir())
+
+
+def test_runs_lists_them(run, tmp_path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "run.json").write_text("{}")
+    process = tetrapla("runs", tmp_path, env=os.environ | {"COLUMNS": "200"})
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert "vae_z100" in stdout
+    assert "loss" in stdout
+    assert "without data, model, options, sessions" in stdout
+
+
+def test_runs_of_nothing(tmp_path):
+    assert finish(tetrapla("runs", tmp_path / "nowhere"))[0] == 2
+    process = tetrapla("runs", tmp_path)
+    assert "no runs" in process.communicate()[0]

@@ -11,7 +11,6 @@ from common import checkpoint, export, specs
 from common.contract import Snapshot
 from common.data import digits
 from common.errors import UsageError
-from common.parameters import initial_parameters
 from common.training import Options, _Run
 
 MODELS = ("vae", "conv_autoencoder", "infogan")  # with sizes of its own; reconstructing; with running statistics
@@ -28,9 +27,9 @@ np.savez("found.npz", images=images)
 def saved_run(model, folder):
     """A run's folder, as if trained: random weights, statistics and moments."""
     spec, random = specs.get(model), np.random.default_rng(0)
-    snapshot = Snapshot.start(spec, initial_parameters(spec, 0))
-    statistics = {name: random.uniform(0.5, 2, value.shape) for name, value in snapshot.statistics.items()}
-    snapshot = Snapshot(snapshot.parameters, statistics, snapshot.moments, 5)
+    parameters = {name: random.normal(0, 0.1, shape) for name, shape in spec.parameter_shapes().items()}
+    statistics = {name: random.uniform(0.5, 2, shape) for name, shape in spec.statistic_shapes().items()}
+    snapshot = Snapshot(parameters, statistics, Snapshot.start(spec, parameters).moments, 5)
     folder.mkdir()
     _Run(spec, digits.load(), Options("pytorch", 5, 16), folder).start()
     checkpoint.save_checkpoint(folder / "checkpoint.safetensors", spec, snapshot)

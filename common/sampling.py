@@ -20,7 +20,9 @@ def sample_run(run: Path, *, count: int, backend: str | None, seed: int, out: Pa
             f"{spec.name} has no prior, so there is nothing to sample; its reconstructions are in {run}/figures"
         )
     snapshot = checkpoint.load_checkpoint(run / "checkpoint.safetensors", spec)
-    column = backends.create(backend or options["backend"], spec, snapshot.parameters, dtype=options["dtype"])
+    column = backends.create(
+        backend or description["sessions"][-1]["backend"], spec, snapshot.parameters, dtype=options["dtype"]
+    )
     column.restore(snapshot)
     path = out or run / "samples.png"
     figures.grid(spec, column.sample(draw(spec.sampling_noise, count, seed, "sampling", 0)), path)

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib import image
 
 from backends import BACKENDS
 from common import parity, specs
 from common.checkpoint import load_checkpoint
 from common.training import read_run
+from tests.conftest import tetrapla
 from tests.parity.switch import END, MIDDLE, MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +51,20 @@ def test_switching_changes_nothing(runs, model):
             if group == "parameters":  # and the second half did happen
                 assert parity.largest_deviation(getattr(middle[first], group), getattr(switched, group))[0] > 1e-7
     assert max(deviation for deviation, _ in worst.values()) <= BAR, worst
+
+
+def test_any_backend_samples_from_any_run(runs, tmp_path):
+    """The picture from one run in all four: the same pixels, but for the last of 255 greys."""
+    pictures = []
+    for backend in BACKENDS:
+        path = tmp_path / f"{backend}.png"
+        run = runs / "vae" / "tensorflow-whole"
+        result = tetrapla("sample", run, "--backend", backend, "--count", 16, "--out", path)
+        assert result.returncode == 0, result.stderr
+        pictures.append(image.imread(path))
+    assert pictures[0].std() > 0.05
+    for picture in pictures[1:]:
+        assert abs(picture - pictures[0]).max() <= 1.01 / 255
 
 
 def test_the_folder_tells_of_both(runs):

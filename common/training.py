@@ -16,6 +16,7 @@ import dataclasses
 import json
 import math
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -104,7 +105,7 @@ def train(spec: Spec, data: Dataset, options: Options, out: Path, *, resume: boo
                 if run.checkpoint_due(column.step):
                     run.save(column)
         figures.loss_curves(spec, {options.backend: run.metrics()}, out / "figures" / "losses.png")
-        run.finish()
+        run.finish(column.step)
     return column, result
 
 
@@ -194,17 +195,17 @@ class _Run:
             "from_step": step,
             "backend": self.options.backend,
             "device": self.options.device,
-            "command": " ".join(sys.argv),
+            "command": shlex.join(sys.argv),
             "environment": environment.describe(self.options.backend),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         self.description["sessions"].append(session)
         checkpoint.write_json(self.out / "run.json", self.description)
 
-    def finish(self):
+    def finish(self, step):
         memory = peak_memory()
         self.description["sessions"][-1] |= {
-            "to_step": self.options.steps,
+            "to_step": step,
             "seconds": round(time.perf_counter() - self.started, 3),
             "peak_memory_mib": memory and round(memory / 2**20),
         }
@@ -224,7 +225,7 @@ class _Run:
         return self.evaluation_due(step) if every is None else step % every == 0 or step == self.options.steps
 
     def save(self, column):
-        with open(self.metrics_path) as file:
+        with open(self.metrics_path, "a") as file:
             os.fsync(file.fileno())  # the checkpoint must not reach the disk before the steps that led to it
         checkpoint.save_checkpoint(self.checkpoint, self.spec, Snapshot.of(column), self.about)
 

@@ -1,0 +1,89 @@
+"""The measures against closed forms and independent implementations."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import linalg, stats
+from sklearn.neighbors import KernelDensity
+
+from common.evaluation.frechet import Features, frechet
+from common.evaluation.matching import match
+from common.evaluation.parzen import log_densities, parzen
+
+RANDOM = np.random.default_rng(0)
+
+
+def test_parzen_against_scikit_learn():
+    samples, points = RANDOM.normal(size=(700, 3)), RANDOM.normal(size=(1100, 3))
+    expected = KernelDensity(bandwidth=0.3).fit(samples).score_samples(points)
+    assert log_densities(samples, points, 0.3) == pytest.approx(expected, abs=1e-10)
+
+
+def test_parzen_of_one_sample_is_a_normal_density():
+    points = RANDOM.normal(size=(5, 784))
+    expected = stats.norm(0.25, 0.5).logpdf(points).sum(axis=1)
+    assert log_densities(np.full((1, 784), 0.25), points, 0.5) == pytest.approx(expected)
+
+
+def test_parzen_chooses_its_bandwidth_on_the_validation_images():
+    """Samples, validation and test of one normal distribution: the mean is its negative entropy less a little."""
+    samples, validation, test = (RANDOM.normal(size=(count, 2)) for count in (20_000, 2_000, 2_000))
+    found = parzen(samples, validation, test, bandwidths=[0.01, 0.1, 1.0, 3.0])
+    entropy = 2 * 0.5 * np.log(2 * np.pi * np.e)
+    assert found.bandwidth == 0.1
+    assert found.mean == pytest.approx(-entropy, abs=5 * found.error + 0.02)
+    assert found.error == pytest.approx(np.sqrt(1.0 / 2000), rel=0.2)  # the variance of a 2-D normal's log density is 1
+
+
+def test_matching_against_all_permutations():
+    categories, labels = RANDOM.integers(5, size=300), RANDOM.integers(5, size=300)
+    best = min(np.mean(np.array(p)[categories] != labels) for p in itertools.permutations(range(5)))
+    error, matched = match(categories, labels, classes=5)
+    assert error == pytest.approx(best)
+    assert np.mean(matched[categories] != labels) == pytest.approx(error)
+
+
+def test_matching_of_a_permutation_is_perfect():
+    labels = RANDOM.integers(10, size=1000)
+    permutation = RANDOM.permutation(10)
+    error, matched = match(permutation[labels], labels)
+    assert error == 0
+    assert np.array_equal(matched[permutation], np.arange(10))
+    assert match(np.zeros(1000, int), labels)[0] == pytest.approx(1 - np.bincount(labels).max() / 1000)
+
+
+def test_matching_wants_a_label_each():
+    with pytest.raises(ValueError, match="3 categories for 2 labels"):
+        match(np.zeros(3, int), np.zeros(2, int))
+
+
+def test_frechet_of_axis_aligned_normals():
+    """Closed form for diagonal covariances: Σ (μa - μb)² + (σa - σb)²; the samples are moved to have them exactly."""
+    a, b = (whiten(RANDOM.normal(size=(400, 3))) for _ in range(2))
+    a, b = a * [1, 2, 3] + [0, 1, 0], b * [2, 2, 1] + [1, 1, 2]
+    assert frechet(a, b) == pytest.approx(1 + 4 + 1 + 0 + 4)
+    assert frechet(a, a) == pytest.approx(0, abs=1e-9)
+
+
+def whiten(x):
+    x = x - x.mean(axis=0)
+    return x @ np.linalg.inv(np.linalg.cholesky(np.cov(x, rowvar=False))).T
+
+
+def test_frechet_against_scipys_matrix_root():
+    a, b = RANDOM.normal(size=(300, 6)) @ RANDOM.normal(size=(6, 6)), RANDOM.normal(size=(200, 6)) + 1
+    covariances = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = linalg.sqrtm(covariances[0] @ covariances[1]).real
+    expected = np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(covariances[0] + covariances[1] - 2 * root)
+    assert frechet(a, b) == pytest.approx(expected)
+
+
+def test_features_are_fixed_and_tell_noise_from_digits(images):
+    pixels = images / 255
+    features, again = Features.of(pixels), Features.of(pixels)
+    assert np.array_equal(features(pixels[:10]), again(pixels[:10]))
+    half, other = features(pixels[:700]), features(pixels[700:])
+    noise = features(RANDOM.uniform(size=(700, 28, 28)))
+    assert half.shape == (700, 64)
+    assert frechet(half, other) < 0.1 * frechet(half, noise)

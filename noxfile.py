@@ -79,6 +79,14 @@ def test_parity(session):
     pytest(session, "tests/parity")
 
 
+@nox.session(name="test-kill")
+def test_kill(session):
+    """Training of every model in every backend, killed and resumed: a quarter of an hour, so not among the default."""
+    install(session, "all,test")
+    for backend in ("pytorch", "tensorflow", "paddle", "jax"):
+        session.run("pytest", "tests/backend/test_kill.py", "--thorough", "--backend", backend, *session.posargs)
+
+
 @nox.session
 def compare(session):
     """The main job: all models in all four frameworks on the bundled digits; report in runs/compare/report.html."""

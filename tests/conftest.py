@@ -20,6 +20,7 @@ from common.specs import SPECS  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--backend", action="append", choices=BACKENDS, help="backend to test; repeat for several")
+    parser.addoption("--thorough", action="store_true", help="kill training more often, in every model")
 
 
 def pytest_generate_tests(metafunc):

@@ -1,4 +1,7 @@
-"""Training that is killed with SIGKILL at random moments ends, resumed, where an unbroken one ends: bit for bit."""
+"""Training that is killed with SIGKILL at random moments ends, resumed, where an unbroken one ends: bit for bit.
+
+Two models and two kills a backend; with --thorough all models and six, which takes minutes (`nox -s test-kill`).
+"""
 
 import os
 import signal
@@ -15,17 +18,16 @@ from common.checkpoint import load_checkpoint
 from tests.backend.train_all import STEPS
 
 ROOT = Path(__file__).parents[2]
-KILLS = 6  # a backend; half of them while a file is being written
 
 
-def start(backend, folder, marks, log):
-    command = [sys.executable, "-m", "tests.backend.train_all", backend, str(folder), str(marks)]
+def start(backend, folder, marks, models, log):
+    command = [sys.executable, "-m", "tests.backend.train_all", backend, str(folder), str(marks), *models]
     return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
 
 def kill(process, marks, moment, random):
     """SIGKILL after a random number of "writing" or "done" marks, and a random time. False if it ended before."""
-    seen, wanted = marks.read_text().count(moment), int(random.integers(1, 4))
+    seen, wanted = marks.read_text().count(moment), int(random.integers(1, 4 if moment == "writing" else 2))
     while process.poll() is None:
         if marks.read_text().count(moment) >= seen + wanted:
             time.sleep(random.uniform(0, 0.1 if moment == "writing" else 2))
@@ -36,16 +38,20 @@ def kill(process, marks, moment, random):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_and_resumed(backend, tmp_path):
+def test_killed_and_resumed(backend, tmp_path, pytestconfig):
+    thorough = pytestconfig.getoption("thorough")
+    models, planned = (list(specs.SPECS), 6) if thorough else (["vae", "gan_two_layer"], 2)
     random, marks, kills = np.random.default_rng(), tmp_path / "marks", 0
     marks.touch()
     with open(tmp_path / "log", "w+") as log:
-        assert start(backend, tmp_path / "whole", tmp_path / "others", log).wait() == 0, log.seek(0) or log.read()
-        for k in range(KILLS):
-            kills += kill(start(backend, tmp_path / "killed", marks, log), marks, ("writing", "done")[k % 2], random)
-        assert start(backend, tmp_path / "killed", marks, log).wait() == 0, log.seek(0) or log.read()
-    assert kills == KILLS
-    for spec in specs.SPECS.values():
+        whole = start(backend, tmp_path / "whole", tmp_path / "others", models, log)
+        assert whole.wait() == 0, log.seek(0) or log.read()
+        for k in range(planned):  # every other one while a file is being written
+            process = start(backend, tmp_path / "killed", marks, models, log)
+            kills += kill(process, marks, ("writing", "done")[k % 2], random)
+        assert start(backend, tmp_path / "killed", marks, models, log).wait() == 0, log.seek(0) or log.read()
+    assert kills == planned
+    for spec in map(specs.get, models):
         for noise in ("native", "replayed"):
             compare(spec, *(tmp_path / way / f"{spec.name}-{noise}" for way in ("whole", "killed")))
 

@@ -1,4 +1,4 @@
-"""Trains every model, natively and replayed, for a few steps: `python -m tests.backend.train_all BACKEND FOLDER MARKS`.
+"""Trains models, natively and replayed, for a few steps: `python -m tests.backend.train_all BACKEND FOLDER MARKS MODEL...`.
 
 Run again, it continues whatever it finds. Now and then it stops for a moment in the middle of writing a checkpoint and says
 so in the file MARKS, so that whoever wants to kill it there can.
@@ -17,9 +17,9 @@ from common.data import digits
 STEPS, EVERY, BATCH = 6, 2, 8
 
 
-def main(backend, folder, marks):
+def main(backend, folder, marks, models):
     slow_writes(marks)
-    for spec in specs.SPECS.values():
+    for spec in map(specs.get, models):
         for noise in ("native", "replayed"):
             out = folder / f"{spec.name}-{noise}"
             if (out / "checkpoint.safetensors").exists() and finished(out):
@@ -51,4 +51,4 @@ def slow_writes(marks):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

@@ -1,5 +1,7 @@
 """What TensorFlow's users load: Keras's own files of weights, one a network."""
 
+import warnings
+
 DTYPE = '"{dtype}"'
 
 EXAMPLE = """\
@@ -25,5 +27,8 @@ print(images.shape)
 
 
 def save(column, folder):
-    for network in column.spec.networks:
-        getattr(column.state.model, network.name).save_weights(folder / f"{network.name}.weights.h5")
+    with warnings.catch_warnings():
+        # Keras's own writer turns variables into arrays by NumPy's former protocol.
+        warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword", DeprecationWarning)
+        for network in column.spec.networks:
+            getattr(column.state.model, network.name).save_weights(folder / f"{network.name}.weights.h5")

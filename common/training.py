@@ -175,16 +175,20 @@ class _Run:
 
     def resume(self, column):
         self.description = read_run(self.out)
-        before = self.description["options"] | {"data": self.description["data"]["name"]}
+        before = self.description["options"] | {"data": self.description["data"].get("name")}
         if self.description["model"] != self.spec.name:
             raise UsageError(f"{self.out}: the run to resume is of {self.description['model']}, not {self.spec.name}")
         for key, value in self.about.items():
-            if before[key] != value:
+            if before.get(key) != value:
                 raise UsageError(
-                    f"{self.out}: the run to resume has {key} {before[key]!r}, not {value!r}; use the same"
+                    f"{self.out}: the run to resume has {key} {before.get(key)!r}, not {value!r}; use the same"
                 )
         if self.checkpoint.exists():
             column.restore(checkpoint.load_checkpoint(self.checkpoint, self.spec))
+        if column.step > self.options.steps:
+            raise UsageError(
+                f"{self.out}: the run is at step {column.step} already; ask for more than {self.options.steps}"
+            )
         kept = [row for row in self.metrics() if row["step"] <= column.step]
         checkpoint.write_atomically(self.metrics_path, "".join(json.dumps(row) + "\n" for row in kept).encode())
         self.description["options"]["steps"] = self.options.steps
@@ -286,20 +290,25 @@ def read_run(out: Path) -> dict:
         description = json.loads((out / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{out}: expected the folder of a run with a run.json ({error})") from error
-    missing = {"model", "data", "options", "sessions"} - set(description if isinstance(description, dict) else ())
-    if missing:
-        raise UsageError(f"{out}: expected a run.json of a run, found one without {', '.join(sorted(missing))}")
+    expected = {"model": str, "data": dict, "options": dict, "sessions": list}
+    found = description if isinstance(description, dict) else {}
+    wrong = sorted(key for key, kind in expected.items() if not isinstance(found.get(key), kind) or not found[key])
+    if wrong:
+        raise UsageError(f"{out}: expected the run.json of a run, found one without {', '.join(wrong)}")
     return description
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """The rows of a metrics.jsonl; a last line that a kill cut short is left out."""
+    """The rows of a metrics.jsonl; from a line that a kill cut short they are left out."""
     rows = []
     for line in path.read_text().splitlines():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             break
+        if not isinstance(row, dict) or "step" not in row:
+            break
+        rows.append(row)
     return rows
 
 

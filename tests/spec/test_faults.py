@@ -124,6 +124,23 @@ def test_resuming_with_other_options_is_refused(run, options, key):
     assert contents(run) == before
 
 
+def test_fewer_steps_than_were_done_are_refused(run, options):
+    before = contents(run)
+    with pytest.raises(UsageError, match="the run is at step 4 already; ask for more than 3"):
+        fewer = training.Options(**{**vars(options), "steps": 3})
+        training.train(specs.get("vae_z100"), digits.load(), fewer, run, resume=True, quiet=True)
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"model": 3}', '{"model": "vae", "data": {}, "options": {}}', "\xff"])
+def test_a_run_json_that_is_none(run, text):
+    (run / "run.json").write_text(text, encoding="latin-1")
+    for arguments in (train_arguments(run, 8, "--resume"), ("sample", run), ("convert", run, "--to", "jax")):
+        code, message = finish(tetrapla(*arguments))
+        assert (code, message.count("\n")) == (2, 1)
+        assert str(run) in message
+
+
 def test_another_model_is_refused(run, options):
     with pytest.raises(UsageError, match="the run to resume is of vae_z100, not vae"):
         training.train(specs.get("vae"), digits.load(), options, run, resume=True, quiet=True)

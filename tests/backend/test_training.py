@@ -29,7 +29,7 @@ def test_the_folder(run, backend):
     description = json.loads((run / "run.json").read_text())
     assert description["model"] == "vae"
     assert description["options"]["backend"] == backend
-    assert description["environment"]["versions"].keys() >= {"numpy", backends.DISTRIBUTIONS[backend][0]}
+    assert description["sessions"][0]["environment"]["versions"].keys() >= {"numpy", backends.DISTRIBUTIONS[backend][0]}
     rows = training.read_metrics(run / "metrics.jsonl")
     assert [row["step"] for row in rows if "test" not in row] == list(range(1, 251))
     assert [row["step"] for row in rows if "test" in row] == [209, 250]  # every 19 epochs of 11 steps, and the end
@@ -99,16 +99,16 @@ def test_a_model_without_encoder_draws_samples_only(backend, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(backend, tmp_path):
     """A learning rate of 1e30 overflows at once; the checkpoint of the sound run before it stays."""
-    data, out = load("digits"), tmp_path / "run"
+    out = tmp_path / "run"
     spec = specs.get("vae")
-    training.train(spec, data, training.Options(backend, 11, 128), out)
+    training.train(spec, load("digits"), training.Options(backend, 11, 128), out)
     sound = (out / "checkpoint.safetensors").read_bytes()
     (update,) = spec.updates
     broken = replace(spec, updates=(replace(update, adam=replace(update.adam, learning_rate=1e30)),))
     with pytest.raises(
         NonFiniteLoss, match=r"vae in \w+: at step 1[34] .*loss = (nan|inf).*; the last checkpoint is kept in"
     ):
-        _continue(broken, data, training.Options(backend, 22, 128), out)
+        _continue(broken, load("digits"), training.Options(backend, 22, 128), out)
     assert (out / "checkpoint.safetensors").read_bytes() == sound
     assert [row["step"] for row in training.read_metrics(out / "metrics.jsonl") if "test" not in row][:12] == list(
         range(1, 13)

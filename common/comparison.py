@@ -136,14 +136,14 @@ def _judge(report, case, oracle, folders):
     for dtype in ("float64", "float32"):
         found = {backend: read_results(folder / f"{dtype}.safetensors") for backend, folder in folders.items()}
         for backend, results in found.items():
-            report.stages[dtype, backend] = parity.compare(oracle[dtype], results, dtype)
+            report.stages[dtype, backend] = parity.compare(oracle[dtype], results, dtype, report.spec)
             report.growth[dtype, backend] = json.loads((folders[backend] / "growth.json").read_text())[dtype]
         if dtype == "float64":
             slopes = parity.slopes(case)
             for backend, results in found.items():
                 report.stages[dtype, backend].append(parity.slope_deviation(slopes, results["gradients"]))
             for a, b in itertools.combinations(found, 2):
-                report.pairs[a, b] = parity.compare(found[a], found[b], dtype)
+                report.pairs[a, b] = parity.compare(found[a], found[b], dtype, report.spec)
 
 
 def _draw(report, out, folders):

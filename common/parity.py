@@ -42,6 +42,10 @@ TOLERANCES = {
     ("one update", "float32"): 1e-5,
 }
 
+# With batch norm: the gradient of its bias is a sum of thousands of terms that cancel, in float32 its sign may be
+# rounding, and Adam's first step is the sign. Measured 4.8e-5 (Paddle, real MNIST), else 8e-7.
+BATCH_NORM = {("one update", "float32"): 2e-4}
+
 Results = dict[str, dict[str, np.ndarray]]  # {stage: {tensor: array}}
 Watch = Callable[[int, dict[str, np.ndarray]], None]
 
@@ -146,10 +150,11 @@ class Stage:
         return not self.problem and self.deviation <= self.tolerance
 
 
-def compare(reference: Results, found: Results, dtype: str, exact_dtype: bool = True) -> list[Stage]:
-    """One Stage per stage of `reference`, in order."""
+def compare(reference: Results, found: Results, dtype: str, spec: Spec | None = None) -> list[Stage]:
+    """One Stage per stage of `reference`, in order; `spec` says whether the bars of batch norm hold."""
+    bars = TOLERANCES | (BATCH_NORM if spec and spec.statistic_shapes() else {})
     return [
-        _compare_stage(stage, tensors, found.get(stage, {}), TOLERANCES[stage, dtype], dtype if exact_dtype else None)
+        _compare_stage(stage, tensors, found.get(stage, {}), bars[stage, dtype], dtype)
         for stage, tensors in reference.items()
     ]
 
@@ -230,6 +235,6 @@ def _compare_stage(stage, reference, found, tolerance, dtype):
         other = found[name]
         if other.shape != value.shape:
             return Stage(stage, float("inf"), name, tolerance, f"shape {other.shape}, expected {value.shape}")
-        if dtype and other.dtype != dtype:
+        if other.dtype != dtype:
             return Stage(stage, float("inf"), name, tolerance, f"dtype {other.dtype}, expected {dtype}")
     return Stage(stage, *largest_deviation(reference, found), tolerance)

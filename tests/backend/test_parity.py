@@ -23,7 +23,7 @@ def case(spec, images):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_stages(backend, case, dtype):
     column = backends.create(backend, case.spec, case.parameters(), dtype=dtype)
-    stages = parity.compare(parity.expected(case, dtype), parity.collect(column, case, dtype), dtype)
+    stages = parity.compare(parity.expected(case, dtype), parity.collect(column, case, dtype), dtype, case.spec)
     assert [stage.name for stage in stages] == list(parity.STAGES)[: 6 if dtype == "float64" else 5]
     assert parity.first_failure(stages) is None, stages
 

@@ -76,7 +76,7 @@ def compare(
             report, folders = ModelReport(spec, spec.parity_rate if rate is None else rate), {}
             batch = training.batch_size(spec, data)
             training_steps = training.steps_of(spec, data, batch, train_epochs, train_steps)
-            case = parity.Case(spec.calmed(rate), data.train_images, steps=steps, seed=seed)
+            case = parity.Case(spec.calmed(report.rate), data.train_images, steps=steps, seed=seed)
             progress.update(task, note=f"{spec.name}: oracle")
             oracle = _ask_oracle(case, out / spec.name)
             progress.advance(task)
@@ -90,7 +90,7 @@ def compare(
                     "device": device,
                     "seed": seed,
                     "steps": steps,
-                    "rate": rate,
+                    "rate": report.rate,
                     "train_steps": training_steps,
                 }
                 folder = (out / spec.name / backend).resolve()

@@ -80,15 +80,13 @@ class Column:
         self.spec, self.module = spec, module
         self.dtype, self.device = jnp.dtype(dtype), jax.devices(device)[0]
         self.places = {}  # {"encoder.fc0.weight": (("encoder", "fc0", "kernel"), (1, 0))}
-        for name in (*spec.parameter_shapes(), *spec.statistic_shapes()):
-            path, kind = name.rsplit(".", 1)
-            attribute, axes = LAYOUTS[type(spec.layers()[path]), kind]
-            self.places[name] = ((*path.split("."), attribute), axes)
+        for name, (layer, kind) in spec.owners().items():
+            attribute, axes = LAYOUTS[type(layer), kind]
+            self.places[name] = ((*name.split(".")[:-1], attribute), axes)
         # Built in the abstract, without drawing nnx's initial values: `restore` sets every variable.
         self.state = nnx.eval_shape(partial(module.build, spec, self.dtype))
         # In a loop XLA leaves the fast path of convolutions on a CPU: 1.6 s for a weight gradient that takes 40 ms.
-        convolutions = any(isinstance(layer, (Conv, ConvTranspose)) for layer in spec.layers().values())
-        self.one_by_one = convolutions and device == "cpu"
+        self.one_by_one = spec.convolutional and device == "cpu"
         self.key = jax.device_put(jax.random.key(seed, impl="threefry2x32"), self.device)
         self.compiled = Compiled(spec, module, nnx.graphdef(self.state), self.dtype)
         self.restore(Snapshot.start(spec, parameters))

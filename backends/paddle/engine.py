@@ -211,10 +211,7 @@ class Column:
         if device == "gpu" and not has_gpu():
             raise UsageError("device 'gpu' was asked for, but Paddle finds no CUDA device; use --device cpu")
         self.spec, self.module, self.dtype, self.seed = spec, module, dtype, seed
-        self.axes = {}
-        for name in (*spec.parameter_shapes(), *spec.statistic_shapes()):
-            path, kind = name.rsplit(".", 1)
-            self.axes[name] = AXES[type(spec.layers()[path])][kind]
+        self.axes = {name: AXES[type(layer)][kind] for name, (layer, kind) in spec.owners().items()}
         self.state = module.build(spec, dtype, device)
         # For `native_noise`: what an update's Program draws, and nothing else.
         for update in spec.updates:

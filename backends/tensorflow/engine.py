@@ -133,9 +133,13 @@ class Column:
         self.spec, self.module, self.dtype, self.seed = spec, module, dtype, seed
         self.device = {"cpu": "/CPU:0", "gpu": "/GPU:0"}[device]
         # In a loop XLA leaves the fast path of convolutions on a CPU: 1.6 s for a weight gradient that takes 40 ms.
-        convolutions = any(isinstance(layer, (Conv, ConvTranspose)) for layer in spec.layers().values())
-        self.one_by_one = convolutions and device == "cpu"
+        self.one_by_one = spec.convolutional and device == "cpu"
         self.state = module.build(spec, dtype, self.device)
+        self.variables = {}  # {canonical name: (variable, axes)} of parameters and running statistics
+        for name, (layer, kind) in spec.owners().items():
+            attribute, axes = LAYOUTS[type(layer)][kind]
+            path = name.removesuffix(kind) + attribute
+            self.variables[name] = (operator.attrgetter(path)(self.state.model), axes)
         self.restore(Snapshot.start(spec, parameters))
 
     # ------------------------------------------------------------------------- parameters and moments
@@ -163,16 +167,10 @@ class Column:
             optimizer.step.assign(snapshot.step)
 
     def _parameters(self):
-        """{canonical name: (variable, axes)} of every parameter, in canonical order."""
-        return {name: self._variable(name) for name in self.spec.parameter_shapes()}
+        return {name: self.variables[name] for name in self.spec.parameter_shapes()}
 
     def _statistics(self):
-        return {name: self._variable(name) for name in self.spec.statistic_shapes()}
-
-    def _variable(self, name):
-        path, kind = name.rsplit(".", 1)
-        attribute, axes = LAYOUTS[type(self.spec.layers()[path])][kind]
-        return operator.attrgetter(f"{path}.{attribute}")(self.state.model), axes
+        return {name: self.variables[name] for name in self.spec.statistic_shapes()}
 
     def _moments(self):
         names = {id(variable): (name, axes) for name, (variable, axes) in self._parameters().items()}

@@ -391,6 +391,19 @@ class Spec:
             if layer.parameters
         }
 
+    def owners(self) -> dict[str, tuple[Layer, str]]:
+        """{"generator.bn0.mean": (BatchNorm(...), "mean")}: whose every parameter and running statistic is, and as what."""
+        return {
+            f"{path}.{kind}": (layer, kind)
+            for path, layer in self.layers().items()
+            for kind in (*layer.parameters, *(layer.statistics if isinstance(layer, BatchNorm) else ()))
+        }
+
+    @property
+    def convolutional(self) -> bool:
+        """Whether any layer is a convolution, transposed or not."""
+        return any(isinstance(layer, Conv | ConvTranspose) for layer in self.layers().values())
+
     def parameter_shapes(self, networks: tuple[str, ...] | None = None) -> dict[str, Shape]:
         """{"encoder.fc0.weight": (400, 784)}, of all networks or of those named, in order."""
         return {

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from common import specs, training
-from common.checkpoint import load_checkpoint
+from common.checkpoint import GROUPS, load_checkpoint
 from tests.backend.train_all import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def test_killed_and_resumed(backend, tmp_path, pytestconfig):
 def compare(spec, whole, killed):
     a, b = (load_checkpoint(folder / "checkpoint.safetensors", spec) for folder in (whole, killed))
     assert a.step == b.step == STEPS
-    for group in ("parameters", "statistics", "moments"):
+    for group in GROUPS:
         for name, value in getattr(a, group).items():
             assert np.array_equal(value, getattr(b, group)[name]), (whole.name, name)
     rows = [training.read_metrics(folder / "metrics.jsonl") for folder in (whole, killed)]

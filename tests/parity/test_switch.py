@@ -11,7 +11,7 @@ from matplotlib import image
 
 from backends import BACKENDS
 from common import parity, specs
-from common.checkpoint import load_checkpoint
+from common.checkpoint import GROUPS, load_checkpoint
 from common.training import read_run
 from tests.conftest import tetrapla
 from tests.parity.switch import END, MIDDLE, MODELS
@@ -45,7 +45,7 @@ def test_switching_changes_nothing(runs, model):
     for first, second in itertools.permutations(BACKENDS, 2):
         switched = load_checkpoint(runs / model / f"{first}-{second}" / "checkpoint.safetensors", spec)
         assert (middle[first].step, switched.step) == (MIDDLE, END)
-        for group in ("parameters", "statistics", "moments"):
+        for group in GROUPS:
             deviation = parity.largest_deviation(getattr(whole[first], group), getattr(switched, group))
             worst[first, second, group] = deviation
             if group == "parameters":  # and the second half did happen

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from common import checkpoint
+from common.checkpoint import GROUPS
 from common.contract import Snapshot
 from common.errors import CheckpointError
 from common.parameters import initial_parameters
@@ -13,7 +14,6 @@ from common.reference.column import Reference
 from common.specs import get
 
 SPEC = get("vae_z100")
-GROUPS = ("parameters", "statistics", "moments")
 
 
 @pytest.fixture

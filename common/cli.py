@@ -125,6 +125,12 @@ def train(
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints. Default: at each evaluation.")
     ] = None,
+    evaluate_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between evaluations. Default: an epoch, or 200 steps if longer.")
+    ] = None,
+    keep: Annotated[
+        int, typer.Option(min=0, help="At each evaluation keep samples and the codes of this many test images.")
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-BACKEND.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in the output folder, in this or another backend.")
@@ -148,7 +154,7 @@ def train(
     batch = batch_size or training.batch_size(spec, dataset)
     total = training.steps_of(spec, dataset, batch, epochs, steps)
     out = out or Path("runs") / f"{spec.name}-{backend}"
-    options = training.Options(backend, total, batch, seed, dtype, device, noise, checkpoint_every)
+    options = training.Options(backend, total, batch, seed, dtype, device, noise, checkpoint_every, evaluate_every, keep)
     training.prepare_folder(out, resume=resume, overwrite=overwrite)
     _, result = training.train(spec, dataset, options, out, resume=resume)
     losses = ", ".join(f"{name} {value:.6g}" for name, value in result["test"].items())

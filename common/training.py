@@ -6,6 +6,8 @@ A run's folder holds
     metrics.jsonl            one line per step {"step", losses} and one per evaluation {"step", "epoch", "test"}
     checkpoint.safetensors   everything that training changes, as of the last checkpoint
     figures/*.png            reconstructions and samples at each evaluation, loss curves at the end
+    kept/STEP.safetensors    with --keep N: at each evaluation `samples` (100, 28, 28) uint8, and `codes` (N, ...) of the
+                             first N test images
     .tetrapla.lock           held by the process that writes
 
 Whatever a checkpoint depends on (metrics up to its step, figures) is on disk before it, so that resuming from it, however
@@ -26,13 +28,14 @@ from pathlib import Path
 import filelock
 import numpy as np
 import psutil
+import safetensors.numpy
 
 import backends
 from common import checkpoint, environment, figures
 from common.console import progress_bar
 from common.contract import Column, Snapshot
 from common.data import Dataset
-from common.data.batches import batch_indices, batches_per_epoch, model_input
+from common.data.batches import batch_indices, batches_per_epoch, model_input, to_images
 from common.errors import NonFiniteLoss, UsageError
 from common.noise import draw, draw_steps
 from common.parameters import initial_parameters
@@ -57,6 +60,8 @@ class Options:
     device: str = "cpu"
     noise: str = "native"  # "native": drawn on the device; "replayed": from NumPy, the same bits in every backend
     checkpoint_every: int | None = None  # steps; None: at each evaluation
+    evaluate_every: int | None = None  # steps; None: every epoch, or every 200 steps where epochs are shorter
+    keep: int = 0  # test images whose codes are kept at each evaluation, with samples
 
 
 def batch_size(spec: Spec, data: Dataset) -> int:
@@ -148,7 +153,7 @@ class _Run:
         self.started, self.count = time.perf_counter(), len(data.train_images)
         self.per_epoch = batches_per_epoch(self.count, options.batch_size)
         # Every epoch, unless epochs are short: then every so many epochs as make 200 steps.
-        self.interval = self.per_epoch * math.ceil(200 / self.per_epoch)
+        self.interval = options.evaluate_every or self.per_epoch * math.ceil(200 / self.per_epoch)
         self.checkpoint, self.metrics_path = out / "checkpoint.safetensors", out / "metrics.jsonl"
         # What a run depends on; the backend may change at a checkpoint, and the length.
         self.about = {
@@ -268,7 +273,22 @@ class _Run:
             figures.reconstructions(self.spec, images, self.out / "figures" / f"reconstructions-{column.step:07d}.png")
         if "samples" in images:
             figures.grid(self.spec, images["samples"], self.out / "figures" / f"samples-{column.step:07d}.png")
+        if self.options.keep:
+            self._keep(column, images)
         return row
+
+    def _keep(self, column, images):
+        kept = {}
+        if "samples" in images:
+            kept["samples"] = np.rint(to_images(self.spec, images["samples"]) * 255).astype(np.uint8)
+        if self.spec.encode:
+            tests = self.data.test_images[: self.options.keep]
+            parts = [tests[start : start + EVALUATION_BATCH] for start in range(0, len(tests), EVALUATION_BATCH)]
+            codes = [column.encode(model_input(self.spec, part)) for part in parts]
+            kept["codes"] = np.concatenate(codes).astype(np.float32)
+        path = self.out / "kept" / f"{column.step:07d}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        checkpoint.write_atomically(path, safetensors.numpy.save(kept))
 
 
 def prepare_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -310,6 +330,11 @@ def read_metrics(path: Path) -> list[dict]:
             break
         rows.append(row)
     return rows
+
+
+def read_kept(out: Path) -> dict[int, dict[str, np.ndarray]]:
+    """{step: {"samples", "codes"}} of a run that was trained with `keep`, in the order of steps."""
+    return {int(path.stem): safetensors.numpy.load_file(path) for path in sorted((out / "kept").glob("*.safetensors"))}
 
 
 def peak_memory() -> int | None:

@@ -48,15 +48,19 @@ def installed() -> tuple[str, ...]:
 
 
 def load(backend: str, spec: Spec):
-    """(engine module, model module) of `spec` in `backend`. Raises MissingFramework if the framework cannot be imported."""
+    """(engine module, model module) of `spec` in `backend`. Raises MissingFramework if the framework cannot be imported,
+    UsageError if the model is not written in it."""
     check_name(backend)
     try:
         engine = importlib.import_module(f"backends.{backend}.engine")
-        return engine, importlib.import_module(f"backends.{backend}.{spec.module}")
+        module = importlib.import_module(f"backends.{backend}.{spec.module}")
     except ImportError as error:
         raise MissingFramework(
             f"backend {backend!r} cannot be imported ({error}); install it with: pip install -e '.[{backend}]'"
         ) from error
+    if spec.accumulates and not hasattr(module, "accumulating_train_step"):
+        raise UsageError(f"{spec.name} is not written in {backend}; use its article's framework")
+    return engine, module
 
 
 def create(backend: str, spec: Spec, parameters, *, dtype: str = "float32", device: str = "cpu", seed: int = 0):

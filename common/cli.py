@@ -154,7 +154,9 @@ def train(
     batch = batch_size or training.batch_size(spec, dataset)
     total = training.steps_of(spec, dataset, batch, epochs, steps)
     out = out or Path("runs") / f"{spec.name}-{backend}"
-    options = training.Options(backend, total, batch, seed, dtype, device, noise, checkpoint_every, evaluate_every, keep)
+    options = training.Options(
+        backend, total, batch, seed, dtype, device, noise, checkpoint_every, evaluate_every, keep
+    )
     training.prepare_folder(out, resume=resume, overwrite=overwrite)
     _, result = training.train(spec, dataset, options, out, resume=resume)
     losses = ", ".join(f"{name} {value:.6g}" for name, value in result["test"].items())

@@ -13,8 +13,8 @@ from jax import numpy as jnp
 
 from backends.jax.engine import State, adam
 
-SLOPE, MOMENTUM, EPSILON = 0.1, 0.9, 1e-5
-CATEGORIES, CODES, WEIGHT = 10, 2, 0.1
+MOMENTUM, EPSILON = 0.9, 1e-5
+CATEGORIES, CODES = 10, 2
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -31,9 +31,9 @@ def to_nchw(x):
     return jnp.transpose(x, (0, 3, 1, 2))
 
 
-def leaky_relu(x):
+def leaky_relu(x, slope):
     # nnx.leaky_relu has slope 1 at 0, which is what D's first convolution makes of black at the first step.
-    return jnp.where(x > 0, x, SLOPE * x)
+    return jnp.where(x > 0, x, slope * x)
 
 
 def batch_norm(features, dtype, rngs):
@@ -69,7 +69,8 @@ class Generator(nnx.Module):
 
 
 class Trunk(nnx.Module):
-    def __init__(self, dtype, rngs):
+    def __init__(self, slope, dtype, rngs):
+        self.slope = slope
         conv = partial(nnx.Conv, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.conv0 = conv(1, 64, (4, 4), strides=2, padding=1)
         self.conv1 = conv(64, 128, (4, 4), strides=2, padding=1, use_bias=False)
@@ -78,10 +79,10 @@ class Trunk(nnx.Module):
         self.bn1 = batch_norm(1024, dtype, rngs)
 
     def __call__(self, x):
-        h = leaky_relu(self.conv0(to_nhwc(x)))  # (B, 14, 14, 64)
-        h = leaky_relu(self.bn0(self.conv1(h)))  # (B, 7, 7, 128)
+        h = leaky_relu(self.conv0(to_nhwc(x)), self.slope)  # (B, 14, 14, 64)
+        h = leaky_relu(self.bn0(self.conv1(h)), self.slope)  # (B, 7, 7, 128)
         h = to_nchw(h).reshape(-1, 128 * 7 * 7)  # (B, 6272)
-        return leaky_relu(self.bn1(self.fc0(h)))  # (B, 1024)
+        return leaky_relu(self.bn1(self.fc0(h)), self.slope)  # (B, 1024)
 
 
 class Discriminator(nnx.Module):
@@ -93,7 +94,8 @@ class Discriminator(nnx.Module):
 
 
 class Recognition(nnx.Module):
-    def __init__(self, dtype, rngs):
+    def __init__(self, slope, dtype, rngs):
+        self.slope = slope
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.fc0 = linear(1024, 128, use_bias=False)
         self.bn0 = batch_norm(128, dtype, rngs)
@@ -102,17 +104,19 @@ class Recognition(nnx.Module):
         self.logstd = linear(128, CODES)
 
     def __call__(self, h):
-        h = leaky_relu(self.bn0(self.fc0(h)))  # (B, 128)
+        h = leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
         # (B, 10) logits, (B, 2), (B, 2)
         return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
 
 
 class InfoGAN(nnx.Module):
-    def __init__(self, dtype, rngs):
+    def __init__(self, slope, codes_weight, generator_weight, dtype, rngs):
         self.generator = Generator(dtype, rngs)
-        self.trunk = Trunk(dtype, rngs)
+        self.trunk = Trunk(slope, dtype, rngs)
         self.discriminator = Discriminator(dtype, rngs)
-        self.recognition = Recognition(dtype, rngs)
+        self.recognition = Recognition(slope, dtype, rngs)
+        self.codes_weight = codes_weight  # of c2 and c3 in the bound
+        self.generator_weight = generator_weight  # of the bound in G's objective
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -128,14 +132,14 @@ def bce(logits, target):
     return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, target)))
 
 
-def information(recognized, noise, which):
+def information(model, recognized, noise, which):
     """L_I of c1, c2 and c3, and their weighted sum, the bound."""
     mean, logstd = recognized["mean"], recognized["logstd"]
     category, codes = noise[f"{which}category"], noise[f"{which}codes"]
     log_q = jnp.sum(category * nnx.log_softmax(recognized["category"], axis=1), axis=1)
     info_c1 = jnp.mean(log_q) + math.log(CATEGORIES)
     info_c2, info_c3 = jnp.mean(-logstd - 0.5 * ((codes - mean) / jnp.exp(logstd)) ** 2, axis=0)
-    bound = info_c1 + WEIGHT * (info_c2 + info_c3)
+    bound = info_c1 + model.codes_weight * (info_c2 + info_c3)
     return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
 
 
@@ -156,7 +160,7 @@ def discriminator_losses(model, x, noise):
     """mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound, its parts, and D's mean probabilities."""
     output = forward(model, x, noise)
     real, fake = output["real_logits"], output["fake_logits"]
-    bound, info = information(output, noise, "discriminator_")
+    bound, info = information(model, output, noise, "discriminator_")
     loss = bce(real, 1.0) + bce(fake, 0.0)
     return {
         "objective_d": loss - bound,
@@ -168,11 +172,11 @@ def discriminator_losses(model, x, noise):
 
 
 def generator_losses(model, x, noise):
-    """mean BCE(D(G), 1) - bound, with latents of its own."""
+    """mean BCE(D(G), 1) - generator_weight · bound, with latents of its own."""
     fooled = model.trunk(model.generator(latent(noise, "generator_")))
-    bound, _ = information(model.recognition(fooled), noise, "generator_")
+    bound, _ = information(model, model.recognition(fooled), noise, "generator_")
     loss = bce(model.discriminator(fooled), 1.0)
-    return {"objective_g": loss - bound, "loss_g": loss}
+    return {"objective_g": loss - model.generator_weight * bound, "loss_g": loss}
 
 
 def losses(model, x, noise):
@@ -184,7 +188,8 @@ def losses(model, x, noise):
 
 def build(spec, dtype):
     # nnx draws initial values at once; the engine replaces them.
-    model = InfoGAN(dtype, nnx.Rngs(0))
+    options = spec.options
+    model = InfoGAN(options["slope"], options["codes_weight"], options["generator_weight"], dtype, nnx.Rngs(0))
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 

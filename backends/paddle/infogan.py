@@ -5,6 +5,7 @@ training step; encode and sample use them, in evaluation mode.
 """
 
 import math
+from functools import partial
 
 import paddle
 from paddle import nn
@@ -12,15 +13,15 @@ from paddle.nn import functional as F
 
 from backends.paddle.engine import SOURCES, State, adam, gradients, named, number, parameters
 
-SLOPE, MOMENTUM, EPSILON = 0.1, 0.9, 1e-5
-CATEGORIES, CODES, WEIGHT = 10, 2, 0.1
+MOMENTUM, EPSILON = 0.9, 1e-5
+CATEGORIES, CODES = 10, 2
 
 # -------------------------------------------------------------------------------------------- networks
 
 
-def leaky_relu(x):
+def leaky_relu(x, slope):
     # F.leaky_relu has slope 1 at 0, which is what D's first convolution makes of black at the first step.
-    return paddle.where(x > 0, x, number(SLOPE) * x)
+    return paddle.where(x > 0, x, number(slope) * x)
 
 
 class BatchNorm(nn.Layer):
@@ -68,8 +69,9 @@ class Generator(nn.Layer):
 
 
 class Trunk(nn.Layer):
-    def __init__(self):
+    def __init__(self, slope):
         super().__init__()
+        self.slope = slope
         self.conv0 = nn.Conv2D(1, 64, 4, stride=2, padding=1, **named("trunk.conv0"))
         self.conv1 = nn.Conv2D(64, 128, 4, stride=2, padding=1, **named("trunk.conv1", bias=False))
         self.bn0 = BatchNorm(128, "trunk.bn0")
@@ -77,10 +79,10 @@ class Trunk(nn.Layer):
         self.bn1 = BatchNorm(1024, "trunk.bn1")
 
     def forward(self, x):
-        h = leaky_relu(self.conv0(x))  # (B, 64, 14, 14)
-        h = leaky_relu(self.bn0(self.conv1(h)))  # (B, 128, 7, 7)
+        h = leaky_relu(self.conv0(x), self.slope)  # (B, 64, 14, 14)
+        h = leaky_relu(self.bn0(self.conv1(h)), self.slope)  # (B, 128, 7, 7)
         h = h.reshape([-1, 128 * 7 * 7])  # (B, 6272)
-        return leaky_relu(self.bn1(self.fc0(h)))  # (B, 1024)
+        return leaky_relu(self.bn1(self.fc0(h)), self.slope)  # (B, 1024)
 
 
 class Discriminator(nn.Layer):
@@ -93,8 +95,9 @@ class Discriminator(nn.Layer):
 
 
 class Recognition(nn.Layer):
-    def __init__(self):
+    def __init__(self, slope):
         super().__init__()
+        self.slope = slope
         self.fc0 = nn.Linear(1024, 128, **named("recognition.fc0", bias=False))
         self.bn0 = BatchNorm(128, "recognition.bn0")
         self.category = nn.Linear(128, CATEGORIES, **named("recognition.category"))
@@ -102,18 +105,20 @@ class Recognition(nn.Layer):
         self.logstd = nn.Linear(128, CODES, **named("recognition.logstd"))
 
     def forward(self, h):
-        h = leaky_relu(self.bn0(self.fc0(h)))  # (B, 128)
+        h = leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
         # (B, 10) logits, (B, 2), (B, 2)
         return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
 
 
 class InfoGAN(nn.Layer):
-    def __init__(self):
+    def __init__(self, slope, codes_weight, generator_weight):
         super().__init__()
         self.generator = Generator()
-        self.trunk = Trunk()
+        self.trunk = Trunk(slope)
         self.discriminator = Discriminator()
-        self.recognition = Recognition()
+        self.recognition = Recognition(slope)
+        self.codes_weight = codes_weight  # of c2 and c3 in the bound
+        self.generator_weight = generator_weight  # of the bound in G's objective
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -130,14 +135,14 @@ def bce(logits, target):
     return paddle.mean(F.softplus(logits, beta=1, threshold=40) - target * logits)
 
 
-def information(recognized, noise, which):
+def information(model, recognized, noise, which):
     """L_I of c1, c2 and c3, and their weighted sum, the bound."""
     mean, logstd = recognized["mean"], recognized["logstd"]
     category, codes = noise[f"{which}category"], noise[f"{which}codes"]
     log_q = paddle.sum(category * F.log_softmax(recognized["category"], axis=1), axis=1)
     info_c1 = paddle.mean(log_q) + number(math.log(CATEGORIES))
     info_c2, info_c3 = paddle.mean(-logstd - 0.5 * ((codes - mean) / paddle.exp(logstd)) ** 2, axis=0).unbind()
-    bound = info_c1 + number(WEIGHT) * (info_c2 + info_c3)
+    bound = info_c1 + number(model.codes_weight) * (info_c2 + info_c3)
     return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
 
 
@@ -159,7 +164,7 @@ def discriminator_losses(model, x, noise):
     """mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound, its parts, and D's mean probabilities."""
     output = forward(model, x, noise)
     real, fake = output["real_logits"], output["fake_logits"]
-    bound, info = information(output, noise, "discriminator_")
+    bound, info = information(model, output, noise, "discriminator_")
     loss = bce(real, 1.0) + bce(fake, 0.0)
     return {
         "objective_d": loss - bound,
@@ -171,11 +176,11 @@ def discriminator_losses(model, x, noise):
 
 
 def generator_losses(model, x, noise):
-    """mean BCE(D(G), 1) - bound, with latents of its own."""
+    """mean BCE(D(G), 1) - generator_weight · bound, with latents of its own."""
     fooled = model.trunk(model.generator(latent(noise, "generator_")))
-    bound, _ = information(model.recognition(fooled), noise, "generator_")
+    bound, _ = information(model, model.recognition(fooled), noise, "generator_")
     loss = bce(model.discriminator(fooled), 1.0)
-    return {"objective_g": loss - bound, "loss_g": loss}
+    return {"objective_g": loss - number(model.generator_weight) * bound, "loss_g": loss}
 
 
 def losses(model, x, noise):
@@ -187,38 +192,40 @@ def losses(model, x, noise):
 
 def build(spec, dtype, device):
     state = State(spec, dtype, device)
+    options = spec.options
+    new_model = partial(InfoGAN, options["slope"], options["codes_weight"], options["generator_weight"])
 
     # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a
     # parameter name used twice would make two parameters; between Programs, one name is one parameter.
     for source in SOURCES:
         with state.program("discriminator", source) as program:
-            model, update = InfoGAN(), spec.update("discriminator")
+            model, update = new_model(), spec.update("discriminator")
             program.fetch = discriminator_losses(model, program.x(), program.noise(update.noise))
             adam(update).minimize(program.fetch["objective_d"], program.startup, parameters(model, update))
 
         with state.program("generator", source) as program:
-            model, update = InfoGAN(), spec.update("generator")
+            model, update = new_model(), spec.update("generator")
             program.fetch = generator_losses(model, None, program.noise(update.noise))
             adam(update).minimize(program.fetch["objective_g"], program.startup, parameters(model, update))
 
     with state.program("forward") as program:
-        program.fetch = forward(InfoGAN(), program.x(), program.noise(spec.noise))
+        program.fetch = forward(new_model(), program.x(), program.noise(spec.noise))
 
     with state.program("losses") as program:
-        program.fetch = losses(InfoGAN(), program.x(), program.noise(spec.noise))
+        program.fetch = losses(new_model(), program.x(), program.noise(spec.noise))
 
     for update in spec.updates:
         with state.program(f"{update.name}.gradients") as program:
-            model = InfoGAN()
+            model = new_model()
             program.fetch = gradients(model, update, losses(model, program.x(), program.noise(spec.noise)))
 
     with state.program("encode") as program:
-        model = InfoGAN()
+        model = new_model()
         model.eval()  # what stands in this Program uses the running statistics
         program.fetch = {"encode": encode(model, program.x())}
 
     with state.program("sample") as program:
-        model = InfoGAN()
+        model = new_model()
         model.eval()
         program.fetch = {"sample": sample(model, program.noise(spec.sampling_noise))}
 

@@ -90,9 +90,10 @@ def reconstruction_losses(model, x, noise):
     return {"loss_r": F.binary_cross_entropy_with_logits(logits, x)}
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, x, noise, detach=True):
     """-mean[log(D(z) + EPS) + log(1 - D(encoder(x)) + EPS)], no dropout in the encoder."""
-    code = model.encoder(x).detach()  # the encoder learns from loss_r and loss_g alone
+    code = model.encoder(x)
+    code = code.detach() if detach else code  # the encoder learns from loss_r and loss_g alone
     real = model.discriminator(noise["prior"], masks(noise, "real"))
     fake = model.discriminator(code, masks(noise, "fake"))
     return {"loss_d": -torch.mean(torch.log(real + EPS) + torch.log(1 - fake + EPS))}
@@ -137,6 +138,22 @@ def update(optimizer, loss):
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # loss_g leaves gradients in D too; D's next zero_grad clears them
     optimizer.step()
+
+
+def accumulating_train_step(state, x, noise):
+    """As the article prints it (`aae_as_published`): gradients are cleared here, and pile up from update to update."""
+    model, optimizers = state.model, state.optimizers
+    model.zero_grad(set_to_none=True)
+    values_r = reconstruction_losses(model, x, noise)
+    values_r["loss_r"].backward()
+    optimizers["reconstruction"].step()
+    values_d = discriminator_losses(model, x, noise, detach=False)  # it reaches the encoder
+    values_d["loss_d"].backward()
+    optimizers["discriminator"].step()
+    values_g = generator_losses(model, x, noise)
+    values_g["loss_g"].backward()
+    optimizers["generator"].step()  # the encoder, by the sum of all three gradients
+    return values_r | values_d | values_g
 
 
 # ------------------------------------------------------------------------------------ coding, sampling

@@ -57,6 +57,7 @@ class Column:
         if device == "gpu" and not has_gpu():
             raise UsageError("device 'gpu' was asked for, but PyTorch finds no CUDA device; use --device cpu")
         self.spec, self.module, self.seed = spec, module, seed
+        self.train_one = module.accumulating_train_step if spec.accumulates else module.train_step
         self.dtype = {"float32": torch.float32, "float64": torch.float64}[dtype]
         self.device = torch.device({"cpu": "cpu", "gpu": "cuda"}[device])
         self.generator = torch.Generator(self.device)
@@ -124,7 +125,7 @@ class Column:
 
     def train_step(self, x, noise):
         self.step += 1
-        return _floats(self.module.train_step(self.state, self._tensor(x), self._tensors(noise)))
+        return _floats(self.train_one(self.state, self._tensor(x), self._tensors(noise)))
 
     def encode(self, x):
         with self._evaluating():
@@ -169,7 +170,7 @@ class Column:
         for k, batch in enumerate(indices):
             x = self.spec.scale(self.images[batch].to(self.dtype)).reshape(len(batch), *self.spec.input_shape)
             one = {n: v[k] for n, v in noise.items()} if noise is not None else self._draw(len(batch), self.step)
-            values = self.module.train_step(self.state, x, one)
+            values = self.train_one(self.state, x, one)
             rows.append(torch.stack([value.detach() for value in values.values()]))  # read once, after the loop
             self.step += 1
         table = torch.stack(rows).cpu().numpy()

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from backends.pytorch.engine import State, adam
 
-SLOPE, MOMENTUM, EPSILON = 0.1, 0.9, 1e-5
-CATEGORIES, CODES, WEIGHT = 10, 2, 0.1
+MOMENTUM, EPSILON = 0.9, 1e-5
+CATEGORIES, CODES = 10, 2
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -57,8 +57,9 @@ class Generator(nn.Module):
 
 
 class Trunk(nn.Module):
-    def __init__(self):
+    def __init__(self, slope):
         super().__init__()
+        self.slope = slope
         self.conv0 = nn.Conv2d(1, 64, 4, stride=2, padding=1)
         self.conv1 = nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=False)
         self.bn0 = BatchNorm(128)
@@ -66,10 +67,10 @@ class Trunk(nn.Module):
         self.bn1 = BatchNorm(1024)
 
     def forward(self, x):
-        h = F.leaky_relu(self.conv0(x), SLOPE)  # (B, 64, 14, 14)
-        h = F.leaky_relu(self.bn0(self.conv1(h)), SLOPE)  # (B, 128, 7, 7)
+        h = F.leaky_relu(self.conv0(x), self.slope)  # (B, 64, 14, 14)
+        h = F.leaky_relu(self.bn0(self.conv1(h)), self.slope)  # (B, 128, 7, 7)
         h = h.reshape(-1, 128 * 7 * 7)  # (B, 6272)
-        return F.leaky_relu(self.bn1(self.fc0(h)), SLOPE)  # (B, 1024)
+        return F.leaky_relu(self.bn1(self.fc0(h)), self.slope)  # (B, 1024)
 
 
 class Discriminator(nn.Module):
@@ -82,8 +83,9 @@ class Discriminator(nn.Module):
 
 
 class Recognition(nn.Module):
-    def __init__(self):
+    def __init__(self, slope):
         super().__init__()
+        self.slope = slope
         self.fc0 = nn.Linear(1024, 128, bias=False)
         self.bn0 = BatchNorm(128)
         self.category = nn.Linear(128, CATEGORIES)
@@ -91,18 +93,20 @@ class Recognition(nn.Module):
         self.logstd = nn.Linear(128, CODES)
 
     def forward(self, h):
-        h = F.leaky_relu(self.bn0(self.fc0(h)), SLOPE)  # (B, 128)
+        h = F.leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
         # (B, 10) logits, (B, 2), (B, 2)
         return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
 
 
 class InfoGAN(nn.Module):
-    def __init__(self):
+    def __init__(self, slope, codes_weight, generator_weight):
         super().__init__()
         self.generator = Generator()
-        self.trunk = Trunk()
+        self.trunk = Trunk(slope)
         self.discriminator = Discriminator()
-        self.recognition = Recognition()
+        self.recognition = Recognition(slope)
+        self.codes_weight = codes_weight  # of c2 and c3 in the bound
+        self.generator_weight = generator_weight  # of the bound in G's objective
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -118,14 +122,14 @@ def bce(logits, target):
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
 
-def information(recognized, noise, which):
+def information(model, recognized, noise, which):
     """L_I of c1, c2 and c3, and their weighted sum, the bound."""
     mean, logstd = recognized["mean"], recognized["logstd"]
     category, codes = noise[f"{which}category"], noise[f"{which}codes"]
     log_q = torch.sum(category * F.log_softmax(recognized["category"], dim=1), dim=1)
     info_c1 = torch.mean(log_q) + math.log(CATEGORIES)
     info_c2, info_c3 = torch.mean(-logstd - 0.5 * ((codes - mean) / torch.exp(logstd)) ** 2, dim=0)
-    bound = info_c1 + WEIGHT * (info_c2 + info_c3)
+    bound = info_c1 + model.codes_weight * (info_c2 + info_c3)
     return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
 
 
@@ -146,7 +150,7 @@ def discriminator_losses(model, x, noise):
     """mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound, its parts, and D's mean probabilities."""
     output = forward(model, x, noise)
     real, fake = output["real_logits"], output["fake_logits"]
-    bound, info = information(output, noise, "discriminator_")
+    bound, info = information(model, output, noise, "discriminator_")
     loss = bce(real, 1.0) + bce(fake, 0.0)
     return {
         "objective_d": loss - bound,
@@ -158,11 +162,11 @@ def discriminator_losses(model, x, noise):
 
 
 def generator_losses(model, x, noise):
-    """mean BCE(D(G), 1) - bound, with latents of its own."""
+    """mean BCE(D(G), 1) - generator_weight · bound, with latents of its own."""
     fooled = model.trunk(model.generator(latent(noise, "generator_")))
-    bound, _ = information(model.recognition(fooled), noise, "generator_")
+    bound, _ = information(model, model.recognition(fooled), noise, "generator_")
     loss = bce(model.discriminator(fooled), 1.0)
-    return {"objective_g": loss - bound, "loss_g": loss}
+    return {"objective_g": loss - model.generator_weight * bound, "loss_g": loss}
 
 
 def losses(model, x, noise):
@@ -173,7 +177,9 @@ def losses(model, x, noise):
 
 
 def build(spec, dtype, device):
-    model = InfoGAN().to(dtype=dtype, device=device)
+    options = spec.options
+    model = InfoGAN(options["slope"], options["codes_weight"], options["generator_weight"])
+    model.to(dtype=dtype, device=device)
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 

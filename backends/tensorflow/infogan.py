@@ -12,8 +12,8 @@ from keras import layers
 
 from backends.tensorflow.engine import Adam, State
 
-SLOPE, MOMENTUM, EPSILON = 0.1, 0.9, 1e-5
-CATEGORIES, CODES, WEIGHT = 10, 2, 0.1
+MOMENTUM, EPSILON = 0.9, 1e-5
+CATEGORIES, CODES = 10, 2
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -30,8 +30,8 @@ def to_nchw(x):
     return tf.transpose(x, (0, 3, 1, 2))
 
 
-def leaky_relu(x):
-    return tf.where(x > 0, x, SLOPE * x)  # tf.nn.leaky_relu keeps its slope in float32, in float64 too
+def leaky_relu(x, slope):
+    return tf.where(x > 0, x, slope * x)  # tf.nn.leaky_relu keeps its slope in float32, in float64 too
 
 
 def batch_norm(dtype):
@@ -60,8 +60,9 @@ class Generator(keras.Model):
 
 
 class Trunk(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, slope, dtype):
         super().__init__(dtype=dtype)
+        self.slope = slope
         # padding="same" would be the same for these sizes; the zeros are added as in conv_autoencoder.py.
         self.pad = layers.ZeroPadding2D(1, dtype=dtype)
         self.conv0 = layers.Conv2D(64, 4, strides=2, padding="valid", dtype=dtype)
@@ -71,10 +72,10 @@ class Trunk(keras.Model):
         self.bn1 = batch_norm(dtype)
 
     def call(self, x, training=True):
-        h = leaky_relu(self.conv0(self.pad(to_nhwc(x))))  # (B, 14, 14, 64)
-        h = leaky_relu(self.bn0(self.conv1(self.pad(h)), training=training))  # (B, 7, 7, 128)
+        h = leaky_relu(self.conv0(self.pad(to_nhwc(x))), self.slope)  # (B, 14, 14, 64)
+        h = leaky_relu(self.bn0(self.conv1(self.pad(h)), training=training), self.slope)  # (B, 7, 7, 128)
         h = tf.reshape(to_nchw(h), (-1, 128 * 7 * 7))  # (B, 6272)
-        return leaky_relu(self.bn1(self.fc0(h), training=training))  # (B, 1024)
+        return leaky_relu(self.bn1(self.fc0(h), training=training), self.slope)  # (B, 1024)
 
 
 class Discriminator(keras.Model):
@@ -87,8 +88,9 @@ class Discriminator(keras.Model):
 
 
 class Recognition(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, slope, dtype):
         super().__init__(dtype=dtype)
+        self.slope = slope
         self.fc0 = layers.Dense(128, use_bias=False, dtype=dtype)
         self.bn0 = batch_norm(dtype)
         self.category = layers.Dense(CATEGORIES, dtype=dtype)
@@ -96,18 +98,20 @@ class Recognition(keras.Model):
         self.logstd = layers.Dense(CODES, dtype=dtype)
 
     def call(self, h, training=True):
-        h = leaky_relu(self.bn0(self.fc0(h), training=training))  # (B, 128)
+        h = leaky_relu(self.bn0(self.fc0(h), training=training), self.slope)  # (B, 128)
         # (B, 10) logits, (B, 2), (B, 2)
         return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
 
 
 class InfoGAN(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, slope, codes_weight, generator_weight, dtype):
         super().__init__(dtype=dtype)
         self.generator = Generator(dtype)
-        self.trunk = Trunk(dtype)
+        self.trunk = Trunk(slope, dtype)
         self.discriminator = Discriminator(dtype)
-        self.recognition = Recognition(dtype)
+        self.recognition = Recognition(slope, dtype)
+        self.codes_weight = codes_weight  # of c2 and c3 in the bound
+        self.generator_weight = generator_weight  # of the bound in G's objective
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -127,14 +131,14 @@ def bce(logits, target):
     )
 
 
-def information(recognized, noise, which):
+def information(model, recognized, noise, which):
     """L_I of c1, c2 and c3, and their weighted sum, the bound."""
     mean, logstd = recognized["mean"], recognized["logstd"]
     category, codes = noise[f"{which}category"], noise[f"{which}codes"]
     log_q = tf.reduce_sum(category * tf.nn.log_softmax(recognized["category"], axis=1), axis=1)
     info_c1 = tf.reduce_mean(log_q) + math.log(CATEGORIES)
     info_c2, info_c3 = tf.unstack(tf.reduce_mean(-logstd - 0.5 * ((codes - mean) / tf.exp(logstd)) ** 2, axis=0))
-    bound = info_c1 + WEIGHT * (info_c2 + info_c3)
+    bound = info_c1 + model.codes_weight * (info_c2 + info_c3)
     return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
 
 
@@ -155,7 +159,7 @@ def discriminator_losses(model, x, noise):
     """mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound, its parts, and D's mean probabilities."""
     output = forward(model, x, noise)
     real, fake = output["real_logits"], output["fake_logits"]
-    bound, info = information(output, noise, "discriminator_")
+    bound, info = information(model, output, noise, "discriminator_")
     loss = bce(real, 1.0) + bce(fake, 0.0)
     return {
         "objective_d": loss - bound,
@@ -167,11 +171,11 @@ def discriminator_losses(model, x, noise):
 
 
 def generator_losses(model, x, noise):
-    """mean BCE(D(G), 1) - bound, with latents of its own."""
+    """mean BCE(D(G), 1) - generator_weight · bound, with latents of its own."""
     fooled = model.trunk(model.generator(latent(noise, "generator_")))
-    bound, _ = information(model.recognition(fooled), noise, "generator_")
+    bound, _ = information(model, model.recognition(fooled), noise, "generator_")
     loss = bce(model.discriminator(fooled), 1.0)
-    return {"objective_g": loss - bound, "loss_g": loss}
+    return {"objective_g": loss - model.generator_weight * bound, "loss_g": loss}
 
 
 def losses(model, x, noise):
@@ -183,7 +187,8 @@ def losses(model, x, noise):
 
 def build(spec, dtype, device):
     with tf.device(device):
-        model = InfoGAN(dtype)
+        options = spec.options
+        model = InfoGAN(options["slope"], options["codes_weight"], options["generator_weight"], dtype)
         model.generator(keras.Input((74,)))  # Keras creates a network's variables at its first call
         features = model.trunk(keras.Input((1, 28, 28)))
         model.discriminator(features)

@@ -46,15 +46,20 @@ class Reference:
         return {
             f"{update.name}.{name}": value
             for update in self.spec.updates
-            for name, value in self._gradient(update, x, noise)[0].items()
+            for name, value in self._gradient(update, x, noise, update.networks)[0].items()
         }
 
     def train_step(self, x, noise):
         self.step += 1
-        values = {}
+        values, accumulated = {}, {}
         for update in self.spec.updates:
-            gradients, losses, self._statistics = self._gradient(update, x, noise)
+            everything = tuple(network.name for network in self.spec.networks)
+            networks = everything if self.spec.accumulates else update.networks
+            gradients, losses, self._statistics = self._gradient(update, x, noise, networks)
             values |= losses
+            if self.spec.accumulates:
+                accumulated = {name: accumulated.get(name, 0) + gradient for name, gradient in gradients.items()}
+                gradients = {name: accumulated[name] for name in self.spec.parameter_shapes(update.networks)}
             for name, gradient in gradients.items():
                 first, second = f"{update.name}.first.{name}", f"{update.name}.second.{name}"
                 self._parameters[name], self._moments[first], self._moments[second] = adam_update(
@@ -67,9 +72,10 @@ class Reference:
                 )
         return values
 
-    def _gradient(self, update, x, noise):
-        """(gradients of the update's objective, its losses, the running statistics after its passes)."""
-        moved = {name: self._parameters[name] for name in self.spec.parameter_shapes(update.networks)}
+    def _gradient(self, update, x, noise, networks):
+        """(gradients of the update's objective in the parameters of `networks`, its losses, the running statistics after
+        its passes)."""
+        moved = {name: self._parameters[name] for name in self.spec.parameter_shapes(networks)}
         losses, networks = {}, self._networks(training=True)
 
         def objective(values):

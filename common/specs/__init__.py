@@ -1,12 +1,12 @@
 """The specifications, by name: one file a model, each of which can be executed in NumPy float64."""
 
 from common.errors import UsageError
-from common.specs.aae import AAE
+from common.specs.aae import AAE, AAE_AS_PUBLISHED
 from common.specs.autoencoder import AUTOENCODER
 from common.specs.conv_autoencoder import CONV_AUTOENCODER
 from common.specs.gan import GAN
 from common.specs.gan_two_layer import GAN_TWO_LAYER
-from common.specs.infogan import INFOGAN
+from common.specs.infogan import INFOGAN, INFOGAN_CODES, INFOGAN_PLAIN, INFOGAN_SLOPE
 from common.specs.records import Spec
 from common.specs.vae import VAE, VAE_Z100
 
@@ -14,9 +14,14 @@ SPECS: dict[str, Spec] = {
     spec.name: spec for spec in (AUTOENCODER, CONV_AUTOENCODER, VAE, VAE_Z100, GAN, GAN_TWO_LAYER, AAE, INFOGAN)
 }
 
+# Other settings of these models, which the reproductions of the articles set beside them.
+VARIANTS: dict[str, Spec] = {
+    spec.name: spec for spec in (AAE_AS_PUBLISHED, INFOGAN_PLAIN, INFOGAN_SLOPE, INFOGAN_CODES)
+}
+
 
 def get(name: str) -> Spec:
-    """The specification called `name`; UsageError with the choices if there is none."""
-    if name not in SPECS:
-        raise UsageError(f"unknown model {name!r}; choose one of: {', '.join(SPECS)}")
-    return SPECS[name]
+    """The specification, or the variant of one, called `name`; UsageError with the choices if there is none."""
+    if (spec := SPECS.get(name) or VARIANTS.get(name)) is None:
+        raise UsageError(f"unknown model {name!r}; choose one of: {', '.join((*SPECS, *VARIANTS))}")
+    return spec

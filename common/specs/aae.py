@@ -12,6 +12,8 @@
 Each update uses its own loss alone, and sees what the updates before it changed.
 """
 
+from dataclasses import replace
+
 from autograd import numpy as np
 
 from common.reference.terms import bce_with_logits, sigmoid
@@ -186,5 +188,18 @@ AAE = Spec(
         "The article adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it needs none.",
         "The article's two optimisers of the reconstruction update (encoder, decoder) are one Adam over both: it acts element by element.",
         "Initial values are PyTorch's defaults, the article's framework.",
+    ),
+)
+
+# In PyTorch only, the article's framework.
+AAE_AS_PUBLISHED = replace(
+    AAE,
+    name="aae_as_published",
+    title="Adversarial autoencoder with the article's erratum",
+    accumulates=True,
+    notes=(
+        "The article's own updates: gradients are cleared once per step, at its start. So the discriminator loss's gradient "
+        "flows into the encoder too, and the encoder's generator update applies the sum of all three losses' gradients.",
+        *AAE.notes[1:],
     ),
 )

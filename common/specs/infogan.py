@@ -9,10 +9,10 @@
 
     L_I(c1)      mean log Q(c1 | G) + ln 10
     L_I(c2, c3)  mean log N(c; mean, deviation²), without the constants
-    bound        L_I(c1) + 0.1 (L_I(c2) + L_I(c3)): a lower bound of the mutual information, less constants
+    bound        L_I(c1) + codes_weight (L_I(c2) + L_I(c3)): a lower bound of the mutual information, less constants
 
     D: minimise  mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound    moves trunk, discriminator and recognition
-    G: minimise  mean BCE(D(G′), 1) - bound′                      with fresh latents, and the D and Q just updated
+    G: minimise  mean BCE(D(G′), 1) - generator_weight · bound′   with fresh latents, and the D and Q just updated
 
 Images are (B, 1, 28, 28). Real and generated images pass the trunk separately, each with its own batch statistics; the
 passes move the running statistics in the order generator, real, generated; then generator, generated in G's update.
@@ -42,8 +42,7 @@ from common.specs.records import (
     Update,
 )
 
-CATEGORIES, CODES, WEIGHT = 10, 2, 0.1
-LEAKY = LeakyRelu(0.1)
+CATEGORIES, CODES = 10, 2
 
 
 def latent(noise, which):
@@ -51,13 +50,13 @@ def latent(noise, which):
     return np.concatenate([noise[f"{which}{part}"] for part in ("z", "category", "codes")], axis=1)
 
 
-def information(recognized, noise, which):
+def information(networks, recognized, noise, which):
     """L_I of c1, c2 and c3, and their weighted sum, the bound."""
     mean, logstd = recognized["mean"], recognized["logstd"]
     category, codes = noise[f"{which}category"], noise[f"{which}codes"]
     info_c1 = np.mean(np.sum(category * log_softmax(recognized["category"]), axis=1)) + math.log(CATEGORIES)
     info_c2, info_c3 = np.mean(-logstd - 0.5 * ((codes - mean) / np.exp(logstd)) ** 2, axis=0)
-    bound = info_c1 + WEIGHT * (info_c2 + info_c3)
+    bound = info_c1 + networks.spec.options["codes_weight"] * (info_c2 + info_c3)
     return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
 
 
@@ -77,7 +76,7 @@ def forward(networks, x, noise):
 def discriminator_losses(networks, x, noise):
     output = forward(networks, x, noise)
     real, fake = output["real_logits"], output["fake_logits"]
-    bound, info = information(output, noise, "discriminator_")
+    bound, info = information(networks, output, noise, "discriminator_")
     loss = np.mean(bce_with_logits(real, 1.0)) + np.mean(bce_with_logits(fake, 0.0))
     return {
         "objective_d": loss - bound,
@@ -90,9 +89,9 @@ def discriminator_losses(networks, x, noise):
 
 def generator_losses(networks, x, noise):
     fooled = networks.trunk(networks.generator(latent(noise, "generator_")))
-    bound, _ = information(networks.recognition(fooled), noise, "generator_")
+    bound, _ = information(networks, networks.recognition(fooled), noise, "generator_")
     loss = np.mean(bce_with_logits(networks.discriminator(fooled), 1.0))
-    return {"objective_g": loss - bound, "loss_g": loss}
+    return {"objective_g": loss - networks.spec.options["generator_weight"] * bound, "loss_g": loss}
 
 
 def encode(networks, x):
@@ -122,95 +121,125 @@ def _adam(learning_rate):
     return Adam(learning_rate=learning_rate, beta1=0.5, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 
-INFOGAN = Spec(
-    name="infogan",
-    title="InfoGAN: 10 categories, 2 codes",
-    module="infogan",
-    article="infogan",
-    source="arXiv 1606.03657",
-    input_shape=(1, 28, 28),
-    pixels=(0.0, 1.0),
-    reduction="mean",
-    options={},
-    initial=FixedNormal(0.02),
-    networks=(
-        Network(
-            "generator",
-            (74,),
-            (
-                Dense("fc0", 74, 1024, bias=False),
-                _batch_norm("bn0", 1024),
-                RELU,
-                Dense("fc1", 1024, 6272, bias=False),
-                _batch_norm("bn1", 6272),
-                RELU,
-                Reshape((128, 7, 7)),
-                ConvTranspose("conv0", 128, 64, kernel=4, stride=2, padding=1, bias=False),
-                _batch_norm("bn2", 64),
-                RELU,
-                ConvTranspose("conv1", 64, 1, kernel=4, stride=2, padding=1),
-                SIGMOID,
+def _spec(name, title, slope, codes_weight, generator_weight, note=()):
+    leaky = LeakyRelu(slope)
+    return Spec(
+        name=name,
+        title=title,
+        module="infogan",
+        article="infogan",
+        source="arXiv 1606.03657",
+        input_shape=(1, 28, 28),
+        pixels=(0.0, 1.0),
+        reduction="mean",
+        options={"slope": slope, "codes_weight": codes_weight, "generator_weight": generator_weight},
+        initial=FixedNormal(0.02),
+        networks=(
+            Network(
+                "generator",
+                (74,),
+                (
+                    Dense("fc0", 74, 1024, bias=False),
+                    _batch_norm("bn0", 1024),
+                    RELU,
+                    Dense("fc1", 1024, 6272, bias=False),
+                    _batch_norm("bn1", 6272),
+                    RELU,
+                    Reshape((128, 7, 7)),
+                    ConvTranspose("conv0", 128, 64, kernel=4, stride=2, padding=1, bias=False),
+                    _batch_norm("bn2", 64),
+                    RELU,
+                    ConvTranspose("conv1", 64, 1, kernel=4, stride=2, padding=1),
+                    SIGMOID,
+                ),
+            ),
+            Network(
+                "trunk",
+                (1, 28, 28),
+                (
+                    Conv("conv0", 1, 64, kernel=4, stride=2, padding=1),
+                    leaky,
+                    Conv("conv1", 64, 128, kernel=4, stride=2, padding=1, bias=False),
+                    _batch_norm("bn0", 128),
+                    leaky,
+                    Reshape((6272,)),
+                    Dense("fc0", 6272, 1024, bias=False),
+                    _batch_norm("bn1", 1024),
+                    leaky,
+                ),
+            ),
+            Network("discriminator", (1024,), (Dense("logit", 1024, 1),)),
+            Network(
+                "recognition",
+                (1024,),
+                (Dense("fc0", 1024, 128, bias=False), _batch_norm("bn0", 128), leaky),
+                heads=(Dense("category", 128, CATEGORIES), Dense("mean", 128, CODES), Dense("logstd", 128, CODES)),
             ),
         ),
-        Network(
-            "trunk",
-            (1, 28, 28),
-            (
-                Conv("conv0", 1, 64, kernel=4, stride=2, padding=1),
-                LEAKY,
-                Conv("conv1", 64, 128, kernel=4, stride=2, padding=1, bias=False),
-                _batch_norm("bn0", 128),
-                LEAKY,
-                Reshape((6272,)),
-                Dense("fc0", 6272, 1024, bias=False),
-                _batch_norm("bn1", 1024),
-                LEAKY,
+        sampling_noise=_latent(""),
+        updates=(
+            Update(
+                name="discriminator",
+                objective="objective_d",
+                networks=("trunk", "discriminator", "recognition"),
+                noise=_latent("discriminator_"),
+                losses=discriminator_losses,
+                adam=_adam(2e-4),
+            ),
+            Update(
+                name="generator",
+                objective="objective_g",
+                networks=("generator",),
+                noise=_latent("generator_"),
+                losses=generator_losses,
+                adam=_adam(1e-3),
             ),
         ),
-        Network("discriminator", (1024,), (Dense("logit", 1024, 1),)),
-        Network(
-            "recognition",
-            (1024,),
-            (Dense("fc0", 1024, 128, bias=False), _batch_norm("bn0", 128), LEAKY),
-            heads=(Dense("category", 128, CATEGORIES), Dense("mean", 128, CODES), Dense("logstd", 128, CODES)),
+        batch_size=128,
+        epochs=None,
+        steps=5_000,
+        forward=forward,
+        encode=encode,
+        reconstruct=None,
+        sample=sample,
+        notes=(
+            "The article gives the method and refers to the paper for sizes: they are those of the paper's appendix C.1 and of its code.",
+            *note,
+            "The slope of LeakyReLU is the paper's 0.1; the paper's code uses 0.01.",
+            "Layers before a batch norm have no bias: its gradient is exactly 0, and Adam would move it by rounding errors. The "
+            "paper's code has one there.",
+            "Batch norm starts at weight 1 (the paper's code: N(1, 0.02²)); weights are drawn from N(0, 0.02²), also where the "
+            "paper's code truncates it.",
+            "The deviation of c2 and c3 is predicted, as in the article; the paper's code fixes it, and weighs c2 and c3 by 1.",
+            "BCE is taken on logits: the same function as on sigmoid outputs, without an ε in the logarithm.",
         ),
-    ),
-    sampling_noise=_latent(""),
-    updates=(
-        Update(
-            name="discriminator",
-            objective="objective_d",
-            networks=("trunk", "discriminator", "recognition"),
-            noise=_latent("discriminator_"),
-            losses=discriminator_losses,
-            adam=_adam(2e-4),
-        ),
-        Update(
-            name="generator",
-            objective="objective_g",
-            networks=("generator",),
-            noise=_latent("generator_"),
-            losses=generator_losses,
-            adam=_adam(1e-3),
-        ),
-    ),
-    batch_size=128,
-    epochs=None,
-    steps=5_000,
-    forward=forward,
-    encode=encode,
-    reconstruct=None,
-    sample=sample,
-    notes=(
-        "The article gives the method and refers to the paper for sizes: they are those of the paper's appendix C.1 and of its code.",
-        "The slope of LeakyReLU is the paper's 0.1; the paper's code uses 0.01.",
-        "Layers before a batch norm have no bias: its gradient is exactly 0, and Adam would move it by rounding errors. The "
-        "paper's code has one there.",
-        "Batch norm starts at weight 1 (the paper's code: N(1, 0.02²)); weights are drawn from N(0, 0.02²), also where the "
-        "paper's code truncates it.",
-        "The deviation of c2 and c3 is predicted, as in the article; the paper's code fixes it, and weighs c2 and c3 by 1.",
-        "BCE is taken on logits: the same function as on sigmoid outputs, without an ε in the logarithm.",
-    ),
-    # At the true rates a change of 1e-15 in the weights grows to 1e-5 in 50 updates.
-    parity_rate=0.03,
+        # At the true rates a change of 1e-15 in the weights grows to 1e-5 in 50 updates.
+        parity_rate=0.03,
+    )
+
+
+INFOGAN = _spec("infogan", "InfoGAN: 10 categories, 2 codes", slope=0.1, codes_weight=0.1, generator_weight=1.0)
+
+# What the reproduction of the article sets beside it.
+INFOGAN_PLAIN = _spec(
+    "infogan_plain",
+    "InfoGAN's networks as a plain GAN, with Q on the side",
+    slope=0.1,
+    codes_weight=0.1,
+    generator_weight=0.0,
+    note=("A plain GAN for comparison: G is not rewarded for the bound; trunk and Q still learn to raise it.",),
+)
+INFOGAN_SLOPE = _spec(
+    "infogan_slope",
+    "InfoGAN with the slope of the paper's code, 0.01",
+    slope=0.01,
+    codes_weight=0.1,
+    generator_weight=1.0,
+)
+INFOGAN_CODES = _spec(
+    "infogan_codes",
+    "InfoGAN with the codes' weight of the paper's code, 1",
+    slope=0.1,
+    codes_weight=1.0,
+    generator_weight=1.0,
 )

@@ -351,7 +351,7 @@ class Spec:
     input_shape: Shape
     pixels: tuple[float, float]
     reduction: str  # "sum" | "mean"
-    options: Mapping[str, int]  # the sizes in which two specs of one module differ
+    options: Mapping[str, float]  # the numbers in which two specs of one module differ
     initial: FanInUniform | FanInNormal | FixedNormal
     networks: tuple[Network, ...]
     sampling_noise: tuple[Noise, ...]
@@ -370,6 +370,9 @@ class Spec:
     # Backends are compared at this times the learning rates; below 1 where the model's own course is chaotic, so that
     # rounding errors would drown everything within 100 updates (docs/differences.md).
     parity_rate: float = 1.0
+    # Gradients are cleared once per step and not before each update, so that an update applies, to the parameters that it
+    # moves, the sum of the gradients of its own objective and of those before it in the step (erratum of article `aae`).
+    accumulates: bool = False
 
     @property
     def noise(self) -> tuple[Noise, ...]:

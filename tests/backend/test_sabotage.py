@@ -99,13 +99,26 @@ def test_a_misplaced_epsilon(backend, images, monkeypatch):
         ("gan", "SLOPE, KEEP = 0.2, 0.7", "SLOPE, KEEP = 0.2, 0.3", "forward"),  # the rate for the keep rate
         ("gan", "bce(fake, 0.0)", "bce(fake, 1.0)", "losses"),
         ("aae", "1 - fake", "fake", "losses"),
-        ("infogan", "0.1, 0.9, 1e-5", "0.01, 0.9, 1e-5", "forward"),  # the slope of the paper's code
-        ("infogan", "0.1, 0.9, 1e-5", "0.1, 0.1, 1e-5", "one update"),  # PyTorch's momentum, which is 1 - 0.9
+        ("infogan", "= 0.9, 1e-5", "= 0.1, 1e-5", "one update"),  # PyTorch's momentum, which is 1 - 0.9
     ],
 )
 def test_a_mistake_in_an_adversarial_model(backend, images, model, old, new, stage):
     spec = get(model)
     assert failure(spec, images, with_text(backend, spec, old, new)).name == stage
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "stage"),
+    [
+        ("slope", 0.01, "forward"),  # that of the paper's code
+        ("codes_weight", 1.0, "losses"),
+        ("generator_weight", 0.0, "losses"),
+    ],
+)
+def test_another_number_of_the_specification(backend, images, option, value, stage):
+    spec = get("infogan")
+    other = dataclasses.replace(spec, options=spec.options | {option: value})
+    assert failure(spec, images, lambda _, p: backends.create(backend, other, p, dtype="float64")).name == stage
 
 
 @pytest.mark.parametrize(

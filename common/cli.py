@@ -169,6 +169,49 @@ def train(
 
 
 @app.command()
+def reproduce(
+    article: Annotated[str, typer.Argument(metavar="ARTICLE", help="An article of `tetrapla list`.")],
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="One of its models; default: all.")] = None,
+    backend: Annotated[str | None, typer.Option(help="Default: the article's original framework.")] = None,
+    scale: Annotated[float, typer.Option(help="Times the article's length: 0.01 for a trial.")] = 1.0,
+    data: DataOption = "mnist",
+    data_dir: DataDirOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    out: Annotated[Path | None, typer.Option(help="Default: runs/reproduce/ARTICLE.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the output folder holds.")] = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train an article's models as the article has them, draw its figures, check its claims, write one page."""
+    from common import reproduction
+    from common.data import load
+    from common.show import checks_table
+    from common.training import prepare_folder
+
+    _check_choice("ARTICLE", article, tuple(ARTICLES))
+    if not 0 < scale <= 1:
+        raise UsageError(f"--scale: expected above 0 and at most 1, found {scale:g}")
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite exclude each other; give one of them")
+    chosen = reproduction.runs(article, model, backend and backends.check_name(backend), scale, seed)
+    for name in dict.fromkeys(run.backend for run in chosen):
+        _check_installed(name)
+    _check_device(device)
+    dataset = load(data, data_dir)
+    out = out or Path("runs/reproduce") / article
+    if out.exists() and not (resume or overwrite):
+        raise UsageError(f"{out}: the folder exists; choose another --out, or add --resume or --overwrite")
+    if overwrite:
+        for run in chosen:
+            prepare_folder(out / run.name, resume=False, overwrite=True)
+    report = reproduction.reproduce(
+        article, chosen, dataset, out, data_name=data, data_dir=data_dir, device=device, scale=scale
+    )
+    OUT.print(checks_table(report))
+    OUT.print(f"Report: {out / 'report.html'}, {out / 'report.json'}", soft_wrap=True)
+
+
+@app.command()
 def sample(
     run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
     count: Annotated[int, typer.Option(min=1, max=10_000, help="How many samples.")] = 64,

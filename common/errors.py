@@ -27,6 +27,10 @@ class NonFiniteLoss(TetraplaError):
     """A training step produced a loss that is NaN or infinite."""
 
 
+class TrainingFailed(TetraplaError):
+    """A process that was to train or to measure did not finish; it has said why."""
+
+
 class CheckpointError(TetraplaError):
     """A checkpoint is unreadable or belongs to something else."""
 

@@ -70,7 +70,7 @@ def loss_curves(spec: Spec, metrics: dict[str, list[dict]], path: Path) -> None:
         for axis in row:
             axis.legend(frameon=False)
             axis.grid(alpha=0.25)
-    _save_figure(figure, path)
+    save_figure(figure, path)
 
 
 def growth(spec: Spec, deviations: dict[tuple[str, str], list], path: Path) -> None:
@@ -84,7 +84,7 @@ def growth(spec: Spec, deviations: dict[tuple[str, str], list], path: Path) -> N
     axis.set(ylabel="largest relative deviation", ylim=(1e-17, 10))
     axis.legend(frameon=False)
     axis.grid(alpha=0.25)
-    _save_figure(figure, path)
+    save_figure(figure, path)
 
 
 def _curve(rows, name):
@@ -103,20 +103,21 @@ def side_by_side(spec: Spec, pictures: dict[str, dict[str, np.ndarray]], folder:
         rows = {"original": first["originals"]} | {name: images["reconstructions"] for name, images in pictures.items()}
         figure, axes = plt.subplots(len(rows), 1, figsize=(8, 0.85 * len(rows)))
         for axis, (name, pixels) in zip(axes, rows.items(), strict=True):
-            _show(axis, tile(to_images(spec, pixels), columns=len(pixels)))
+            show(axis, tile(to_images(spec, pixels), columns=len(pixels)))
             axis.set_ylabel(name, rotation=0, ha="right", va="center")
-        _save_figure(figure, paths[-1])
+        save_figure(figure, paths[-1])
     if "samples" in first:
         paths.append(folder / f"{spec.name}-samples.png")
         figure, axes = plt.subplots(1, len(pictures), figsize=(3 * len(pictures), 3.3), squeeze=False)
         for axis, (name, images) in zip(axes[0], pictures.items(), strict=True):
-            _show(axis, tile(to_images(spec, images["samples"][:64]), columns=8))
+            show(axis, tile(to_images(spec, images["samples"][:64]), columns=8))
             axis.set_title(name)
-        _save_figure(figure, paths[-1])
+        save_figure(figure, paths[-1])
     return paths
 
 
-def _show(axis, pixels):
+def show(axis, pixels: np.ndarray) -> None:
+    """A picture (H, W) in [0, 1], in grey and without axes."""
     axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none")
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
@@ -128,9 +129,11 @@ def _save_pixels(pixels, path):
     write_atomically(path, buffer.getvalue())
 
 
-def _save_figure(figure, path):
-    figure.tight_layout()
+def save_figure(figure, path: Path, tight: bool = True) -> None:
+    """Write and close a figure; `tight` lays it out first, which figures with a shared colour bar do themselves."""
+    if tight:
+        figure.tight_layout()
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, format="png")
+    figure.savefig(buffer, dpi=110, format="png", pil_kwargs={"optimize": True})
     plt.close(figure)
     write_atomically(path, buffer.getvalue())

@@ -187,3 +187,13 @@ def _cell(stage):
 
 def _bar(stage):
     return f"{stage.tolerance:.0e}" if stage.tolerance else "exact"
+
+
+def checks_table(report) -> Table:
+    """The checks of a reproduction: published, ours, verdict."""
+    title = f"Article {report.article} on {report.data.name}"
+    table = Table("what", "published", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
+    styles = {"reached": "green", "missed": "red", "beside": ""}
+    for check in report.checks:
+        table.add_row(check.what, check.published, check.ours, f"[{styles[check.verdict] or 'none'}]{check.verdict}[/]")
+    return table

@@ -1,0 +1,87 @@
+"""The `reproduce` command: an article's models trained as the article has them, its figures drawn, its claims checked.
+
+One file an article. Each says what is run (`runs`), what is taken from a trained model (`probe`) and what is shown and
+checked (`report`). Everything of a reproduction lies in one folder:
+    RUN/                      a training run (common.training), one per model, framework and seed
+    RUN/probe.safetensors     what `probe` took from the trained model
+    *.png, *.gif              the figures
+    report.json               the checks, with the numbers behind them
+    report.html               the page, self-contained
+"""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+from common import training
+from common.console import ERR
+from common.data import Dataset
+from common.errors import TrainingFailed, UsageError
+from common.reproduction.report import Report
+from common.reproduction.results import Result, Run
+from common.specs import get
+
+
+def module(article: str):
+    """The file of an article. `article` is one of common.articles.ARTICLES."""
+    return importlib.import_module(f"common.reproduction.{article}")
+
+
+def runs(article: str, model: str | None, backend: str | None, scale: float, seed: int) -> list[Run]:
+    """The training runs of an article, or those of `model`; `backend` in place of the article's own frameworks.
+
+    Raises UsageError if the model is not the article's.
+    """
+    every = module(article).runs()
+    names = tuple(dict.fromkeys(run.model for run in every))
+    if model and model not in names:
+        raise UsageError(f"model {model!r} is not of article {article}; choose one of: {', '.join(names)}")
+    chosen = [run.at(backend, scale, seed) for run in every if model in (None, run.model)]
+    # An erratum that is written in the article's framework alone has no place in another.
+    return list(dict.fromkeys(run for run in chosen if run.backend == "pytorch" or not get(run.model).accumulates))
+
+
+def reproduce(
+    article: str,
+    chosen: list[Run],
+    data: Dataset,
+    out: Path,
+    *,
+    data_name: str,
+    data_dir: Path | None,
+    device: str,
+    scale: float,
+) -> Report:
+    """Train what is not trained yet, then draw, measure and write the page.
+
+    Raises TrainingFailed if a run does not finish: what it reached stays, and --resume goes on from there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    results = []
+    for number, run in enumerate(chosen, start=1):
+        folder, steps = out / run.name, run.steps_on(data)
+        if not _finished(folder, steps):
+            ERR.print(f"{number} of {len(chosen)}: {run.name}, {steps:,} steps", soft_wrap=True)
+            where = ["--data-dir", data_dir] if data_dir else []
+            more = ["--resume"] if (folder / "run.json").exists() else ["--overwrite"]
+            _python("common.cli", "train", *run.options(data), "--data", data_name, *where,
+                    "--device", device, "--out", folder, *more)  # fmt: skip
+        probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
+        if not probe.exists() or probe.stat().st_mtime < weights.stat().st_mtime:
+            _python("common.reproduction.probe", article, folder, data_name, data_dir or "", device)
+        results.append(Result.read(run, folder))
+    return module(article).report(results, data, out, scale=scale)
+
+
+def _finished(folder, steps):
+    if not (folder / "checkpoint.safetensors").exists():
+        return False
+    return training.read_run(folder)["sessions"][-1].get("to_step") == steps
+
+
+def _python(name, *arguments):
+    """A module in a process of its own, as frameworks fight over threads and memory; its progress and errors are shown."""
+    code = subprocess.run([sys.executable, "-m", name, *map(str, arguments)], stdout=subprocess.DEVNULL).returncode
+    if code:
+        raise TrainingFailed(f"{arguments[0]} ended with exit code {code}; mend it, and go on with --resume")

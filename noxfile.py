@@ -92,3 +92,17 @@ def compare(session):
     """The main job: all models in all four frameworks on the bundled digits; report in runs/compare/report.html."""
     install(session, "all")
     session.run("tetrapla", "compare", "--overwrite", *session.posargs)
+
+
+@nox.session
+def reproduce(session):
+    """An article's models on MNIST in its original framework, with its figures and checks: `nox -s reproduce -- gan`."""
+    install(session, "all")
+    session.run("tetrapla", "reproduce", *session.posargs)
+
+
+@nox.session
+def results(session):
+    """Test metrics of every model in all four frameworks over three seeds, into docs/results.md: an hour or two."""
+    install(session, "all")
+    session.run("tetrapla", "results", "--page", "docs/results.md", *session.posargs)

@@ -78,11 +78,7 @@ def compare(
     from common.training import prepare_folder
 
     chosen = [specs.get(name) for name in models] if models else list(specs.SPECS.values())
-    columns = tuple(dict.fromkeys(backends.check_name(name) for name in backend)) if backend else backends.installed()
-    if not columns:
-        raise MissingFramework("no backend is installed; install all four with: pip install -e '.[all]'")
-    for name in columns:
-        _check_installed(name)
+    columns = _columns(backend)
     dataset = load(data, data_dir)
     _check_device(device)
     prepare_folder(out, resume=False, overwrite=overwrite)
@@ -125,6 +121,9 @@ def train(
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints. Default: at each evaluation.")
     ] = None,
+    as_published: Annotated[
+        bool, typer.Option("--as-published", help="With the article's erratum: aae in PyTorch.")
+    ] = False,
     evaluate_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between evaluations. Default: an epoch, or 200 steps if longer.")
     ] = None,
@@ -141,7 +140,7 @@ def train(
     from common import training
     from common.data import load
 
-    spec = specs.get(model)
+    spec = specs.as_published(model) if as_published else specs.get(model)
     _check_installed(backends.check_name(backend))
     _check_choice("--dtype", dtype, ("float32", "float64"))
     _check_choice("--noise", noise, ("native", "replayed"))
@@ -189,8 +188,7 @@ def reproduce(
     from common.training import prepare_folder
 
     _check_choice("ARTICLE", article, tuple(ARTICLES))
-    if not 0 < scale <= 1:
-        raise UsageError(f"--scale: expected above 0 and at most 1, found {scale:g}")
+    _check_scale(scale)
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them")
     chosen = reproduction.runs(article, model, backend and backends.check_name(backend), scale, seed)
@@ -209,6 +207,43 @@ def reproduce(
     )
     OUT.print(checks_table(report))
     OUT.print(f"Report: {out / 'report.html'}, {out / 'report.json'}", soft_wrap=True)
+
+
+@app.command()
+def results(
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all installed.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, ...")] = 3,
+    scale: Annotated[float, typer.Option(help="Times the table's lengths: 0.01 for a trial.")] = 1.0,
+    data: DataOption = "mnist",
+    data_dir: DataDirOption = None,
+    device: DeviceOption = "cpu",
+    out: Annotated[Path, typer.Option(help="Folder for the runs; what is trained there already is used.")] = Path(
+        "runs/results"
+    ),
+    page: Annotated[Path | None, typer.Option(help="A page into which the table is put.")] = None,
+) -> None:
+    """Train every model in every backend with several seeds, and set their test metrics side by side."""
+    from common import results as table
+    from common.data import load
+
+    _check_scale(scale)
+    chosen = table.check_models(models or [])
+    columns = _columns(backend)
+    _check_device(device)
+    text = table.results(
+        chosen,
+        columns,
+        seeds,
+        load(data, data_dir),
+        out,
+        data_name=data,
+        data_dir=data_dir,
+        device=device,
+        scale=scale,
+        page=page,
+    )
+    OUT.print(text, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -255,6 +290,21 @@ def convert(
 def _check_installed(backend: str) -> None:
     if backends.versions(backend) is None:
         raise MissingFramework(f"backend {backend!r} is not installed; install it with: pip install -e '.[{backend}]'")
+
+
+def _columns(chosen: list[str] | None) -> tuple[str, ...]:
+    """The backends asked for, or all that are installed."""
+    columns = tuple(dict.fromkeys(backends.check_name(name) for name in chosen)) if chosen else backends.installed()
+    if not columns:
+        raise MissingFramework("no backend is installed; install all four with: pip install -e '.[all]'")
+    for name in columns:
+        _check_installed(name)
+    return columns
+
+
+def _check_scale(scale: float) -> None:
+    if not 0 < scale <= 1:
+        raise UsageError(f"--scale: expected above 0 and at most 1, found {scale:g}")
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

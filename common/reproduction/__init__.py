@@ -37,9 +37,14 @@ def runs(article: str, model: str | None, backend: str | None, scale: float, see
     names = tuple(dict.fromkeys(run.model for run in every))
     if model and model not in names:
         raise UsageError(f"model {model!r} is not of article {article}; choose one of: {', '.join(names)}")
-    chosen = [run.at(backend, scale, seed) for run in every if model in (None, run.model)]
-    # An erratum that is written in the article's framework alone has no place in another.
-    return list(dict.fromkeys(run for run in chosen if run.backend == "pytorch" or not get(run.model).accumulates))
+    chosen = {}
+    for run in (run.at(backend, scale, seed) for run in every if model in (None, run.model)):
+        if get(run.model).accumulates and run.backend != "pytorch":
+            continue  # an erratum, written in its article's framework alone
+        # In one framework, what the article trains in two becomes one run: the longer.
+        if run.name not in chosen or (run.steps or 0) > (chosen[run.name].steps or 0):
+            chosen[run.name] = run
+    return list(chosen.values())
 
 
 def reproduce(
@@ -57,6 +62,14 @@ def reproduce(
 
     Raises TrainingFailed if a run does not finish: what it reached stays, and --resume goes on from there.
     """
+    results = carry_out(chosen, data, out, data_name=data_name, data_dir=data_dir, device=device)
+    return module(article).report(results, data, out, scale=scale)
+
+
+def carry_out(
+    chosen: list[Run], data: Dataset, out: Path, *, data_name: str, data_dir: Path | None, device: str
+) -> list[Result]:
+    """Train and probe into `out` what is not there yet, one process at a time. Raises TrainingFailed."""
     out.mkdir(parents=True, exist_ok=True)
     results = []
     for number, run in enumerate(chosen, start=1):
@@ -69,9 +82,9 @@ def reproduce(
                     "--device", device, "--out", folder, *more)  # fmt: skip
         probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
         if not probe.exists() or probe.stat().st_mtime < weights.stat().st_mtime:
-            _python("common.reproduction.probe", article, folder, data_name, data_dir or "", device)
+            _python("common.reproduction.probe", get(run.model).article, folder, data_name, data_dir or "", device)
         results.append(Result.read(run, folder))
-    return module(article).report(results, data, out, scale=scale)
+    return results
 
 
 def _finished(folder, steps):

@@ -78,7 +78,7 @@ def matrix(path: Path, images: np.ndarray, columns: int, *, rows: str, across: s
 
 def scatter(path: Path, codes: np.ndarray, labels: np.ndarray, title: str) -> None:
     """(N, 3) codes coloured by digit, in three projections."""
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4.4))
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")
     for axis, (a, b) in zip(axes, ((0, 1), (0, 2), (1, 2)), strict=True):
         points = axis.scatter(codes[:, a], codes[:, b], c=labels, cmap="tab10", vmin=-0.5, vmax=9.5, s=3, linewidths=0)
         axis.set(xlabel=f"code {a + 1}", ylabel=f"code {b + 1}")

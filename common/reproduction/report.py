@@ -118,5 +118,4 @@ def _run(result):
         "notes": spec.notes,
         "versions": sessions[-1]["environment"]["versions"],
         "processor": sessions[-1]["environment"]["processor"],
-        "command": sessions[0]["command"],
     }

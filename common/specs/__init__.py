@@ -25,3 +25,11 @@ def get(name: str) -> Spec:
     if (spec := SPECS.get(name) or VARIANTS.get(name)) is None:
         raise UsageError(f"unknown model {name!r}; choose one of: {', '.join((*SPECS, *VARIANTS))}")
     return spec
+
+
+def as_published(name: str) -> Spec:
+    """The model called `name` with its article's erratum; UsageError if there is no such variant."""
+    variant = VARIANTS.get(f"{get(name).name}_as_published")
+    if variant is None:
+        raise UsageError(f"{name} has no --as-published; choose one of: aae")
+    return variant

@@ -1,5 +1,6 @@
 """One backend against the oracle, stage by stage, for every model."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 import backends
 from common import parity
+from common.errors import UsageError
 from common.specs import get
+from common.specs.infogan import _spec as infogan_spec
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +29,30 @@ def test_stages(backend, case, dtype):
     stages = parity.compare(parity.expected(case, dtype), parity.collect(column, case, dtype), dtype, case.spec)
     assert [stage.name for stage in stages] == list(parity.STAGES)[: 6 if dtype == "float64" else 5]
     assert parity.first_failure(stages) is None, stages
+
+
+def first_failure(backend, spec, images, reference=None):
+    case = parity.Case(spec.calmed(), images, batch=8, steps=3)
+    column = backends.create(backend, case.spec, case.parameters(), dtype="float64")
+    expected = parity.expected(dataclasses.replace(case, spec=(reference or spec).calmed()), "float64")
+    return parity.first_failure(parity.compare(expected, parity.collect(column, case, "float64"), "float64"))
+
+
+def test_other_numbers_of_infogan(backend, images):
+    """Those in which its variants differ, all at once: a column that overlooks one of them parts from the oracle."""
+    options = {"slope": 0.01, "codes_weight": 1.0, "generator_weight": 0.25}
+    assert get("infogan").options.keys() == options.keys()
+    assert first_failure(backend, infogan_spec("other", "InfoGAN with other numbers", **options), images) is None
+
+
+def test_the_erratum_of_aae(backend, images):
+    published = get("aae_as_published")
+    if backend != "pytorch":
+        with pytest.raises(UsageError, match=f"aae_as_published is not written in {backend}"):
+            backends.load(backend, published)
+    else:
+        assert first_failure(backend, published, images) is None
+        assert first_failure(backend, published, images, reference=get("aae")).name == "one update"
 
 
 def test_the_framework_is_the_real_one(backend):

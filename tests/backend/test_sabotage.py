@@ -108,20 +108,6 @@ def test_a_mistake_in_an_adversarial_model(backend, images, model, old, new, sta
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "stage"),
-    [
-        ("slope", 0.01, "forward"),  # that of the paper's code
-        ("codes_weight", 1.0, "losses"),
-        ("generator_weight", 0.0, "losses"),
-    ],
-)
-def test_another_number_of_the_specification(backend, images, option, value, stage):
-    spec = get("infogan")
-    other = dataclasses.replace(spec, options=spec.options | {option: value})
-    assert failure(spec, images, lambda _, p: backends.create(backend, other, p, dtype="float64")).name == stage
-
-
-@pytest.mark.parametrize(
     ("model", "old", "new"),
     [
         ("gan", 'masks(noise, "fooled")', 'masks(noise, "fake")'),  # G judged with D's masks

@@ -10,6 +10,7 @@ from sklearn.neighbors import KernelDensity
 from common.evaluation.frechet import Features, frechet
 from common.evaluation.matching import match
 from common.evaluation.parzen import log_densities, parzen
+from common.evaluation.sharpness import sharpness
 
 RANDOM = np.random.default_rng(0)
 
@@ -87,3 +88,13 @@ def test_features_are_fixed_and_tell_noise_from_digits(images):
     noise = features(RANDOM.uniform(size=(700, 28, 28)))
     assert half.shape == (700, 64)
     assert frechet(half, other) < 0.1 * frechet(half, noise)
+
+
+def test_sharpness():
+    """A plane has none; of a chessboard of ±1 every Laplacian is -8 times the pixel; blur takes some away."""
+    rows, columns = np.mgrid[:28, :28]
+    assert sharpness(np.array([2.0 * rows - 3 * columns + 1])) == pytest.approx(0, abs=1e-20)
+    chessboard = (-1.0) ** (rows + columns)
+    assert sharpness(np.array([chessboard, np.zeros((28, 28))])) == pytest.approx(64 / 2)
+    noise = np.random.default_rng(0).random((5, 28, 28))
+    assert 0 < sharpness((noise[:, 1:] + noise[:, :-1]) / 2) < 0.6 * sharpness(noise)

@@ -1,0 +1,172 @@
+"""What a reproduction runs, measures and writes; the training itself is tested with each framework in tests/backend."""
+
+import html.parser
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from common import data, figures, reproduction, specs
+from common.articles import ARTICLES
+from common.errors import UsageError
+from common.reproduction import aae, infogan, plots
+from common.reproduction.report import Figure, Report
+from tests.conftest import tetrapla
+
+NATIVE = {  # of ARTICLES.md, with the steps that 60,000 images and its batches make
+    ("autoencoder", "pytorch"): 46_800,
+    ("conv_autoencoder", "pytorch"): 46_800,
+    ("vae", "pytorch"): 46_800,
+    ("vae_z100", "tensorflow"): 1_000_000,
+    ("vae_z100", "pytorch"): 100_000,
+    ("gan", "pytorch"): 4_680,
+    ("aae", "pytorch"): 50_000,
+    ("aae_as_published", "pytorch"): 50_000,
+    ("gan_two_layer", "paddle"): 46_800,
+    ("infogan", "paddle"): 5_000,
+}
+
+
+class Mnist:
+    train_images = np.zeros((60_000, 1, 1))
+
+
+def test_every_article_in_its_own_framework_at_its_own_length():
+    found = {
+        (run.model, run.backend): run.steps_on(Mnist)
+        for article in ARTICLES
+        for run in reproduction.runs(article, None, None, 1.0, 0)
+    }
+    assert NATIVE.items() <= found.items()
+    assert {model for model, _ in found} == specs.SPECS.keys() | specs.VARIANTS.keys()
+
+
+def test_at_least_five_seeds_of_infogan():
+    runs = [run for run in reproduction.runs("infogan", "infogan", None, 1.0, 0)]
+    assert len({run.seed for run in runs}) >= 5
+
+
+def test_in_one_framework():
+    (run,) = reproduction.runs("vae_notes", None, "jax", 0.01, 3)
+    assert (run.name, run.steps_on(Mnist)) == ("vae_z100-jax-3", 10_000)
+    assert [run.model for run in reproduction.runs("aae", None, "jax", 1.0, 0)] == ["aae"]
+
+
+def test_a_model_of_another_article():
+    with pytest.raises(UsageError, match="model 'gan' is not of article aae; choose one of: aae, aae_as_published"):
+        reproduction.runs("aae", "gan", None, 1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nope",), "ARTICLE: 'nope' is unknown; choose one of: autoencoders, vae_notes, gan, aae, infogan"),
+        (("gan", "aae"), "model 'aae' is not of article gan; choose one of: gan"),
+        (("gan", "--scale", "0"), "--scale: expected above 0 and at most 1, found 0"),
+        (("gan", "--backend", "mxnet"), "unknown backend 'mxnet'"),
+        (("gan", "--resume", "--overwrite"), "--resume and --overwrite exclude each other"),
+    ],
+)
+def test_bad_requests(arguments, message):
+    result = tetrapla("reproduce", *arguments)
+    assert result.returncode == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_the_erratum_is_of_one_model():
+    assert specs.as_published("aae").accumulates
+    with pytest.raises(UsageError, match="gan has no --as-published; choose one of: aae"):
+        specs.as_published("gan")
+
+
+def test_distance_to_the_prior():
+    """0 for the prior's own quantiles; the mean of |N(0, 5²)| for codes that are all 0."""
+    quantiles = stats.norm.ppf((np.arange(1200) + 0.5) / 1200, 0, 5)
+    assert aae.apart(np.random.default_rng(0).permutation(quantiles).reshape(10, 120)) == pytest.approx(0, abs=1e-12)
+    assert aae.apart(np.zeros((1000, 120))) == pytest.approx(5 * np.sqrt(2 / np.pi), rel=1e-4)
+    assert aae.apart(quantiles.reshape(10, 120) + 2) == pytest.approx(2)
+
+
+def test_error_of_the_categories():
+    """Categories that are digits under another name, but for a tenth of them."""
+    digits = data.load("digits")
+    renamed = (digits.test_labels.astype(int) * 3 + 1) % 10
+    renamed[::10] = (renamed[::10] + 1) % 10
+    codes = np.concatenate([np.eye(10)[renamed] * 0.5, np.random.default_rng(0).random((len(renamed), 2))], axis=1)
+    assert infogan.error(codes, digits) == pytest.approx(0.1)
+
+
+def test_walks_along_the_codes():
+    latents = infogan._walk(1)
+    assert latents["category"].argmax(axis=1).tolist() == [c for c in range(10) for _ in range(9)]
+    assert latents["codes"][:9, 1].tolist() == np.linspace(-2, 2, 9).tolist()
+    assert not latents["codes"][:, 0].any()
+    assert np.ptp(latents["z"], axis=0).max() == 0
+
+
+@pytest.fixture
+def page(tmp_path):
+    """A report of no run, with a picture and an animation."""
+    report = Report("gan", ("It <says> this.",), ("A departure.",), [], data.load("digits"), 0.5)
+    plots.lines(tmp_path / "a.png", {"x": ([1, 2], [3, 4])}, title="t", x="x", y="y")
+    plots.animation(
+        tmp_path / "b.gif", [figures.tile(np.random.default_rng(k).random((4, 28, 28)), 2) for k in range(90)]
+    )
+    report.figures = [Figure("a.png", "A", "Caption a."), Figure("b.gif", "B", "Caption b.")]
+    report.verdict("one", "1", "1", True)
+    report.verdict("two", "1", "2", False, "Why.")
+    report.verdict("three", "none", "3", None)
+    report.runs = []
+    return report
+
+
+def test_the_page_is_self_contained(page, tmp_path, monkeypatch):
+    monkeypatch.setattr("common.reproduction.report._run", lambda result: RUN)
+    page.results = [None]
+    text = page.write(tmp_path).read_text()
+    tags = []
+
+    class Links(html.parser.HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            attributes = dict(attributes)
+            tags.append(tag)
+            for name in ("src", "href"):
+                assert attributes.get(name, "data:image/").startswith(
+                    ("data:image/png;", "data:image/gif;", "data:image/")
+                )
+            if tag == "img":
+                assert attributes["alt"] and int(attributes["width"]) > 50
+
+    Links().feed(text)
+    assert tags.count("img") == 2
+    assert "It &lt;says&gt; this." in text
+    assert "A trial at 0.5 of the article" in text
+    assert re.findall(r"[✓✗] \w+", text) == ["✓ reached", "✗ missed"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [check["verdict"] for check in report["checks"]] == ["reached", "missed", "beside"]
+
+
+RUN = {
+    "name": "gan-jax-0", "model": "gan", "title": "GAN", "backend": "jax", "steps": 10, "seconds": 3.0,
+    "settings": {"batch": 128}, "updates": [], "notes": ("Erratum.",), "versions": {"jax": "1"}, "processor": "a CPU",
+}  # fmt: skip
+
+
+def test_an_animation_thins_out_its_frames(page, tmp_path):
+    from PIL import Image
+
+    with Image.open(tmp_path / "b.gif") as image:
+        assert 30 < image.n_frames <= plots.FRAMES
+        first = np.asarray(image.convert("L"), float)
+        image.seek(image.n_frames - 1)
+        assert np.abs(np.asarray(image.convert("L"), float) - first).mean() > 20
+
+
+def test_the_templates_exist():
+    assert {path.name for path in (Path(figures.__file__).parent / "templates").iterdir()} >= {
+        "article.html",
+        "style.css",
+    }

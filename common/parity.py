@@ -7,7 +7,7 @@ takes a specification and implementations of `common.contract.Column`, so that i
 Deviation of a tensor: ‖found - expected‖ / ‖expected‖ (Euclidean norms). Names, shapes and dtypes must be equal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,27 +93,29 @@ def collect(column: Column, case: Case, dtype: str, watch: Watch | None = None) 
 
     `watch(step, tensors)` is called with parameters and running statistics along the many updates, in float32 too.
     """
+    return dict(stages(column, case, dtype, watch))
+
+
+def stages(column: Column, case: Case, dtype: str, watch: Watch | None = None) -> Iterator[tuple[str, dict]]:
+    """What `collect` gives, stage by stage: nothing is computed for a stage that nobody asks for."""
     x, noise = case.first_batch()
-    results = {
-        "parameters": column.parameters(),
-        "forward": column.forward(x, noise) | _jobs(column, case, x, noise),
-        "losses": _arrays(column.losses(x, noise), dtype),
-        "gradients": column.gradients(x, noise),
-    }
+    yield "parameters", column.parameters()
+    yield "forward", column.forward(x, noise) | _jobs(column, case, x, noise)
+    yield "losses", _arrays(column.losses(x, noise), dtype)
+    yield "gradients", column.gradients(x, noise)
     during, after = column.train_step(x, noise), column.losses(x, noise)
     names = list(during) if dtype == "float64" else [update.objective for update in case.spec.updates]
-    results["one update"] = _arrays(
-        {f"{name} during": during[name] for name in names} | {f"{name} after": after[name] for name in names}, dtype
-    )
+    tensors = {f"{name} during": during[name] for name in names} | {f"{name} after": after[name] for name in names}
+    tensors = _arrays(tensors, dtype)
     if dtype == "float64":
-        results["one update"] |= _state(column)
+        tensors |= _state(column)
         # Once more, now that the running statistics of batch norms are no longer what they start from.
-        results["one update"] |= {f"{name} after": value for name, value in _jobs(column, case, x, noise).items()}
+        tensors |= {f"{name} after": value for name, value in _jobs(column, case, x, noise).items()}
+    yield "one update", tensors
     if case.steps and (dtype == "float64" or watch):
         curves = _many_updates(column, case, watch)
     if case.steps and dtype == "float64":
-        results[MANY] = _state(column) | {f"{name} curve": value for name, value in curves.items()}
-    return results
+        yield MANY, _state(column) | {f"{name} curve": value for name, value in curves.items()}
 
 
 def _many_updates(column, case, watch):
@@ -152,16 +154,24 @@ class Stage:
 
 def compare(reference: Results, found: Results, dtype: str, spec: Spec | None = None) -> list[Stage]:
     """One Stage per stage of `reference`, in order; `spec` says whether the bars of batch norm hold."""
+    return [compare_stage(stage, tensors, found.get(stage, {}), dtype, spec) for stage, tensors in reference.items()]
+
+
+def compare_stage(name: str, reference: dict, found: dict, dtype: str, spec: Spec | None = None) -> Stage:
+    """One stage's tensors against those of the reference."""
     bars = TOLERANCES | (BATCH_NORM if spec and spec.statistic_shapes() else {})
-    return [
-        _compare_stage(stage, tensors, found.get(stage, {}), bars[stage, dtype], dtype)
-        for stage, tensors in reference.items()
-    ]
+    return _compare_stage(name, reference, found, bars[name, dtype], dtype)
 
 
-def first_failure(stages: list[Stage]) -> Stage | None:
+def first_failure(stages: Iterable[Stage]) -> Stage | None:
     """The stage at which two columns part, or None if they agree."""
     return next((stage for stage in stages if not stage.passed), None)
+
+
+def parting(column: Column, reference: Results, case: Case, dtype: str) -> Stage | None:
+    """The stage at which `column` parts from the reference, or None; later stages are not computed."""
+    found = stages(column, case, dtype)
+    return first_failure(compare_stage(name, reference[name], tensors, dtype, case.spec) for name, tensors in found)
 
 
 def deviation(expected: np.ndarray, found: np.ndarray) -> float:

@@ -188,8 +188,9 @@ def losses(model, x, noise):
 
 def build(spec, dtype):
     # nnx draws initial values at once; the engine replaces them.
-    options = spec.options
-    model = InfoGAN(options["slope"], options["codes_weight"], options["generator_weight"], dtype, nnx.Rngs(0))
+    model = InfoGAN(
+        spec.options["slope"], spec.options["codes_weight"], spec.options["generator_weight"], dtype, nnx.Rngs(0)
+    )
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 

@@ -193,8 +193,7 @@ def losses(model, x, noise):
 
 def build(spec, dtype, device):
     state = State(spec, dtype, device)
-    options = spec.options
-    new_model = partial(InfoGAN, options["slope"], options["codes_weight"], options["generator_weight"])
+    new_model = partial(InfoGAN, spec.options["slope"], spec.options["codes_weight"], spec.options["generator_weight"])
 
     # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a
     # parameter name used twice would make two parameters; between Programs, one name is one parameter.

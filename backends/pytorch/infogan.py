@@ -177,8 +177,7 @@ def losses(model, x, noise):
 
 
 def build(spec, dtype, device):
-    options = spec.options
-    model = InfoGAN(options["slope"], options["codes_weight"], options["generator_weight"])
+    model = InfoGAN(spec.options["slope"], spec.options["codes_weight"], spec.options["generator_weight"])
     model.to(dtype=dtype, device=device)
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 

@@ -187,8 +187,7 @@ def losses(model, x, noise):
 
 def build(spec, dtype, device):
     with tf.device(device):
-        options = spec.options
-        model = InfoGAN(options["slope"], options["codes_weight"], options["generator_weight"], dtype)
+        model = InfoGAN(spec.options["slope"], spec.options["codes_weight"], spec.options["generator_weight"], dtype)
         model.generator(keras.Input((74,)))  # Keras creates a network's variables at its first call
         features = model.trunk(keras.Input((1, 28, 28)))
         model.discriminator(features)

@@ -97,7 +97,7 @@ def report(results, data, out, scale):
         "none for epoch 10 (epoch 100: 1.007 / 1.432)",
         f"{d:.3f} / {g:.3f}",
         None,
-        "On the way from the one to the other: G's loss falls and D's rises as G learns.",
+        "Of the same repository.",
     )
     real, fake = (np.mean([row[name] for row in epochs[-1]]) for name in ("score_real", "score_fake"))
     page.verdict(

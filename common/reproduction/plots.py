@@ -58,7 +58,8 @@ def grids(path: Path, sets: dict[str, np.ndarray], columns: int, per_row: int = 
     """Grids of images side by side, `columns` images wide, each under its title."""
     per_row = min(per_row, len(sets))
     rows = -(-len(sets) // per_row)
-    figure, axes = plt.subplots(rows, per_row, figsize=(2.6 * per_row, 2.9 * rows), squeeze=False)
+    size = max(2.6, 0.45 * columns)
+    figure, axes = plt.subplots(rows, per_row, figsize=(size * per_row, (size + 0.3) * rows), squeeze=False)
     for axis in axes.flat[len(sets) :]:
         axis.axis("off")
     for axis, (title, images) in zip(axes.flat, sets.items(), strict=False):

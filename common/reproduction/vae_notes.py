@@ -54,10 +54,10 @@ def report(results, data, out, scale):
                     f"grids-{backend}.png", f"Some of these grids, {name}", "After as many iterations as stand above."
                 )
             )
-    names = {result: NAMES[result.run.backend] for result in results}
+    named = {NAMES[result.run.backend]: result for result in results}
 
     def terms(part, title):
-        curves = {name: result.curve(part) for result, name in names.items()}
+        curves = {name: result.curve(part) for name, result in named.items()}
         return {"curves": curves, "title": title, "x": "iteration", "y": "nats per image"}
 
     panels = [terms("loss", "Loss"), terms("bce", "Reconstruction (BCE)"), terms("kl", "KL")]
@@ -67,7 +67,7 @@ def report(results, data, out, scale):
             "losses.png", "The loss and its two terms in training", "Means of blocks of iterations, both frameworks."
         )
     )
-    curves = {name: result.tests("loss") for result, name in names.items()}
+    curves = {name: result.tests("loss") for name, result in named.items()}
     plots.lines(out / "test.png", curves, title="Test loss", x="iteration", y="nats per image")
     page.figures.append(
         Figure(
@@ -79,7 +79,7 @@ def report(results, data, out, scale):
     )
 
     common = min(result.steps for result in results)
-    at = {name: dict(zip(*result.tests("loss"), strict=True))[common] for result, name in names.items()}
+    at = {name: dict(zip(*result.tests("loss"), strict=True))[common] for name, result in named.items()}
     if len(at) > 1:
         spread = (max(at.values()) - min(at.values())) / min(at.values())
         page.verdict(
@@ -90,7 +90,7 @@ def report(results, data, out, scale):
             "Other noise in each, the same initial values and batches; reached means within 1%. With the same noise every "
             "stage is equal to 1e-13 (docs/results.md).",
         )
-    for result, name in names.items():
+    for name, result in named.items():
         steps, values = result.tests("loss")
         best = int(np.argmin(values))
         page.verdict(

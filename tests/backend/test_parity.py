@@ -15,7 +15,7 @@ from common.specs.infogan import _spec as infogan_spec
 ROOT = Path(__file__).parents[2]
 
 
-STEPS = 10  # of the many updates; tests/parity compares 100, where the oracle takes them once for all four backends
+STEPS = 5  # of the many updates; tests/parity compares 100, where the oracle takes them once for all four backends
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def first_failure(backend, spec, images, reference=None):
     case = parity.Case(spec.calmed(), images, batch=8, steps=3)
     column = backends.create(backend, case.spec, case.parameters(), dtype="float64")
     expected = parity.expected(dataclasses.replace(case, spec=(reference or spec).calmed()), "float64")
-    return parity.first_failure(parity.compare(expected, parity.collect(column, case, "float64"), "float64"))
+    return parity.parting(column, expected, case, "float64")
 
 
 def test_other_numbers_of_infogan(backend, images):

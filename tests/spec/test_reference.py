@@ -322,7 +322,9 @@ def test_information_of_a_perfect_recognition_is_ln_10():
     category = np.eye(10)
     recognized = {"category": 100 * category, "mean": np.zeros((10, 2)), "logstd": np.full((10, 2), np.log(0.5))}
     codes = np.tile([[0.0, 0.5]], (10, 1))
-    bound, info = information(recognized, {"category": category, "codes": codes}, "")
+    spec = get("infogan")
+    networks = Networks(spec, {}, {}, training=True)
+    bound, info = information(networks, recognized, {"category": category, "codes": codes}, "")
     assert info["info_c1"] == pytest.approx(math.log(10))
     # log N(c; 0, ½²) without the constant: ln 2, and half less one deviation away
     assert (info["info_c2"], info["info_c3"]) == pytest.approx((math.log(2), math.log(2) - 0.5))

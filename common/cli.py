@@ -180,6 +180,10 @@ def reproduce(
     out: Annotated[Path | None, typer.Option(help="Default: runs/reproduce/ARTICLE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what the output folder holds.")] = False,
     overwrite: OverwriteOption = False,
+    publish: Annotated[
+        Path | None,
+        typer.Option(help="Also write a Markdown page below this folder: docs/articles, for this repository."),
+    ] = None,
 ) -> None:
     """Train an article's models as the article has them, draw its figures, check its claims, write one page."""
     from common import reproduction
@@ -207,6 +211,8 @@ def reproduce(
     )
     OUT.print(checks_table(report))
     OUT.print(f"Report: {out / 'report.html'}, {out / 'report.json'}", soft_wrap=True)
+    if publish:
+        OUT.print(f"Page: {reproduction.publish(out, publish)}", soft_wrap=True)
 
 
 @app.command()

@@ -120,12 +120,15 @@ class Networks:
                     case BatchNorm():
                         x = self._batch_norm(layer, path, x)
                     case _:
-                        x = apply(layer, self.parameters, path, x)
+                        x = self._layer(layer, path, x)
             if not network.heads:
                 return x
-            return {head.name: apply(head, self.parameters, f"{name}.{head.name}", x) for head in network.heads}
+            return {head.name: self._layer(head, f"{name}.{head.name}", x) for head in network.heads}
 
         return run
+
+    def _layer(self, layer, path, x):
+        return apply(layer, self.parameters, path, x)
 
     def _batch_norm(self, layer, path, x):
         per_feature = (-1, *(1 for _ in x.shape[2:]))

@@ -18,6 +18,7 @@ from common import training
 from common.console import ERR
 from common.data import Dataset
 from common.errors import TrainingFailed, UsageError
+from common.reproduction.publish import publish
 from common.reproduction.report import Report
 from common.reproduction.results import Result, Run
 from common.specs import get
@@ -98,3 +99,6 @@ def _python(name, *arguments):
     code = subprocess.run([sys.executable, "-m", name, *map(str, arguments)], stdout=subprocess.DEVNULL).returncode
     if code:
         raise TrainingFailed(f"{arguments[0]} ended with exit code {code}; mend it, and go on with --resume")
+
+
+__all__ = ["Report", "Result", "Run", "carry_out", "module", "publish", "reproduce", "runs"]

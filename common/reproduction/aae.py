@@ -44,7 +44,7 @@ def apart(codes: np.ndarray) -> float:
 
 
 def report(results, data, out, scale):
-    page = Report("aae", SAYS, results[0].spec.notes, results, data, scale)
+    page = Report("aae", SAYS, (), results, data, scale)
     space = features(data)
     for result in results:
         _codes(page, result, out)

@@ -1,0 +1,78 @@
+"""What a training step cannot do without: the arithmetic and the memory traffic that its specification implies.
+
+The counts come from running the specification itself under differentiation and watching its layers: a matrix product or
+convolution is computed forward, once more for the gradient of its weight if the update moves it, and once more for the
+gradient of its input if anything before it is moved. So a discriminator's pass over real images, a generator that is not
+moved, and a first layer each count for what they are.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from autograd import grad
+from autograd.tracer import isbox
+
+from common.contract import Snapshot
+from common.noise import draw
+from common.parameters import initial_parameters
+from common.reference.networks import Networks
+from common.specs.records import Conv, ConvTranspose, Dense, Layer, Spec
+
+# Of every moved number per update: parameter, both moments (read and written), gradient (written and read).
+PASSES = 8
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of one training step: floating-point operations of matrix products and convolutions (a multiply-add is two), and
+    numbers moved between memory and processor by the optimisers."""
+
+    operations: int
+    numbers: int
+
+    def seconds(self, rate: float, bandwidth: float, width: int = 4) -> float:
+        """The floor on a device of `rate` operations and `bandwidth` bytes a second, with numbers of `width` bytes."""
+        return max(self.operations / rate, self.numbers * width / bandwidth)
+
+
+def products(layer: Layer, x: tuple[int, ...], y: tuple[int, ...]) -> int:
+    """Multiply-adds of one forward pass from an input of shape x to an output of shape y, batch included."""
+    match layer:
+        case Dense():
+            return x[0] * layer.inputs * layer.outputs
+        case Conv():  # every output pixel sees a kernel of all input channels; zeros of the padding count
+            return math.prod(y) * layer.inputs * layer.kernel**2
+        case ConvTranspose():  # every input pixel writes a kernel of all output channels
+            return math.prod(x) * layer.outputs * layer.kernel**2
+        case _:
+            return 0
+
+
+class _Counting(Networks):
+    total = 0
+
+    def _layer(self, layer, path, x):
+        y = super()._layer(layer, path, x)
+        if count := products(layer, x.shape, y.shape):
+            self.total += 2 * count * (1 + isbox(self.parameters[f"{path}.weight"]) + isbox(x))
+        return y
+
+
+def work(spec: Spec, batch: int) -> Work:
+    """The work of one training step of `spec`, all of its updates, on `batch` images."""
+    small, parameters = 2, initial_parameters(spec, 0)  # operations grow with the batch, and two images tell how many
+    x, noise = np.full((small, *spec.input_shape), 0.5), draw(spec.noise, small, 0, "checks", 0)
+    statistics, operations, numbers = Snapshot.start(spec, parameters).statistics, 0, 0
+    for update in spec.updates:
+        networks = _Counting(spec, parameters, statistics, training=True)
+        moved = {name: parameters[name] for name in spec.parameter_shapes(update.networks)}
+
+        def objective(values, networks=networks, update=update):
+            networks.parameters = {**parameters, **values}
+            return update.losses(networks, x, noise)[update.objective]
+
+        grad(objective)(moved)
+        operations += networks.total // small * batch
+        numbers += PASSES * sum(value.size for value in moved.values())
+    return Work(operations, numbers)

@@ -1,0 +1,64 @@
+"""The counts behind the benchmarks' floor, against sums worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.floor import Work, products, work
+from common.reference.networks import apply
+from common.specs import SPECS, get
+from common.specs.records import Conv, ConvTranspose, Dense
+
+VAE = (784 * 400, 400 * 20, 400 * 20, 20 * 400, 400 * 784)
+G = (100 * 256, 256 * 512, 512 * 1024, 1024 * 784)
+D = (784 * 1024, 1024 * 512, 512 * 256, 256 * 1)
+
+
+def test_vae():
+    """Forward, gradients of all weights, gradients of all inputs but the images."""
+    multiply_adds = 3 * sum(VAE) - VAE[0]
+    assert work(get("vae"), 128) == Work(2 * 128 * multiply_adds, 8 * get("vae").parameter_count())
+
+
+def test_gan():
+    """D's update: G forward; D forward and weights twice, inputs but the first. G's: all of G but the gradient of z; D
+    forward and inputs."""
+    first = sum(G) + 2 * (3 * sum(D) - D[0])
+    second = 3 * sum(G) - G[0] + 2 * sum(D)
+    assert work(get("gan"), 64) == Work(2 * 64 * (first + second), 8 * get("gan").parameter_count())
+
+
+def test_a_network_that_two_updates_move_is_moved_twice():
+    spec = get("aae")
+    encoder = sum(math.prod(shape) for shape in spec.parameter_shapes(("encoder",)).values())
+    assert work(spec, 10).numbers == 8 * (spec.parameter_count() + encoder)
+
+
+@pytest.mark.parametrize(
+    "layer", [Conv("c", 2, 3, 3, 2, 1), Conv("c", 2, 3, 4, 1, 0), ConvTranspose("c", 2, 3, 4, 2, 1)]
+)
+def test_convolutions(layer):
+    """Of ones, without padding's zeros or cropped pixels, the sum of the output counts the multiply-adds."""
+    margin = layer.padding
+    layer = type(layer)(layer.name, 2, 3, layer.kernel, layer.stride, 0)
+    shape = (2, 3) if isinstance(layer, ConvTranspose) else (3, 2)
+    x = np.ones((1, 2, 8 + 2 * margin, 8 + 2 * margin))
+    y = apply(layer, {"c.weight": np.ones((*shape, layer.kernel, layer.kernel)), "c.bias": np.zeros(3)}, "c", x)
+    assert products(layer, x.shape, y.shape) == y.sum()
+
+
+def test_dense():
+    assert products(Dense("d", 5, 7), (3, 5), (3, 7)) == 3 * 5 * 7
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_model_grows_with_its_batch(name):
+    one, two = work(get(name), 16), work(get(name), 32)
+    assert two.operations == 2 * one.operations > 0
+    assert two.numbers == one.numbers
+
+
+def test_the_larger_is_the_floor():
+    assert Work(10**9, 1).seconds(1e9, 1e9) == 1.0
+    assert Work(1, 10**9).seconds(1e9, 1e9) == 4.0

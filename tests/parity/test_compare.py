@@ -22,11 +22,11 @@ ROOT = Path(__file__).parents[2]
 OTHERS = [name for name in SPECS if name != "infogan"]
 
 
-def compare(models, folder, train_steps=20):
+def compare(models, folder):
     """(folder, standard output, report.json, models) of the command over some models and all backends."""
     out = folder / "all"
     arguments = [option for backend in BACKENDS for option in ("--backend", backend)]
-    result = tetrapla("compare", *models, *arguments, "--train-steps", train_steps, "--out", out)
+    result = tetrapla("compare", *models, *arguments, "--train-steps", 20, "--out", out)
     assert result.returncode == 0, result.stdout + result.stderr
     return out, result.stdout, json.loads((out / "report.json").read_text()), models
 

@@ -17,4 +17,4 @@ from tests.parity.test_compare import (  # noqa: F401
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    return compare(["infogan"], tmp_path_factory.mktemp("compare"), train_steps=10)
+    return compare(["infogan"], tmp_path_factory.mktemp("compare"))

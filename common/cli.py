@@ -1,5 +1,6 @@
 """The command `tetrapla`."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -250,6 +251,55 @@ def results(
         page=page,
     )
     OUT.print(text, soft_wrap=True, markup=False)
+
+
+@app.command()
+def bench(
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all installed.")] = None,
+    mode: Annotated[
+        list[str] | None, typer.Option(help="naive, compiled, fast or sampling; repeat for several; default: all.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the model's.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of every framework; default: the cores.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds, in which all are measured in turn.")] = 5,
+    seconds: Annotated[float, typer.Option(help="Of one repeat.")] = 1.0,
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    device: DeviceOption = "cpu",
+    against: Annotated[Path | None, typer.Option(help="An older result.json: say what moved beyond the noise.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for result.json and the plot.")] = Path("runs/bench"),
+) -> None:
+    """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
+    from benchmarks import suite
+    from common.data import load
+
+    chosen = [specs.get(name).name for name in models] if models else list(specs.SPECS)
+    modes = list(dict.fromkeys(mode)) if mode else list(suite.MODES)
+    for name in modes:
+        _check_choice("--mode", name, suite.MODES)
+    columns = _columns(backend)
+    _check_device(device)
+    load(data, data_dir)
+    old = suite.read(against) if against else None
+    settings = suite.Settings(
+        data=data,
+        data_dir=str(data_dir) if data_dir else None,
+        device=device,
+        threads=threads or len(os.sched_getaffinity(0)),
+        repeats=repeats,
+        seconds=seconds,
+        batch=batch_size,
+    )
+    result = suite.run(chosen, columns, modes, settings)
+    suite.write(result, out)
+    for table in suite.tables(result):
+        OUT.print(table)
+    for line in suite.compare(old, result) if old else ():
+        OUT.print(line)
+    OUT.print(f"Result: {out / 'result.json'}, {out / 'throughput.png'}", soft_wrap=True)
+    if any("median" not in row for row in result["rows"]):
+        raise typer.Exit(1)
 
 
 @app.command()

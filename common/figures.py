@@ -87,6 +87,31 @@ def growth(spec: Spec, deviations: dict[tuple[str, str], list], path: Path) -> N
     save_figure(figure, path)
 
 
+def throughput(rows: list[dict], modes: tuple[str, ...], path: Path) -> None:
+    """Milliseconds per update of every model: a panel each, a group of bars a mode, a bar a backend, the floor as a line."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    across = min(4, len(models))
+    down = -(-len(models) // across)
+    figure, axes = plt.subplots(down, across, figsize=(3.6 * across, 2.9 * down), squeeze=False)
+    for axis in axes.flat[len(models) :]:
+        axis.axis("off")
+    for axis, model in zip(axes.flat, models, strict=False):
+        own = [row for row in rows if row["model"] == model and "median" in row]
+        shown = [mode for mode in modes if any(row["mode"] == mode for row in own)]
+        for k, (backend, style) in enumerate(STYLES.items()):
+            values = {row["mode"]: row for row in own if row["backend"] == backend}
+            places = [shown.index(mode) + 0.2 * (k - 1.5) for mode in values]
+            heights = [1e3 * row["median"] for row in values.values()]
+            spread = [[1e3 * abs(row["median"] - row[end]) for row in values.values()] for end in ("least", "most")]
+            axis.bar(places, heights, 0.18, yerr=spread, color=style["color"], label=backend)
+        if floors := {row["floor"] for row in own if "floor" in row}:
+            axis.axhline(1e3 * min(floors), color="#666666", linestyle="--", linewidth=1, label="floor")
+        axis.set(title=model, yscale="log", xticks=range(len(shown)), xticklabels=shown, ylabel="ms per update")
+        axis.grid(axis="y", alpha=0.25)
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    save_figure(figure, path)
+
+
 def _curve(rows, name):
     """(steps, losses), as means of blocks of steps where there are many: single batches would only be noise."""
     steps = [row for row in rows if "test" not in row]

@@ -1,0 +1,123 @@
+"""One (model, backend, mode) in a process of its own: `python -m benchmarks.worker JOB.json`, which then obeys standard input.
+
+Proves the column first, warms up, and says so in one line of JSON; then answers each line "measure" with the seconds per
+update of one repeat, until "quit". Idle between its turns, so that the repeats of several workers can be interleaved.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import backends
+from benchmarks import naive, yardstick
+from common import data, parity, specs, training
+from common.data.batches import batch_indices, model_input
+from common.errors import TetraplaError
+from common.noise import draw
+from common.parameters import initial_parameters
+
+MODES = ("naive", "compiled", "fast", "sampling")
+STEPS_PER_CALL = training.STEPS_PER_CALL
+SAMPLES = 1000  # images per call when sampling is timed
+PARITY_BATCH = 16
+
+
+def prove(spec, backend, device, images) -> dict:
+    """The stages up to one update in float32, in this very process; {"passed", "stage", "deviation", "tensor"}."""
+    case = parity.Case(spec.calmed(), images, batch=PARITY_BATCH, steps=0)
+    column = backends.create(backend, case.spec, case.parameters(), dtype="float32", device=device)
+    stages = parity.compare(
+        parity.expected(case, "float32"), parity.collect(column, case, "float32"), "float32", case.spec
+    )
+    failed = parity.first_failure(stages)
+    last = failed or stages[-1]
+    return {"passed": failed is None, "stage": last.name, "deviation": last.deviation, "tensor": last.tensor}
+
+
+class Timed:
+    """The work that is timed: `run(count)` makes `count` updates, or draws `count` batches of samples."""
+
+    def __init__(self, spec, backend, mode, device, batch, images):
+        self.spec, self.mode, self.batch, self.images = spec, mode, batch, images
+        self.column = backends.create(backend, spec, initial_parameters(spec, 0), dtype="float32", device=device)
+        self.column.upload(images)
+        self.chunk = STEPS_PER_CALL if mode == "fast" else 1
+        self.step = naive.step(backend, self.column) if mode == "naive" else None
+        self.done = 0
+        if mode == "sampling":
+            self.noise = draw(spec.sampling_noise, SAMPLES, 0, "sampling", 0)
+
+    def run(self, count: int) -> None:
+        """`count` must be a multiple of `chunk`."""
+        if self.mode == "sampling":
+            for _ in range(count):
+                self.column.sample(self.noise)
+            return
+        for _ in range(count // self.chunk):
+            steps = range(self.done, self.done + self.chunk)
+            indices = batch_indices(len(self.images), self.batch, 0, steps)
+            self.done += self.chunk
+            if self.mode == "naive":
+                x = model_input(self.spec, self.images[indices[0]]).astype(np.float32)
+                losses = self.step(x)
+            else:
+                losses = self.column.train_steps(indices)
+            if not np.isfinite(list(losses.values())).all():
+                raise TetraplaError(f"{self.spec.name}: a loss is not finite; a number for it would mean nothing")
+
+
+def main(job: dict) -> None:
+    spec, backend, mode, device = specs.get(job["model"]), job["backend"], job["mode"], job["device"]
+    dataset = data.load(job["data"], job["data_dir"] and Path(job["data_dir"]))
+    images = enough(dataset.train_images, job["batch"])
+    proof = prove(spec, backend, device, dataset.train_images)
+    if not proof["passed"]:
+        return say({"proof": proof})
+    start = time.perf_counter()
+    timed = Timed(spec, backend, mode, device, job["batch"], images)
+    built = time.perf_counter()
+    timed.run(timed.chunk)
+    first = time.perf_counter()
+    timed.run(timed.chunk)
+    seconds = (time.perf_counter() - first) / timed.chunk
+    count = max(1, round(job["seconds"] / seconds / timed.chunk)) * timed.chunk
+    environment = {
+        name: value for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_", "KMP_", "XLA_", "TF_"))
+    }
+    say(
+        {
+            "proof": proof,
+            "build_seconds": built - start,
+            "first_seconds": first - built - seconds * timed.chunk,  # compilation: the first call less a later one
+            "yardstick": yardstick.rates(backend, device) if job["yardstick"] else None,
+            "environment": environment,
+        }
+    )  # fmt: skip
+    for line in sys.stdin:
+        if line.strip() != "measure":
+            break
+        start = time.perf_counter()
+        timed.run(count)
+        say({"seconds": (time.perf_counter() - start) / count})
+    say({"peak_memory_mib": round((training.peak_memory() or 0) / 2**20), "updates": count})
+
+
+def enough(images: np.ndarray, batch: int) -> np.ndarray:
+    """The images, repeated where they do not fill a batch."""
+    return np.concatenate([images] * -(-batch // len(images)))
+
+
+def say(message: dict) -> None:
+    print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(json.loads(Path(sys.argv[1]).read_text()))
+    except TetraplaError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

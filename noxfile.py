@@ -106,3 +106,10 @@ def results(session):
     """Test metrics of every model in all four frameworks over three seeds, into docs/results.md: an hour or two."""
     install(session, "all")
     session.run("tetrapla", "results", "--page", "docs/results.md", *session.posargs)
+
+
+@nox.session
+def bench(session):
+    """Training steps and sampling of every model in all four frameworks, timed in turn; runs/bench/result.json."""
+    install(session, "all")
+    session.run("tetrapla", "bench", *session.posargs)

@@ -1,0 +1,70 @@
+"""A short benchmark in one backend: every mode gives a number, and a column that is not proven gives none."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from matplotlib import image
+
+import backends
+from benchmarks import worker
+from common.specs import get
+from tests.conftest import tetrapla
+
+
+@pytest.fixture(scope="module")
+def measured(backend, tmp_path_factory):
+    out = tmp_path_factory.mktemp("bench") / "bench"
+    result = tetrapla(
+        "bench", "vae", "--backend", backend, "--repeats", 2, "--seconds", 0.05, "--threads", 1, "--out", out
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return out, result.stdout
+
+
+def test_every_mode_gives_a_number(measured, backend):
+    out, stdout = measured
+    result = json.loads((out / "result.json").read_text())
+    assert [row["mode"] for row in result["rows"]] == list(worker.MODES)
+    for row in result["rows"]:
+        assert row["backend"] == backend and row["proof"]["passed"]
+        assert len(row["seconds"]) == 2 and 0 < row["least"] <= row["median"] <= row["most"] < 5
+        assert row["peak_memory_mib"] > 50
+        assert row["environment"]["OMP_NUM_THREADS"] == "1"
+    assert result["yardstick"]["product"] > 1e9 < result["yardstick"]["copy"]
+    assert "fastest" in stdout
+    assert image.imread(out / "throughput.png")[..., :3].std() > 0.05
+
+
+def test_the_naive_step_trains_too(backend, images):
+    """The same model file in another way: its loss falls as that of the fast path does."""
+    timed = worker.Timed(get("vae"), backend, "naive", "cpu", 32, images)
+    before = timed.column.parameters()
+    timed.run(40)
+    after = timed.column.parameters()
+    assert not any(np.array_equal(before[name], after[name]) for name in before)
+    x = worker.model_input(get("vae"), images[:100])
+    fast = worker.Timed(get("vae"), backend, "compiled", "cpu", 32, images)
+    fast.run(40)
+    noise = worker.draw(get("vae").noise, 100, 0, "evaluation", 0)
+    assert timed.column.losses(x, noise)["loss"] == pytest.approx(fast.column.losses(x, noise)["loss"], rel=0.1)
+    assert timed.column.step == fast.column.step == 40
+
+
+def test_a_column_that_is_not_proven_gets_no_number(backend, images, monkeypatch):
+    real = backends.create
+
+    def create(name, spec, parameters, **options):
+        (update,) = spec.updates
+        wrong = dataclasses.replace(update, adam=dataclasses.replace(update.adam, epsilon=1e-3))
+        return real(name, dataclasses.replace(spec, updates=(wrong,)), parameters, **options)
+
+    monkeypatch.setattr(backends, "create", create)
+    proof = worker.prove(get("vae"), backend, "cpu", images)
+    assert (proof["passed"], proof["stage"]) == (False, "one update")
+    said = []
+    monkeypatch.setattr(worker, "say", said.append)
+    job = {"model": "vae", "backend": backend, "mode": "fast", "device": "cpu", "data": "digits", "data_dir": None}
+    worker.main(job | {"batch": 32, "seconds": 0.1, "yardstick": False})
+    assert [message.keys() for message in said] == [{"proof"}]

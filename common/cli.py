@@ -33,11 +33,13 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the 
 @app.command("list")
 def list_() -> None:
     """Models, articles and backends."""
-    models = Table("model", "parameters", "article", "original framework", "what it is", title="Models")
-    for spec in specs.SPECS.values():
-        article = ARTICLES[spec.article]
-        models.add_row(spec.name, f"{spec.parameter_count():,}", spec.article, article.frameworks, spec.title)
-    OUT.print(models)
+    for title, found in (("Models", specs.SPECS), ("Variants of them", specs.VARIANTS)):
+        models = Table("model", "parameters", "article", "original framework", "what it is", title=title)
+        models.columns[0].no_wrap = True
+        for spec in found.values():
+            article = ARTICLES[spec.article]
+            models.add_row(spec.name, f"{spec.parameter_count():,}", spec.article, article.frameworks, spec.title)
+        OUT.print(models)
     columns = Table("backend", "installed", "to install", title="Backends")
     for backend in backends.BACKENDS:
         versions = backends.versions(backend)

@@ -37,18 +37,16 @@ class BatchNorm(nn.Layer):
         self.variance = self.create_parameter([features], attributes["variance"])
 
     def forward(self, x):
-        mean, variance = self.mean, self.variance
-        shape = [1, -1] + [1] * (len(x.shape) - 2)
+        others, shape = [0, *range(2, len(x.shape))], [1, -1] + [1] * (len(x.shape) - 2)
+        mean = paddle.mean(x, others) if self.training else self.mean
+        centred = x - mean.reshape(shape)
+        variance = paddle.mean(centred * centred, others) if self.training else self.variance
         if self.training:
-            others = [0, *range(2, len(x.shape))]
-            mean = paddle.mean(x, others)
-            centred = x - mean.reshape(shape)
-            variance = paddle.mean(centred * centred, others)  # cheaper than ** 2
             for running, value in ((self.mean, mean), (self.variance, variance)):
                 moved = number(MOMENTUM) * running + number(1 - MOMENTUM) * value
                 paddle.assign(moved, running)  # in place, so in every run of the Program
         scale = self.weight / paddle.sqrt(variance + number(EPSILON))
-        return (x - mean.reshape(shape)) * scale.reshape(shape) + self.bias.reshape(shape)
+        return centred * scale.reshape(shape) + self.bias.reshape(shape)
 
 
 class Generator(nn.Layer):

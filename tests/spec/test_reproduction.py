@@ -170,3 +170,16 @@ def test_the_templates_exist():
         "article.html",
         "style.css",
     }
+
+
+def test_the_table_of_results():
+    """Mean and range per backend; ranges that do not overlap are named; the page has a place for it."""
+    from common import results
+
+    apart = results.Row("vae", 10, "nats", {"pytorch": [1.0, 3.0], "paddle": [2.0, 2.5], "jax": [3.5, 4.5]})
+    assert apart.apart() == [("pytorch", "jax"), ("paddle", "jax")]
+    text = results.markdown([apart], list(apart.values), dict.fromkeys(apart.values, 7.0), 2, data.load("digits"))
+    assert "| `vae`, 10 | nats | 2 (1 to 3) | 2.25 (2 to 2.5) | 4 (3.5 to 4.5) |" in text
+    assert "do not overlap: `vae` nats: PyTorch and JAX; `vae` nats: Paddle and JAX." in text
+    page = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
+    assert page.index(results.BEGIN) < page.index(results.END)

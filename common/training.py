@@ -35,7 +35,7 @@ from common import checkpoint, environment, figures
 from common.console import progress_bar
 from common.contract import Column, Snapshot
 from common.data import Dataset
-from common.data.batches import batch_indices, batches_per_epoch, model_input, to_images
+from common.data.batches import batch_indices, batches_per_epoch, in_batches, model_input, to_bytes
 from common.errors import NonFiniteLoss, UsageError
 from common.noise import draw, draw_steps
 from common.parameters import initial_parameters
@@ -280,12 +280,10 @@ class _Run:
     def _keep(self, column, images):
         kept = {}
         if "samples" in images:
-            kept["samples"] = np.rint(to_images(self.spec, images["samples"]) * 255).astype(np.uint8)
+            kept["samples"] = to_bytes(self.spec, images["samples"])
         if self.spec.encode:
             tests = self.data.test_images[: self.options.keep]
-            parts = [tests[start : start + EVALUATION_BATCH] for start in range(0, len(tests), EVALUATION_BATCH)]
-            codes = [column.encode(model_input(self.spec, part)) for part in parts]
-            kept["codes"] = np.concatenate(codes).astype(np.float32)
+            kept["codes"] = in_batches(lambda part: column.encode(model_input(self.spec, part)), tests)
         path = self.out / "kept" / f"{column.step:07d}.safetensors"
         path.parent.mkdir(exist_ok=True)
         checkpoint.write_atomically(path, safetensors.numpy.save(kept))

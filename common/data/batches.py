@@ -1,10 +1,14 @@
 """Batch order and pixel scaling, the same for every backend."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from common.errors import DataError
 from common.noise import stream
 from common.specs.records import Spec
+
+BATCH = 1000  # images at a time where there are many and nothing depends on the others
 
 
 def batches_per_epoch(count: int, batch: int) -> int:
@@ -33,3 +37,13 @@ def to_images(spec: Spec, pixels: np.ndarray) -> np.ndarray:
     """(N, ...) in spec.pixels -> float (N, 28, 28) in [0, 1], for drawing."""
     low, high = spec.pixels
     return np.clip((np.asarray(pixels, np.float64).reshape(-1, 28, 28) - low) / (high - low), 0, 1)
+
+
+def to_bytes(spec: Spec, pixels: np.ndarray) -> np.ndarray:
+    """(N, ...) in spec.pixels -> uint8 (N, 28, 28)."""
+    return np.rint(to_images(spec, pixels) * 255).astype(np.uint8)
+
+
+def in_batches(function: Callable, x: np.ndarray) -> np.ndarray:
+    """float32 `function` of x (N, ...), BATCH of them at a time."""
+    return np.concatenate([np.asarray(function(x[k : k + BATCH]), np.float32) for k in range(0, len(x), BATCH)])

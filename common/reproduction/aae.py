@@ -4,11 +4,10 @@ import numpy as np
 from scipy import stats
 
 from common import training
-from common.data.batches import model_input
-from common.noise import draw
+from common.data.batches import in_batches, model_input, to_bytes
 from common.reproduction import plots
 from common.reproduction.measures import FRECHET_NOTE, PARZEN_NOTE, SAMPLES, distance, features, likelihood, shown, unit
-from common.reproduction.probe import images, in_batches, samples
+from common.reproduction.probe import samples
 from common.reproduction.report import Figure, Report
 from common.reproduction.results import Run
 
@@ -29,11 +28,10 @@ def runs():
 
 def probe(column, data):
     spec, x = column.spec, model_input(column.spec, data.test_images)
-    noise = draw(spec.noise, training.FIGURE_IMAGES, 0, "evaluation", 0)
     return {
         "samples": samples(column, SAMPLES),
         "codes": in_batches(column.encode, x),
-        "reconstructions": images(spec, column.reconstruct(x[: training.FIGURE_IMAGES], noise)),
+        "reconstructions": to_bytes(spec, training.pictures(column, data, 0)["reconstructions"]),
     }
 
 

@@ -5,8 +5,7 @@ import dataclasses
 import numpy as np
 
 from common import training
-from common.data.batches import model_input
-from common.noise import draw
+from common.data.batches import in_batches, model_input, to_bytes
 from common.reproduction import plots
 from common.reproduction.measures import (
     FRECHET_NOTE,
@@ -16,7 +15,7 @@ from common.reproduction.measures import (
     relative_sharpness,
     unit,
 )
-from common.reproduction.probe import images, in_batches, samples
+from common.reproduction.probe import samples
 from common.reproduction.report import Figure, Report
 from common.reproduction.results import Run
 
@@ -39,15 +38,14 @@ def runs():
 def probe(column, data):
     spec = column.spec
     x = model_input(spec, data.test_images)
-    noise = draw(spec.noise, training.FIGURE_IMAGES, 0, "evaluation", 0)
     mirrored = dataclasses.replace(data, test_images=np.ascontiguousarray(data.test_images[:, :, ::-1]))
     found = {
-        "reconstructions": images(spec, column.reconstruct(x[: training.FIGURE_IMAGES], noise)),
+        "reconstructions": to_bytes(spec, training.pictures(column, data, 0)["reconstructions"]),
         "codes": in_batches(column.encode, x),
         "mirrored": np.array(training.evaluate(column, mirrored, 0)["loss"]),
     }
     if spec.sample:
-        found |= {"samples": samples(column, SAMPLES), "walk": images(spec, column.sample({"z": _walk(found, data)}))}
+        found |= {"samples": samples(column, SAMPLES), "walk": to_bytes(spec, column.sample({"z": _walk(found, data)}))}
     return found
 
 

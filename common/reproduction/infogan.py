@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from common.data.batches import model_input
+from common.data.batches import in_batches, model_input, to_bytes
 from common.evaluation.matching import match
 from common.noise import draw
 from common.reference.networks import Networks
 from common.reproduction import plots
 from common.reproduction.measures import FRECHET_NOTE, SAMPLES, distance, features, unit
-from common.reproduction.probe import images, in_batches, samples
+from common.reproduction.probe import samples
 from common.reproduction.report import Figure, Report
 from common.reproduction.results import Run
 
@@ -52,7 +52,7 @@ def probe(column, data):
         return found
     x = model_input(column.spec, data.test_images)
     for k in range(CODES):
-        found[f"walk_c{k + 2}"] = images(column.spec, column.sample(_walk(k)))
+        found[f"walk_c{k + 2}"] = to_bytes(column.spec, column.sample(_walk(k)))
     # Batch norms with the running statistics, which mix real and generated images; and with the test images' own.
     networks = Networks(column.spec, column.parameters(), column.statistics(), training=True)
     return found | {

@@ -17,6 +17,12 @@ DISTRIBUTIONS = {
     "jax": ("jax", "flax", "optax"),
 }
 BACKENDS = tuple(DISTRIBUTIONS)
+TITLES = {
+    "pytorch": "PyTorch",
+    "tensorflow": "TensorFlow",
+    "paddle": "Paddle",
+    "jax": "JAX",
+}  # as they are written in tables
 
 
 def check_name(backend: str) -> str:

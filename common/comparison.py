@@ -1,6 +1,5 @@
 """The `compare` command: staged parity and a short training in every backend, each in its own process, and a report."""
 
-import base64
 import itertools
 import json
 import subprocess
@@ -8,13 +7,12 @@ import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import jinja2
-
 from backends import versions
 from common import environment, figures, parity, training
 from common.checkpoint import write_atomically, write_json
 from common.console import progress_bar
 from common.data import Dataset
+from common.pages import template
 from common.specs.records import Spec
 from common.worker import oracle_path, read_results, write_results
 
@@ -168,10 +166,7 @@ def _write_report(reports, backends, data, out, **settings):
         "models": {report.spec.name: _plain(report) for report in reports},
     }
     write_json(out / "report.json", value)
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    page.filters["embed"] = lambda path: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-    html = page.get_template("compare.html").render(
+    html = template("compare.html").render(
         reports=reports, backends=backends, value=value, stage_names=_stage_names(settings["steps"])
     )
     write_atomically(out / "report.html", html.encode())

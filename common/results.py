@@ -8,6 +8,7 @@ import itertools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from backends import TITLES
 from common import environment, reproduction
 from common.checkpoint import write_atomically, write_json
 from common.data import Dataset
@@ -27,7 +28,6 @@ STEPS = {
     "aae": 3000,
     "infogan": 300,
 }
-TITLES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "paddle": "Paddle", "jax": "JAX"}
 BEGIN, END = "<!-- results: made by nox -s results -->", "<!-- end of results -->"
 
 

@@ -4,13 +4,14 @@ import io
 import json
 from pathlib import Path
 
-import jinja2
 from PIL import Image
 
 from common.articles import ARTICLES
 from common.checkpoint import write_atomically
 from common.errors import UsageError
+from common.pages import template
 
+MARKDOWN = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}  # its lines mean something
 COLOURS = 64  # of a picture's palette: greys, and a few curves
 SIGNS = {"reached": "✓ reached", "missed": "✗ missed", "beside": "beside"}
 
@@ -47,7 +48,7 @@ def compact(path: Path) -> bytes:
 
 def page(report: dict) -> str:
     """One article's page."""
-    return _templates().get_template("article.md").render(report, signs=SIGNS)
+    return template("article.md", **MARKDOWN).render(report, signs=SIGNS)
 
 
 def index(folder: Path) -> str:
@@ -57,17 +58,4 @@ def index(folder: Path) -> str:
         path = folder / article / "report.json"
         if path.exists():
             found[article] = json.loads(path.read_text(encoding="utf-8"))
-    return _templates().get_template("articles.md").render(reports=found, articles=ARTICLES, signs=SIGNS)
-
-
-def _templates():
-    loader = jinja2.FileSystemLoader(Path(__file__).parents[1] / "templates")
-    environment = jinja2.Environment(
-        loader=loader,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
-    return environment
+    return template("articles.md", **MARKDOWN).render(reports=found, articles=ARTICLES, signs=SIGNS)

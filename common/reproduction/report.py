@@ -1,17 +1,16 @@
 """The page of a reproduction: what the article says, what was run, what came of it."""
 
-import base64
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jinja2
 from PIL import Image
 
 from common import environment
 from common.articles import ARTICLES
 from common.checkpoint import write_atomically, write_json
 from common.data import Dataset
+from common.pages import template
 from common.reproduction.results import Result
 
 # REACHED and MISSED where our number answers to the published one; BESIDE where it stands beside a number of other
@@ -76,20 +75,13 @@ class Report:
             "runs": [_run(result) for result in self.results],
         }
         write_json(out / "report.json", value)
-        loader = jinja2.FileSystemLoader(Path(__file__).parents[1] / "templates")
-        page = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-        page.filters["embed"] = lambda name: _embed(out / name)
-        write_atomically(out / "report.html", page.get_template("article.html").render(value).encode())
+        write_atomically(out / "report.html", template("article.html").render(value, folder=out).encode())
         return out / "report.html"
 
 
 def _size(path):
     with Image.open(path) as image:
         return {"width": image.width, "height": image.height}
-
-
-def _embed(path):
-    return f"data:image/{path.suffix[1:]};base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def _run(result):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from backends import TITLES
 from common.figures import tile
 from common.reproduction import plots
 from common.reproduction.measures import unit
@@ -15,7 +16,6 @@ SAYS = (
     "PyTorch. Every 1,000 iterations it prints the loss and saves a 4×4 grid.",
     "The TensorFlow code takes the cross-entropy on logits, the PyTorch code on sigmoid outputs: the same function.",
 )
-NAMES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "paddle": "Paddle", "jax": "JAX"}
 COMMON = 100_000  # iterations that both frameworks do
 SHOWN = (1, 5, 20, 100, 300, 1000)  # thousands of iterations
 
@@ -33,9 +33,9 @@ def probe(column, data):
 
 def report(results, data, out, scale):
     page = Report("vae_notes", SAYS, (), results, data, scale)
-    every = round(1000 * scale) or 1
     for result in results:
-        name, backend = NAMES[result.run.backend], result.run.backend
+        name, backend = TITLES[result.run.backend], result.run.backend
+        every = next(iter(result.kept))
         grids = {step: tile(unit(kept["samples"][:16]), columns=4) for step, kept in result.kept.items()}
         plots.animation(out / f"grids-{backend}.gif", list(grids.values()))
         page.figures.append(
@@ -54,7 +54,7 @@ def report(results, data, out, scale):
                     f"grids-{backend}.png", f"Some of these grids, {name}", "After as many iterations as stand above."
                 )
             )
-    named = {NAMES[result.run.backend]: result for result in results}
+    named = {TITLES[result.run.backend]: result for result in results}
 
     def terms(part, title):
         curves = {name: result.curve(part) for name, result in named.items()}

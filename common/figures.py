@@ -51,7 +51,7 @@ def loss_curves(spec: Spec, metrics: dict[str, list[dict]], path: Path) -> None:
     size = (11 if columns == 2 else 7, 3.8 * len(objectives))
     figure, axes = plt.subplots(len(objectives), columns, figsize=size, squeeze=False)
     for row, objective in zip(axes, objectives, strict=True):
-        curves = {backend: _curve(rows, objective) for backend, rows in metrics.items()}
+        curves = {backend: curve(rows, objective) for backend, rows in metrics.items()}
         for backend, (steps, values) in curves.items():
             row[0].plot(steps, values, label=backend, **STYLES[backend])
         row[0].set(
@@ -112,10 +112,10 @@ def throughput(rows: list[dict], modes: tuple[str, ...], path: Path) -> None:
     save_figure(figure, path)
 
 
-def _curve(rows, name):
+def curve(rows: list[dict], name: str, points: int = 300) -> tuple[np.ndarray, np.ndarray]:
     """(steps, losses), as means of blocks of steps where there are many: single batches would only be noise."""
     steps = [row for row in rows if "test" not in row]
-    block = max(1, len(steps) // 300)
+    block = max(1, len(steps) // points)
     steps = steps[: len(steps) // block * block]
     return tuple(np.reshape([row[key] for row in steps], (-1, block)).mean(axis=1) for key in ("step", name))
 

@@ -61,7 +61,7 @@ def runs(models: list[str], backends: tuple[str, ...], seeds: int, scale: float)
 
 def measure(result: Result, data: Dataset, space) -> dict[str, float]:
     """{measure: value} on the test images."""
-    test, spec, found = result.test_rows()[-1]["test"], result.spec, {}
+    test, spec, found = result.test_rows[-1]["test"], result.spec, {}
     if spec.reconstruct:
         name = spec.updates[0].objective
         unit = "BCE per pixel" if name == "loss_r" else "nats" if spec.sample else "squared error"

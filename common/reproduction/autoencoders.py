@@ -114,7 +114,7 @@ def _autoencoder(page, result, data, out):
         "none",
         f"{error:.4f} (pixels in [-1, 1]; {error / 4:.4f} in [0, 1])",
         None,
-        f"Mean squared error over pixels after {result.test_rows()[-1]['epoch']:g} epochs; the article states no number.",
+        f"Mean squared error over pixels after {result.test_rows[-1]['epoch']:g} epochs; the article states no number.",
     )
     mirrored = result.probe["mirrored"].item()
     page.verdict(
@@ -143,7 +143,7 @@ def _vae(page, result, data, out):
             abs(tenth - PUBLISHED) <= 0.5,
             "Reached means within 0.5.",
         )
-    row = result.test_rows()[-1]
+    row = result.test_rows[-1]
     page.verdict(
         f"vae: test loss per image after {row['epoch']:g} epochs",
         "none",

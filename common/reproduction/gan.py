@@ -38,7 +38,7 @@ def probe(column, data):
 def report(results, data, out, scale):
     (result,) = results
     page = Report("gan", SAYS, (), results, data, scale)
-    rows, per_epoch = result.training_rows(), result.test_rows()[0]["step"]
+    rows, per_epoch = result.training_rows, result.test_rows[0]["step"]
     epochs = [rows[k : k + per_epoch] for k in range(0, len(rows), per_epoch)]
     means = [[np.mean([row[name] for row in epoch]) for name in ("loss_d", "loss_g")] for epoch in epochs]
     page.text.append(

@@ -13,6 +13,7 @@ from common.reproduction.measures import FRECHET_NOTE, SAMPLES, distance, featur
 from common.reproduction.probe import samples
 from common.reproduction.report import Figure, Report
 from common.reproduction.results import Run
+from common.specs import get
 
 SAYS = (
     "What a static Program is, on a GAN of two layers: a Program per job, because every operator in a Program runs whether or "
@@ -63,17 +64,11 @@ def probe(column, data):
 
 def _walk(code):
     """Latents of CATEGORIES rows, one a category, and WALK columns along one continuous code; one z for all."""
-    (z,) = draw(_latents(), 1, 0, "sampling", 2).values()
+    z = draw(get("infogan").sampling_noise, 1, 0, "sampling", 2)["z"]
     category = np.repeat(np.eye(CATEGORIES), WALK, axis=0)
     codes = np.zeros((CATEGORIES * WALK, CODES))
     codes[:, code] = np.tile(np.linspace(-2, 2, WALK), CATEGORIES)
-    return {"z": np.repeat(z, CATEGORIES * WALK, axis=0), "category": category, "codes": codes}
-
-
-def _latents():
-    from common.specs import get
-
-    return tuple(noise for noise in get("infogan").sampling_noise if noise.name == "z")
+    return {"z": z.repeat(CATEGORIES * WALK, axis=0), "category": category, "codes": codes}
 
 
 def error(codes: np.ndarray, data) -> float:
@@ -113,11 +108,8 @@ def _label(result):
 
 
 def _curves(page, study, data, out):
-    seen, curves = set(), {}
-    for result in study:  # one of each kind
-        if result.spec.name not in seen:
-            curves[TITLES[result.spec.name]] = result.curve("info_c1")
-            seen.add(result.spec.name)
+    first = {result.spec.name: result for result in reversed(study)}  # of each kind
+    curves = {TITLES[name]: first[name].curve("info_c1") for name in TITLES if name in first}
     plots.lines(
         out / "information.png", curves, title="L_I(c1) in training", x="step", y="nats", level=("ln 10", math.log(10))
     )
@@ -145,6 +137,10 @@ def _curves(page, study, data, out):
     )
 
 
+def _last(result):
+    return np.mean([row["info_c1"] for row in result.training_rows[-100:]])
+
+
 def _study(page, study, data, space):
     rows, errors = [], {}
     for result in study:
@@ -154,7 +150,7 @@ def _study(page, study, data, space):
             [
                 _label(result),
                 f"{result.steps:,}",
-                f"{np.mean([row['info_c1'] for row in result.training_rows()[-100:]]):.3f}",
+                f"{_last(result):.3f}",
                 f"{100 * values['codes']:.1f}%",
                 f"{100 * values['codes_of_batches']:.1f}%",
                 f"{100 * min(error(kept['codes'], data) for kept in result.kept.values()):.1f}%",
@@ -164,10 +160,7 @@ def _study(page, study, data, space):
     head = ["run", "steps", "L_I(c1), last 100", "error of c1", "with the batch's statistics", "least error", "Fréchet"]
     page.tables.append(("Every run", head, rows))
 
-    def last(result):
-        return np.mean([row["info_c1"] for row in result.training_rows()[-100:]])
-
-    bounds = {name: [last(r) for r in study if r.spec.name == name] for name in TITLES}
+    bounds = {name: [_last(r) for r in study if r.spec.name == name] for name in TITLES}
     if bounds["infogan"]:
         low, high = min(bounds["infogan"]), max(bounds["infogan"])
         page.verdict(

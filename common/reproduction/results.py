@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from common import training
+from common import figures, training
 from common.data import Dataset
 from common.specs import get
 from common.specs.records import Spec
@@ -76,25 +76,24 @@ class Result:
     def seconds(self) -> float:
         return sum(session.get("seconds", 0.0) for session in self.description["sessions"])
 
+    @cached_property
     def training_rows(self) -> list[dict]:
         return [row for row in self.metrics if "test" not in row]
 
+    @cached_property
     def test_rows(self) -> list[dict]:
         return [row for row in self.metrics if "test" in row]
 
     def curve(self, name: str, points: int = 250) -> tuple[np.ndarray, np.ndarray]:
         """(steps, values) of a loss in training, as means of blocks of steps: single batches would only be noise."""
-        rows = self.training_rows()
-        block = max(1, len(rows) // points)
-        rows = rows[: len(rows) // block * block]
-        return tuple(np.reshape([row[key] for row in rows], (-1, block)).mean(axis=1) for key in ("step", name))
+        return figures.curve(self.training_rows, name, points)
 
     def tests(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """(steps, values) of a loss per test image at each evaluation."""
-        rows = self.test_rows()
+        rows = self.test_rows
         return np.array([row["step"] for row in rows]), np.array([row["test"][name] for row in rows])
 
     def test_at(self, name: str, epoch: float) -> float | None:
         """The test loss at the end of an epoch; None if there was no evaluation."""
-        found = [row["test"][name] for row in self.test_rows() if abs(row["epoch"] - epoch) < 1e-3]
+        found = [row["test"][name] for row in self.test_rows if abs(row["epoch"] - epoch) < 1e-3]
         return found[-1] if found else None

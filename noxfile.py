@@ -1,8 +1,12 @@
 """Tests and the main job, each in an environment of its own: `nox` runs all tests, `nox -s compare` the comparison.
 
 Installs come from the package index with pip, at the versions of constraints.txt. A backend's session installs that
-framework alone, so that no column can lean on another's.
+framework alone, so that no column can lean on another's. Where CI is set, as CI services do, a test environment is
+deleted after its session passed: all of them together fill 11 GB of disk, the largest alone 4.5.
 """
+
+import os
+import shutil
 
 import nox
 
@@ -26,6 +30,8 @@ def install(session, extras):
 def pytest(session, *arguments):
     # Two processes with a file each: fixtures of a module are made once.
     session.run("pytest", "-n", "2", "--dist", "loadfile", *arguments, *session.posargs)
+    if os.environ.get("CI"):
+        shutil.rmtree(session.virtualenv.location)
 
 
 @nox.session

@@ -24,13 +24,25 @@ def describe(backend: str | None = None) -> dict:
     }
 
 
+def amd_processor() -> bool:
+    """Whether this is known to be one: libraries of Intel choose slower code there, which the engines work around."""
+    return _cpuinfo("vendor_id") == "AuthenticAMD"
+
+
+def has_avx512() -> bool:
+    """Whether this processor is known to have what libraries mean by AVX-512: that of Intel's servers since 2017."""
+    return {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"} <= set(_cpuinfo("flags").split())
+
+
 def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(field: str) -> str:
+    """What Linux says of the first processor; "" where there is no such field."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field), "")
 
 
 def _commit() -> str | None:

@@ -16,6 +16,10 @@ def step(backend: str, column):
 def _pytorch(column):
     import torch
 
+    for optimizer in column.state.optimizers.values():
+        for group in optimizer.param_groups:
+            group["fused"] = False  # as torch.optim.Adam(parameters, lr) has it
+
     def train(x):
         noise = column._draw(len(x), column.step)
         values = column.module.train_step(column.state, torch.from_numpy(x).to(column.device), noise)

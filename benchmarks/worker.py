@@ -8,13 +8,15 @@ import json
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 import backends
 from benchmarks import naive, yardstick
-from common import data, parity, specs, training
+from benchmarks.cases import Case
+from common import data, parity, training
 from common.data.batches import batch_indices, model_input
 from common.errors import TetraplaError
 from common.noise import draw
@@ -26,10 +28,23 @@ SAMPLES = 1000  # images per call when sampling is timed
 PARITY_BATCH = 16
 
 
-def prove(spec, backend, device, images) -> dict:
+def create(spec, parameters, backend, mode, device):
+    """The column that is proven and timed: in float32; PyTorch's step by torch.compile where one compiled update is timed."""
+    column = backends.create(backend, spec, parameters, dtype="float32", device=device)
+    if (backend, mode) == ("pytorch", "compiled"):
+        import torch
+
+        with warnings.catch_warnings():
+            # The compiler decorates a method of its own with what PyTorch has deprecated.
+            warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated", DeprecationWarning)
+            column.train_one = torch.compile(column.train_one)
+    return column
+
+
+def prove(spec, backend, mode, device, images) -> dict:
     """The stages up to one update in float32, in this very process; {"passed", "stage", "deviation", "tensor"}."""
     case = parity.Case(spec.calmed(), images, batch=PARITY_BATCH, steps=0)
-    column = backends.create(backend, case.spec, case.parameters(), dtype="float32", device=device)
+    column = create(case.spec, case.parameters(), backend, mode, device)
     stages = parity.compare(
         parity.expected(case, "float32"), parity.collect(column, case, "float32"), "float32", case.spec
     )
@@ -43,7 +58,7 @@ class Timed:
 
     def __init__(self, spec, backend, mode, device, batch, images):
         self.spec, self.mode, self.batch, self.images = spec, mode, batch, images
-        self.column = backends.create(backend, spec, initial_parameters(spec, 0), dtype="float32", device=device)
+        self.column = create(spec, initial_parameters(spec, 0), backend, mode, device)
         self.column.upload(images)
         self.chunk = STEPS_PER_CALL if mode == "fast" else 1
         self.step = naive.step(backend, self.column) if mode == "naive" else None
@@ -71,10 +86,10 @@ class Timed:
 
 
 def main(job: dict) -> None:
-    spec, backend, mode, device = specs.get(job["model"]), job["backend"], job["mode"], job["device"]
+    spec, backend, mode, device = Case.of(job).spec, job["backend"], job["mode"], job["device"]
     dataset = data.load(job["data"], job["data_dir"] and Path(job["data_dir"]))
     images = enough(dataset.train_images, job["batch"])
-    proof = prove(spec, backend, device, dataset.train_images)
+    proof = prove(spec, backend, mode, device, dataset.train_images)
     if not proof["passed"]:
         return say({"proof": proof})
     start = time.perf_counter()
@@ -103,7 +118,13 @@ def main(job: dict) -> None:
         start = time.perf_counter()
         timed.run(count)
         say({"seconds": (time.perf_counter() - start) / count})
-    say({"peak_memory_mib": round((training.peak_memory() or 0) / 2**20), "updates": count})
+    say(
+        {
+            "peak_memory_mib": round((training.peak_memory() or 0) / 2**20),
+            "peak_device_mib": round(yardstick.device_memory(backend) / 2**20) if device == "gpu" else None,
+            "updates": count,
+        }
+    )
 
 
 def enough(images: np.ndarray, batch: int) -> np.ndarray:

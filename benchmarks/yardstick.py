@@ -21,6 +21,27 @@ def rates(backend: str, device: str, dtype: str = "float32") -> dict[str, float]
     return {"product": best, "copy": 2 * COPY_BYTES / _fastest(copy(np.zeros(COPY_BYTES // 4, "float32")))}
 
 
+def device_memory(backend: str) -> int:
+    """Most bytes that the framework has held on the GPU so far."""
+    match backend:
+        case "pytorch":
+            import torch
+
+            return torch.cuda.max_memory_allocated()
+        case "tensorflow":
+            import tensorflow as tf
+
+            return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+        case "paddle":
+            import paddle
+
+            return paddle.device.cuda.max_memory_allocated()
+        case "jax":
+            import jax
+
+            return jax.devices("gpu")[0].memory_stats()["peak_bytes_in_use"]
+
+
 def _fastest(run, budget: float = 0.4) -> float:
     """Seconds of the fastest call within `budget` seconds, after one that warms up."""
     run()

@@ -269,21 +269,34 @@ def bench(
     data: DataOption = "digits",
     data_dir: DataDirOption = None,
     device: DeviceOption = "cpu",
+    sweep: Annotated[
+        str | None, typer.Option(help="Over several batch sizes (batch) or hidden units of vae (width).")
+    ] = None,
+    publish: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Also keep it in benchmarks/results and docs/benchmarks.md.")
+    ] = None,
     against: Annotated[Path | None, typer.Option(help="An older result.json: say what moved beyond the noise.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for result.json and the plot.")] = Path("runs/bench"),
 ) -> None:
     """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
-    from benchmarks import suite
+    from benchmarks import report, suite
+    from benchmarks.cases import SWEPT, cases
+    from benchmarks.worker import MODES
     from common.data import load
 
     chosen = [specs.get(name).name for name in models] if models else list(specs.SPECS)
-    modes = list(dict.fromkeys(mode)) if mode else list(suite.MODES)
+    if sweep:
+        _check_choice("--sweep", sweep, ("batch", "width"))
+        chosen = chosen if models else [SWEPT]
+        if sweep == "width" and chosen != [SWEPT]:
+            raise UsageError(f"--sweep width: only {SWEPT} has a width to sweep; leave out the other models")
+    modes = list(dict.fromkeys(mode)) if mode else ["fast"] if sweep else list(MODES)
     for name in modes:
-        _check_choice("--mode", name, suite.MODES)
+        _check_choice("--mode", name, MODES)
     columns = _columns(backend)
     _check_device(device)
     load(data, data_dir)
-    old = suite.read(against) if against else None
+    old = report.read(against) if against else None
     settings = suite.Settings(
         data=data,
         data_dir=str(data_dir) if data_dir else None,
@@ -291,15 +304,14 @@ def bench(
         threads=threads or len(os.sched_getaffinity(0)),
         repeats=repeats,
         seconds=seconds,
-        batch=batch_size,
     )
-    result = suite.run(chosen, columns, modes, settings)
-    suite.write(result, out)
-    for table in suite.tables(result):
-        OUT.print(table)
-    for line in suite.compare(old, result) if old else ():
+    result = suite.run(cases(chosen, batch_size, sweep), columns, modes, settings)
+    paths = report.write(result, out) + (report.publish(result, publish) if publish else [])
+    for part in report.tables(result):
+        OUT.print(part)
+    for line in report.compare(old, result) if old else ():
         OUT.print(line)
-    OUT.print(f"Result: {out / 'result.json'}, {out / 'throughput.png'}", soft_wrap=True)
+    OUT.print(f"Result: {', '.join(map(str, paths))}", soft_wrap=True)
     if any("median" not in row for row in result["rows"]):
         raise typer.Exit(1)
 

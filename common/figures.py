@@ -112,6 +112,32 @@ def throughput(rows: list[dict], modes: tuple[str, ...], path: Path) -> None:
     save_figure(figure, path)
 
 
+def sweep(rows: list[dict], over: str, path: Path) -> None:
+    """Time of an update over `over` ("batch" or "hidden"), and its multiple of the floor: a panel each a model."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    figure, axes = plt.subplots(len(models), 2, figsize=(9, 3.4 * len(models)), squeeze=False)
+    for (left, right), model in zip(axes, models, strict=True):
+        own = [row for row in rows if row["model"] == model and "floor" in row]
+        for backend, style in STYLES.items():
+            line = sorted((row for row in own if row["backend"] == backend), key=lambda row: row[over])
+            places = [row[over] for row in line]
+            shown = {"color": style["color"], "marker": "o", "markersize": 4, "label": backend}
+            left.plot(places, [1e3 * row["median"] for row in line], **shown)
+            right.plot(places, [row["times_floor"] for row in line], **shown)
+        floors = sorted({(row[over], 1e3 * row["floor"]) for row in own})
+        left.plot(*zip(*floors, strict=True), color="#666666", linestyle="--", linewidth=1, label="floor")
+        right.axhline(1, color="#666666", linestyle="--", linewidth=1)
+        name = {"batch": "batch size", "hidden": "hidden units"}[over]
+        for axis, label in ((left, "ms per update"), (right, "times the floor")):
+            axis.set(title=model, xscale="log", yscale="log", xlabel=name, ylabel=label)
+            axis.set_xticks([place for place, _ in floors], [str(place) for place, _ in floors])
+            axis.minorticks_off()
+            axis.grid(alpha=0.25)
+        right.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    save_figure(figure, path)
+
+
 def curve(rows: list[dict], name: str, points: int = 300) -> tuple[np.ndarray, np.ndarray]:
     """(steps, losses), as means of blocks of steps where there are many: single batches would only be noise."""
     steps = [row for row in rows if "test" not in row]

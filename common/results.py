@@ -13,6 +13,7 @@ from common import environment, reproduction
 from common.checkpoint import write_atomically, write_json
 from common.data import Dataset
 from common.errors import UsageError
+from common.pages import check_place, put_between
 from common.reproduction import infogan, measures
 from common.reproduction.results import Result, Run
 from common.specs import get
@@ -90,8 +91,8 @@ def results(models, backends, seeds, data, out: Path, *, data_name, data_dir, de
 
     Raises UsageError if `page` has no place for it.
     """
-    if page and BEGIN not in page.read_text(encoding="utf-8"):
-        raise UsageError(f"{page}: expected a line {BEGIN!r} and a line {END!r}, between which the table is put")
+    if page:
+        check_place(page, BEGIN, END)
     found = reproduction.carry_out(
         runs(models, backends, seeds, scale), data, out, data_name=data_name, data_dir=data_dir, device=device
     )
@@ -109,8 +110,7 @@ def results(models, backends, seeds, data, out: Path, *, data_name, data_dir, de
     write_json(out / "results.json", value)
     write_atomically(out / "results.md", text.encode())
     if page:
-        before, rest = page.read_text(encoding="utf-8").split(BEGIN, 1)
-        write_atomically(page, f"{before}{BEGIN}\n\n{text}\n{END}{rest.split(END, 1)[1]}".encode())
+        put_between(page, BEGIN, END, text)
     return text
 
 

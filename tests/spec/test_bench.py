@@ -3,16 +3,17 @@
 import json
 
 import pytest
+from matplotlib import image
 from rich.console import Console
 
-from benchmarks import floor, suite
+from benchmarks import cases, floor, report, suite
 from common.errors import UsageError
 from common.specs import get
 from tests.conftest import tetrapla
 
 
 def row(backend, mode, seconds, model="vae", batch=128):
-    return {"model": model, "backend": backend, "mode": mode, "batch": batch, "seconds": seconds}
+    return {"model": model, "batch": batch, "hidden": None, "backend": backend, "mode": mode, "seconds": seconds}
 
 
 @pytest.fixture
@@ -21,13 +22,19 @@ def result():
         row("pytorch", "fast", [0.004, 0.005, 0.0045]),
         row("jax", "fast", [0.002, 0.0021, 0.0022]),
         row("jax", "sampling", [0.01]),
-        {"model": "vae", "backend": "paddle", "mode": "fast", "batch": 128, "problem": "parts from the oracle"},
+        {key: value for key, value in row("paddle", "fast", []).items() if key != "seconds"}
+        | {"problem": "parts from the oracle"},
     ]
     yardstick = {"product": 400e9, "copy": 50e9}
     for one in rows:
         suite._derive(one, yardstick)
-    settings = {"threads": 2, "device": "cpu"}
-    return {"rows": rows, "yardstick": yardstick, "settings": settings, "environment": {"processor": "a CPU"}}
+    return {
+        "rows": rows,
+        "yardstick": yardstick,
+        "settings": {"threads": 2, "device": "cpu"},
+        "environment": {"processor": "a CPU", "backends": {"jax": {"jax": "1.2"}, "pytorch": {"torch": "3.4"}}},
+        "measured": "2026-11-21",
+    }
 
 
 def test_what_is_derived(result):
@@ -45,7 +52,7 @@ def test_what_is_derived(result):
 def test_the_table_marks_the_fastest_and_gives_ratios(result):
     console = Console(width=200)
     with console.capture() as capture:
-        for part in suite.tables(result):
+        for part in report.tables(result):
             console.print(part)
     text = capture.get()
     line = {word: next(one for one in text.splitlines() if f"│ {word}" in one) for word in ("pytorch", "jax", "paddle")}
@@ -60,9 +67,70 @@ def test_against_an_older_result(result):
     older = {"rows": [row("pytorch", "fast", [0.0049, 0.006]), row("jax", "fast", [0.0063, 0.0063, 0.0064])]}
     for one in older["rows"]:
         suite._derive(one, {"product": None, "copy": None})
-    assert suite.compare(older, result) == ["vae jax fast 128: 3.00 times faster"]
-    assert suite.compare(result, older) == ["vae jax fast 128: 3.00 times slower"]
-    assert suite.compare(result, result) == []
+    assert report.compare(older, result) == ["vae 128 jax fast: 3.00 times faster"]
+    assert report.compare(result, older) == ["vae 128 jax fast: 3.00 times slower"]
+    assert report.compare(result, result) == []
+
+
+def test_cases():
+    assert cases.cases(["vae", "gan"], None, None) == [cases.Case("vae", 128), cases.Case("gan", 128)]
+    assert cases.cases(["gan"], 7, None) == [cases.Case("gan", 7)]
+    batches = [case.batch for case in cases.cases(["vae"], None, "batch")]
+    assert batches[0] == 32 and batches[-1] == 4096
+    assert [case.spec.parameter_shapes()["encoder.fc0.weight"] for case in cases.cases(["vae"], 64, "width")][::4] == [
+        (400, 784),
+        (6400, 784),
+    ]
+
+
+@pytest.fixture
+def swept():
+    """A backend whose overhead is 1 ms, and one whose is 10, over batches with a floor of 10 µs an image."""
+    rows = [
+        row(backend, "fast", [overhead + 1e-5 * batch], batch=batch) | {"floor": 1e-5 * batch}
+        for backend, overhead in (("jax", 1e-3), ("paddle", 1e-2))
+        for batch in (32, 128, 512)
+    ]
+    for one in rows:
+        one |= {"median": one["seconds"][0], "times_floor": one["seconds"][0] / one["floor"]}
+    return rows
+
+
+def test_where_the_overhead_stops_mattering(swept, tmp_path):
+    assert report.swept(swept) == "batch"
+    assert report.near_the_floor(swept) == [
+        "vae in JAX: within 2 times the floor from batch 128 on",
+        "vae in Paddle: within 2 times the floor nowhere in this sweep",
+    ]
+    report.plot({"rows": swept}, tmp_path / "plot.png")
+    assert image.imread(tmp_path / "plot.png")[..., :3].std() > 0.05
+
+
+def test_a_single_batch_is_no_sweep(result):
+    assert report.swept(result["rows"]) is None
+    assert report.near_the_floor(result["rows"]) == []
+
+
+def test_publish(result, tmp_path, monkeypatch):
+    page = tmp_path / "docs" / "benchmarks.md"
+    (tmp_path / "docs" / "images").mkdir(parents=True)
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    monkeypatch.setattr(report, "PAGE", page)
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    report.publish(result, "cpu-one")
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "| `vae`, 128 | fast | " in text and "| **2.1 (" in text and "parts from the oracle" in text
+    assert "a CPU, cpu, 2 threads, 2026-11-21; best matrix product 400 GFLOP/s" in text
+    assert json.loads((tmp_path / "results" / "cpu-one.json").read_text())["rows"] == result["rows"]
+    assert (tmp_path / "docs" / "images" / "bench-cpu-one.png").exists()
+    with pytest.raises(UsageError, match="must be a name of small letters"):
+        report.publish(result, "../cpu")
+
+
+def test_the_page_shows_the_results_that_are_kept():
+    text = report.PAGE.read_text(encoding="utf-8")
+    assert text.split(report.BEGIN)[1].split(report.END)[0].strip() == report.published().strip()
 
 
 def test_a_result_that_is_none(tmp_path):
@@ -70,13 +138,15 @@ def test_a_result_that_is_none(tmp_path):
     for content in ("", "[]", "{}", json.dumps({"rows": 3})):
         path.write_text(content)
         with pytest.raises(UsageError, match="expected a result of `tetrapla bench`"):
-            suite.read(path)
+            report.read(path)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("nope",), "unknown model 'nope'"),
+        (("gan", "--sweep", "width"), "--sweep width: only vae has a width to sweep"),
+        (("--sweep", "depth"), "--sweep: 'depth' is unknown; choose one of: batch, width"),
         (("--mode", "slow"), "--mode: 'slow' is unknown; choose one of: naive, compiled, fast, sampling"),
     ],
 )

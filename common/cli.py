@@ -49,11 +49,23 @@ def list_() -> None:
 
 
 @app.command()
-def show(model: ModelArgument) -> None:
+def show(
+    model: ModelArgument,
+    backend: Annotated[
+        list[str] | None, typer.Argument(metavar="[BACKEND]...", help="With --code: the columns; default: all four.")
+    ] = None,
+    code: Annotated[bool, typer.Option("--code", help="The model's files instead, side by side.")] = False,
+) -> None:
     """The specification of a model as tables: layers, shapes, parameter counts, noise, updates."""
-    from common.show import tables
+    from common import show
 
-    for table in tables(specs.get(model)):
+    if backend and not code:
+        raise UsageError("backends choose the columns of --code; add it, or leave them out")
+    if code:
+        columns = tuple(dict.fromkeys(backends.check_name(name) for name in backend or backends.BACKENDS))
+        OUT.print(show.code(specs.get(model), columns))
+        return
+    for table in show.tables(specs.get(model)):
         OUT.print(table)
 
 
@@ -314,6 +326,24 @@ def bench(
     OUT.print(f"Result: {', '.join(map(str, paths))}", soft_wrap=True)
     if any("median" not in row for row in result["rows"]):
         raise typer.Exit(1)
+
+
+@app.command()
+def site(
+    out: Annotated[Path, typer.Option(help="A new or empty folder, or an earlier site.")] = Path("site"),
+    compare: Annotated[Path | None, typer.Option(help="A folder of `tetrapla compare`; default: docs/parity.")] = None,
+    bench: Annotated[
+        list[Path] | None,
+        typer.Option(help="A result.json of `tetrapla bench`; repeat for several; default: benchmarks/results/*.json."),
+    ] = None,
+) -> None:
+    """Write the pages that show the four columns side by side, with the results that are there; open them from disk."""
+    from common.site.build import build
+
+    if compare and not compare.exists():
+        raise UsageError(f"{compare}: expected a folder of `tetrapla compare`, found nothing")
+    index = build(out, compare, bench)
+    OUT.print(f"Site: {index}", soft_wrap=True)
 
 
 @app.command()

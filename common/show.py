@@ -1,13 +1,20 @@
 """Tables for the terminal: a specification, and the result of a comparison."""
 
 import math
+import re
+from pathlib import Path
 
 from rich import box
+from rich.syntax import Syntax
 from rich.table import Table
 
+from backends import TITLES
 from common import parity
 from common.articles import ARTICLES
-from common.specs.records import Spec
+from common.site import sections
+from common.specs.records import Layer, Spec
+
+ROOT = Path(__file__).parent.parent
 
 
 def tables(spec: Spec) -> list[Table | str]:
@@ -42,11 +49,8 @@ def _networks(spec):
     for network in spec.networks:
         name = network.name
         for layer, shape in network.rows():
-            count = sum(math.prod(s) for s in layer.parameters.values())
-            kind = " ".join(
-                part for part in (type(layer).__name__ if layer.parameters else "", _settings(layer)) if part
-            )
-            row = (layer.name, kind, f"(B, {', '.join(map(str, shape))})", f"{count:,}" if count else "")
+            count = size(layer)
+            row = (layer.name, kind(layer), f"(B, {', '.join(map(str, shape))})", f"{count:,}" if count else "")
             table.add_row(name, *row)
             name = ""
         table.add_section()
@@ -54,13 +58,19 @@ def _networks(spec):
     return table
 
 
-def _settings(layer):
-    """What a layer is set to besides its sizes: "slope 0.2", "kernel 3, stride 2, padding 1, no bias", or nothing."""
+def size(layer: Layer) -> int:
+    """How many parameters a layer has."""
+    return sum(math.prod(shape) for shape in layer.parameters.values())
+
+
+def kind(layer: Layer) -> str:
+    """What a layer is, and to what it is set besides its sizes: "Conv kernel 3, stride 2, padding 1, no bias"."""
     settings = {
         key: value for key, value in vars(layer).items() if key not in ("name", "inputs", "outputs", "features")
     }
     parts = [f"{key} {value:g}" for key, value in settings.items() if isinstance(value, (int, float)) and key != "bias"]
-    return ", ".join(parts + (["no bias"] if settings.get("bias") is False else []))
+    parts += ["no bias"] if settings.get("bias") is False else []
+    return f"{type(layer).__name__ if layer.parameters else ''} {', '.join(parts)}".strip()
 
 
 def _noise(spec):
@@ -95,6 +105,24 @@ def _updates(spec):
         numbers = (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.l2)
         table.add_row(update.name, update.objective, ", ".join(update.networks), *(f"{n:g}" for n in numbers))
     return table
+
+
+def code(spec: Spec, backends: tuple[str, ...]) -> Table:
+    """The model's files in columns as wide as the terminal allows; sections of one name stand level."""
+    sources = {b: (ROOT / f"backends/{b}/{spec.module}.py").read_text(encoding="utf-8") for b in backends}
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True)
+    for backend in backends:
+        table.add_column(f"{TITLES[backend]}: backends/{backend}/{spec.module}.py", ratio=1, overflow="fold")
+    for row in sections.align({backend: sections.split(source) for backend, source in sources.items()}):
+        table.add_row(*(_lines(sources[b], row[b]) if b in row else "" for b in backends))
+    return table
+
+
+def _lines(source, section):
+    text = "\n".join(sections.lines_of(source)[section.first - 1 : section.last])
+    if section.kind == "banner":
+        text = re.sub("-{10,}", "----", text)  # as wide as the file, it would wrap
+    return Syntax(text, "python", theme="ansi_dark", word_wrap=True, background_color="default")
 
 
 def comparison_tables(reports, backends, data, steps) -> list[Table | str]:

@@ -1,0 +1,165 @@
+"""Which pages the site has, and the folder that they are written to."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+from backends import BACKENDS, TITLES
+from common import specs
+from common.articles import ARTICLES
+from common.console import progress_bar
+from common.errors import UsageError
+from common.figures import STYLES
+from common.pages import template
+from common.reproduction.publish import SIGNS
+from common.show import kind, size
+from common.site import guide, measured, pairs, sections, source
+from common.site.pages import ROOT, Page, Shelf, code_lines, page_of, read, slug
+from common.site.sections import lines_of
+
+GENERATOR = "tetrapla site"  # the mark by which an earlier site is known
+COMPARE, RESULTS = "docs/parity", "benchmarks/results"
+PAIRS = tuple(itertools.combinations(BACKENDS, 2))
+
+
+def build(out: Path, compare: Path | None = None, bench: list[Path] | None = None) -> Path:
+    """Write the site into `out` and return its first page. `compare` is the folder of a comparison, by default COMPARE if
+    it is there; of the benchmark results `bench`, by default those of RESULTS, the newest of each device is shown.
+
+    Raises UsageError if `out` holds anything but an earlier site, or something that the pages show is not found.
+    """
+    if out.exists() and not _is_ours(out):
+        raise UsageError(f"{out}: expected an empty folder or an earlier site; choose another --out")
+    temporary = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        parity = measured.parity(compare or ROOT / COMPARE)
+        benchmarks = measured.benchmarks(bench or sorted((ROOT / RESULTS).glob("*.json")))
+        _Site(Shelf(temporary), parity, benchmarks).write()
+        if out.exists():
+            shutil.rmtree(out)
+        temporary.replace(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out / "index.html"
+
+
+def _is_ours(out):
+    if not out.is_dir():
+        return False
+    index = out / "index.html"
+    return not any(out.iterdir()) or index.exists() and f'content="{GENERATOR}"' in index.read_text(encoding="utf-8")
+
+
+class _Site:
+    def __init__(self, shelf, parity, benchmarks):
+        self.shelf, self.parity, self.benchmarks = shelf, parity, benchmarks
+        self.entries, self.templates = guide.entries(), {}
+        self.articles = {name: _report(name) for name in ARTICLES}
+        self.common = {
+            "generator": GENERATOR,
+            "backends": BACKENDS,
+            "titles": TITLES,
+            "specs": specs.SPECS,
+            "articles": ARTICLES,
+            "pairs": PAIRS,
+            "reports": self.articles,
+            "parity": parity,
+            "compare": COMPARE,
+            "benchmarks": benchmarks,
+            "slug": slug,
+            "kind": kind,
+            "size": size,
+            "signs": SIGNS,
+        }
+
+    def write(self):
+        jobs = [self._index, self._guide, self._results, self._articles]
+        jobs += [lambda spec=spec: self._model(spec) for spec in specs.SPECS.values()]
+        jobs += [lambda pair=pair: self._pair(*pair) for pair in PAIRS]
+        jobs += [lambda name=name: self._article(name) for name in ARTICLES]
+        for path in ["CONTRIBUTING.md", *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.md"))]:
+            if path not in (guide.PATH, "docs/results.md"):
+                jobs.append(lambda path=path: self._document(path))
+        with progress_bar("site") as progress:
+            for job in progress.track(jobs, description=""):
+                job()
+            for path in progress.track(list(self.shelf.code), description=""):
+                self._code(path)
+        self.shelf.write("site.css", self._text("site.css", styles=STYLES, hidden=PAIRS, tokens=source.stylesheet()))
+        self.shelf.write("site.js", self._text("site.js"))
+
+    def _text(self, name, **values):
+        if name not in self.templates:
+            self.templates[name] = template(f"site/{name}", trim_blocks=True, lstrip_blocks=True)
+        return self.templates[name].render(self.common | values)
+
+    def _page(self, place, name, **values):
+        page = values.pop("page", None) or Page(self.shelf, place)
+        self.shelf.write(place, self._text(name, page=page, **values))
+
+    def _index(self):
+        self._page("index.html", "index.html", entries=self.entries)
+
+    def _model(self, spec):
+        files = {backend: f"backends/{backend}/{spec.module}.py" for backend in BACKENDS}
+        rows = sections.align({backend: sections.split(read(path)) for backend, path in files.items()})
+        throughput = [(result, measured.throughput(result, spec.name)) for result in self.benchmarks]
+        self._page(
+            f"models/{spec.name}.html",
+            "model.html",
+            spec=spec,
+            files=files,
+            rows=rows,
+            specification=f"common/specs/{spec.module}.py",
+            texts=lambda row: {b for b, s in row.items() if any(lines_of(read(files[b]))[s.first : s.last])},
+            throughput=[(result, rows) for result, rows in throughput if rows],
+            compared=self.parity.model(spec.name) if self.parity else None,
+        )
+
+    def _pair(self, a, b):
+        about = [entry for entry in self.entries if entry.about(a) and entry.about(b)]
+        self._page(f"pairs/{a}-{b}.html", "pair.html", pair=(a, b), topics=pairs.TOPICS, entries=about)
+
+    def _guide(self):
+        page = Page(self.shelf, "guide.html")
+        body = page.markdown(read(guide.PATH), guide.PATH)
+        groups = {name: list(found) for name, found in itertools.groupby(self.entries, key=lambda entry: entry.group)}
+        self._page(page.place, "guide.html", page=page, body=body, groups=groups)
+
+    def _results(self):
+        page, path = Page(self.shelf, "results.html"), "docs/results.md"
+        models = {
+            name: [(result, rows) for result in self.benchmarks if (rows := measured.throughput(result, name))]
+            for name in specs.SPECS
+        }
+        models = {name: found for name, found in models.items() if found}
+        self._page(page.place, "results.html", page=page, body=page.markdown(read(path), path), models=models)
+
+    def _articles(self):
+        self._page("articles/index.html", "articles.html")
+
+    def _article(self, name):
+        page, path, body = Page(self.shelf, f"articles/{name}.html"), f"docs/articles/{name}/README.md", None
+        if self.articles[name]:
+            title = ARTICLES[name].title
+            body = page.markdown(read(path), path).replace(title, f'<span lang="zh">{title}</span>')
+        self._page(page.place, "article.html", page=page, article=ARTICLES[name], body=body)
+
+    def _document(self, path):
+        page, text = Page(self.shelf, page_of(path)), read(path)
+        title = text.partition("\n")[0].removeprefix("# ")
+        self._page(page.place, "document.html", page=page, title=title, body=page.markdown(text, path), path=path)
+
+    def _code(self, path):
+        found = sections.split(read(path)) if path.endswith(".py") else []
+        found = [section for section in found if section.kind in ("function", "class")]
+        self._page(f"code/{path}.html", "code.html", path=path, lines=code_lines(path), sections=found)
+
+
+def _report(name):
+    """report.json of an article's published reproduction, or None."""
+    path = ROOT / "docs/articles" / name / "report.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

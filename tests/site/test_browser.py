@@ -1,0 +1,196 @@
+"""Every page in a real browser, headless Chromium: `nox -s test-site`. Nothing is skipped where there is none."""
+
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from common import specs
+from common.site.build import build
+from tests.site.invented import invented_results
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")  # fmt: skip
+SHOWN = ["index.html", "models/vae.html", "models/infogan.html", "models/gan.html", "pairs/paddle-jax.html", "guide.html",
+         "results.html", "articles/index.html", "articles/gan.html", "articles/infogan.html", "docs/benchmarks.html",
+         "code/backends/paddle/engine.py.html"]  # fmt: skip
+
+# Of every element that has text of its own: the WCAG contrast of its colour and the ground behind it.
+CONTRASTS = """() => {
+  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+    .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, k) => sum + c * [0.2126, 0.7152, 0.0722][k], 0);
+  const ground = (element) => {
+    for (; element; element = element.parentElement) {
+      const colour = channels(getComputedStyle(element).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const found = {};
+  for (const element of document.body.querySelectorAll("*")) {
+    if (![...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [luminance(channels(style.color)), luminance(ground(element))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    const name = `${element.tagName} .${element.className} ${style.color}`;
+    found[name] = Math.min(found[name] ?? 99, ratio);
+  }
+  return found;
+}"""
+SHIFT = """() => new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => { for (const entry of list.getEntries()) sum += entry.value; })
+    .observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 300);
+})"""
+TOPS = """() => [...document.querySelectorAll(".row")].map((row) => [row.dataset.key, [...row.querySelectorAll(".cell")]
+  .filter((cell) => cell.checkVisibility())
+  .map((cell) => [cell.getBoundingClientRect().top, cell.querySelector("pre")?.getBoundingClientRect().top ?? null])])"""
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    folder = invented_results(tmp_path_factory.mktemp("site"))
+    build(folder / "site", folder / "parity", sorted(folder.glob("2001*.json")))
+    return folder / "site"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    assert program, f"no browser: install one of {', '.join(NAMES)} (Debian: apt-get install chromium)"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, site):
+    """open_page("index.html", width=390, scheme="dark") -> the page, and `problems` on it."""
+    contexts = []
+
+    def open_(place, width=1800, scheme="light", context=None, **settings):
+        if context is None:
+            size = {"width": width, "height": 900}
+            context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce", **settings)
+            contexts.append(context)
+        page = context.new_page()
+        page.problems = []
+        page.on("console", lambda message: page.problems.append(message.text) if message.type != "log" else None)
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.on("requestfailed", lambda request: page.problems.append(f"failed: {request.url}"))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else page.problems.append(r.url))
+        page.goto((site / place).as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def test_every_page_opens_without_an_error(open_page, site):
+    page = open_page("index.html")
+    for path in sorted(site.rglob("*.html")):
+        page.goto(path.as_uri())
+        for image in page.query_selector_all("img"):
+            image.scroll_into_view_if_needed()
+            assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0, path
+        assert page.problems == [], path
+
+
+@pytest.mark.parametrize("width", [390, 1000, 1800])
+def test_pages_fit_their_width_and_do_not_shift(open_page, width):
+    for place in SHOWN:
+        page = open_page(place, width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, place
+        assert page.evaluate(SHIFT) < 0.01, place
+
+
+@pytest.mark.parametrize("name", specs.SPECS)
+@pytest.mark.parametrize("width", [390, 1000, 1800])
+def test_sections_of_one_name_are_level(open_page, name, width):
+    rows = open_page(f"models/{name}.html", width).evaluate(TOPS)
+    level = 0
+    for key, cells in rows:
+        for tops in zip(*cells, strict=True):
+            found = [top for top in tops if top is not None]
+            assert not found or max(found) - min(found) < 2, (key, cells)
+            level += len(found) == 4
+    assert level >= 20
+
+
+def test_the_choice_of_columns(open_page):
+    page = open_page("models/infogan.html")
+    shown = "() => [...new Set([...document.querySelectorAll('.cell')].filter(c => c.checkVisibility()).map(c => c.classList.item(c.classList.length - 1)))].sort()"
+    assert page.evaluate(shown) == ["jax", "paddle", "pytorch", "tensorflow"]
+    page.get_by_label("TensorFlow", exact=True).uncheck()
+    page.get_by_label("JAX", exact=True).uncheck()
+    assert page.evaluate(shown) == ["paddle", "pytorch"]
+    assert not page.locator("[data-key=batch_norm]").is_visible()  # which only those two have
+    assert page.locator("[data-key=BatchNorm]").is_visible()
+    page.get_by_label("Paddle", exact=True).click()
+    assert page.get_by_label("Paddle", exact=True).is_checked()  # two stay
+    assert "Two columns stay" in page.get_by_role("status").inner_text()
+    page.reload()
+    assert page.evaluate(shown) == ["paddle", "pytorch"]
+    assert not page.get_by_label("JAX", exact=True).is_checked()
+    other = open_page("models/vae.html", context=page.context)
+    assert other.evaluate(shown) == ["paddle", "pytorch"]
+    widths = other.evaluate("[...document.querySelectorAll('[data-key=losses] .cell')].map(c => c.clientWidth)")
+    assert max(widths) > 800  # the two share the page
+
+
+def test_without_script_all_four_are_shown(open_page):
+    page = open_page("models/vae.html", java_script_enabled=False)
+    for backend in ("pytorch", "tensorflow", "paddle", "jax"):
+        assert page.locator(f"[data-key=losses] .cell.{backend}").is_visible()
+    assert not page.get_by_role("button").is_visible()
+
+
+def test_a_line_number_leads_to_its_line(open_page):
+    page = open_page("models/vae.html")
+    page.get_by_role("link", name="losses in Paddle: backends/paddle/vae.py").click()
+    assert page.locator("span:target").inner_text().startswith("def losses(model, x, noise):")
+    page = open_page("guide.html")
+    page.get_by_role("link", name="test_softplus_gives_up_at_20").click()
+    assert page.locator("span:target").inner_text().startswith("def test_softplus_gives_up_at_20")
+
+
+def test_light_and_dark(open_page):
+    page = open_page("guide.html", scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.get_by_role("button").click()
+    light = page.evaluate(ground)
+    assert light == "rgb(255, 255, 255)" != dark
+    page.reload()
+    assert page.evaluate(ground) == light
+    page.get_by_role("button").click()
+    assert page.evaluate(ground) == dark
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_legible(open_page, scheme):
+    """WCAG AA: 4.5 for every text and every kind of code token."""
+    for place in SHOWN:
+        found = open_page(place, scheme=scheme).evaluate(CONTRASTS)
+        assert len(found) > 5
+        assert {name: ratio for name, ratio in found.items() if ratio < 4.5} == {}, place
+
+
+def test_keyboard_and_headings(open_page):
+    for place in SHOWN:
+        page = open_page(place)
+        page.keyboard.press("Tab")
+        link = page.locator(":focus")
+        assert link.inner_text() == "Skip to the content"
+        assert link.bounding_box()["x"] >= 0
+        assert link.evaluate("link => getComputedStyle(link).outlineStyle") == "solid"
+        levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => Number(h.tagName[1]))")
+        assert levels[0] == 1, place
+        assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False)), place
+        unnamed = "[...document.querySelectorAll('input, button, a, fieldset, nav')].filter(e => !(e.innerText || e.ariaLabel || e.labels?.length)).length"
+        assert page.evaluate(unnamed) == 0, place

@@ -85,6 +85,25 @@ def test_parity(session):
     pytest(session, "tests/parity")
 
 
+@nox.session
+def site(session):
+    """The pages that show the four columns side by side, with the results that are there; site/index.html."""
+    session.install("-c", "constraints.txt", "-e", ".")
+    session.run("tetrapla", "site", *session.posargs)
+
+
+@nox.session(name="test-site")
+def test_site(session):
+    """Every page of the site in headless Chromium, which must be installed: not among the default."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        session.error("no Chromium on the path; install it first (Debian: apt-get install chromium)")
+    install(session, "test")
+    session.install("-c", "constraints.txt", "playwright")  # without a browser of its own
+    session.env["CHROMIUM"] = browser
+    pytest(session, "tests/site")
+
+
 @nox.session(name="test-kill")
 def test_kill(session):
     """Training of every model in every backend, killed and resumed: a quarter of an hour, so not among the default."""

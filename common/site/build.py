@@ -125,9 +125,9 @@ class _Site:
 
     def _guide(self):
         page = Page(self.shelf, "guide.html")
-        body = page.markdown(read(guide.PATH), guide.PATH)
+        head = page.markdown(read(guide.PATH).partition("\n## ")[0], guide.PATH)
         groups = {name: list(found) for name, found in itertools.groupby(self.entries, key=lambda entry: entry.group)}
-        self._page(page.place, "guide.html", page=page, body=body, groups=groups)
+        self._page(page.place, "guide.html", page=page, head=head, groups=groups, source=guide.PATH)
 
     def _results(self):
         page, path = Page(self.shelf, "results.html"), "docs/results.md"

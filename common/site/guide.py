@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from common.site import sections
 from common.site.pages import read, slug
 
 PATH = "docs/differences.md"
@@ -15,13 +16,31 @@ WORDS = {
 }
 
 
+COLUMNS = "\nIn the columns:"  # what stands behind it are places, as `paddle/engine.py::number` or a file alone
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a column handles a difference; a file alone has no lines."""
+
+    path: str
+    name: str
+    lines: tuple[int, int] | None
+
+    @property
+    def owner(self) -> str:
+        """The backend whose file it is, or "common"."""
+        return self.path.split("/")[1] if self.path.startswith("backends/") else "common"
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One difference: its heading, the group that it stands in, and the anchor of its heading on the page."""
+    """One difference: its heading, the group that it stands in, what is said of it, and where the columns handle it."""
 
     title: str
     group: str
     text: str
+    places: tuple[Place, ...]
 
     @property
     def anchor(self) -> str:
@@ -34,11 +53,25 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """Every entry, in order."""
+    """Every entry, in order. Raises UsageError where a place is not found."""
     found = []
     for group in read(PATH).split("\n## ")[1:]:
         name, *parts = re.split(r"\n### ", group)
         for part in parts:
             title, _, text = part.partition("\n")
-            found.append(Entry(title.strip(), name.splitlines()[0].strip(), text.strip()))
+            text, _, places = text.partition(COLUMNS)
+            found.append(
+                Entry(
+                    title.strip(),
+                    name.splitlines()[0].strip(),
+                    text.strip(),
+                    tuple(_place(span) for span in re.findall(r"`([^`]+)`", places)),
+                )
+            )
     return found
+
+
+def _place(span):
+    path, _, name = span.partition("::")
+    path = path if path.startswith("common/") else f"backends/{path}"
+    return Place(path, name, sections.find(read(path), name, path) if name else None)

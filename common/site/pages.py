@@ -13,6 +13,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from PIL import Image
 
+from backends import TITLES
 from common.checkpoint import write_atomically
 from common.errors import UsageError
 from common.site import sections, source
@@ -26,7 +27,6 @@ MARKDOWN = {
     "docs/results.md": "results.html",
     "docs/articles/README.md": "articles/index.html",
 }
-TEST = re.compile(r"(?:(?P<file>[\w/]+\.py))?(?:::)?(?P<name>test_\w+)?$")
 
 
 def slug(text: str) -> str:
@@ -150,13 +150,14 @@ class _Markdown:
     def __init__(self, page: Page, path: str):
         self.page, self.path = page, path
         self.reader = MarkdownIt("commonmark").enable("table")
-        self.heading, self.file = "", None
+        self.heading, self.file, self.named = "", None, {}
         rules: dict[str, Callable] = {
             "heading_open": self._heading,
             "table_open": lambda *_: f'<div class="scroll"><table aria-label="{html.escape(self.heading)}">\n',
             "table_close": lambda *_: "</table></div>\n",
             "th_open": lambda *_: '<th scope="col">',
             "code_inline": self._span,
+            "text": self._text,
             "image": self._image,
             "link_open": self._link,
             "fence": self._fence,
@@ -178,9 +179,22 @@ class _Markdown:
         if not found or inside and not any(token.type == "link_close" for token in tokens[:index]):
             return code
         self.file = found[0][0]
-        first, *others = [self.page.code(path, line) for path, line in found]
-        more = (f' <a href="{href}">{Path(path).stem}</a>' for (path, _), href in zip(found[1:], others, strict=True))
-        return f'<a href="{first}">{code}</a>' + "".join(more)
+        links = {Path(path).stem.removeprefix("test_"): self.page.code(path, line) for path, line in found}
+        self.named = {TITLES[name]: href for name, href in links.items() if name in TITLES} if len(found) > 1 else {}
+        return f'<a href="{next(iter(links.values()))}">{code}</a>'
+
+    def _text(self, tokens, index, options, env):
+        """Behind a test that several frameworks have, their names in brackets lead to theirs: `test_x` (PyTorch, JAX)."""
+        text = html.escape(tokens[index].content)
+        if self.named and (brackets := re.match(r" \([\w, ]+\)", text)):
+            linked = re.sub(
+                r"\w+",
+                lambda m: f'<a href="{self.named[m[0]]}">{m[0]}</a>' if m[0] in self.named else m[0],
+                brackets[0],
+            )
+            text = linked + text[brackets.end() :]
+        self.named = {}
+        return text
 
     def _image(self, tokens, index, options, env):
         token = tokens[index]

@@ -131,3 +131,46 @@ def test_flattening_in_nhwc_is_caught(images):
     """The same shape, other columns of the dense layer's weight."""
     planted = with_text("jax", get("infogan"), "to_nchw(h).reshape(", "h.reshape(")
     assert failure(get("infogan"), images, planted).name == "forward"
+
+
+def test_leaky_relu_default_slope():
+    assert nnx.leaky_relu(jnp.float64(-1)) == -0.01
+
+
+def test_max_pool_steps_by_one_and_same_puts_the_odd_one_last():
+    x = -jnp.ones((1, 4, 4, 1))
+    assert nnx.max_pool(x, (2, 2)).shape == (1, 3, 3, 1)
+    assert (nnx.max_pool(x, (3, 3), strides=(2, 2), padding="SAME") == -1).all()  # a padding of zeros would win
+    x = jnp.arange(6.0).reshape(1, 6, 1)
+    assert nnx.max_pool(x, (3,), strides=(2,), padding="SAME").flatten().tolist() == [2, 4, 5]
+    assert nnx.max_pool(x, (3,), strides=(2,), padding=((1, 1),)).flatten().tolist() == [1, 3, 5]
+
+
+def test_dropout_scales_what_it_keeps_and_is_on_by_default():
+    layer, x = nnx.Dropout(0.75, rngs=nnx.Rngs(0)), jnp.ones(1000)
+    assert set(layer(x).tolist()) == {0, 4}
+    layer.eval()
+    assert jnp.array_equal(layer(x), x)
+
+
+def test_losses_are_not_reduced():
+    loss = optax.sigmoid_binary_cross_entropy(jnp.ones((2, 3)), jnp.zeros((2, 3)))
+    assert np.asarray(loss) == pytest.approx(np.full((2, 3), np.log1p(np.e)))
+
+
+def test_log_of_a_probability_plus_epsilon_loses_the_gradient():
+    """Of a fake that D takes for real with a logit of 20, in float32: the true loss is 20 and its slope 1."""
+
+    def loss(logit):
+        return -jnp.log(1 - nnx.sigmoid(logit) + 1e-8)
+
+    value, slope = jax.value_and_grad(loss)(jnp.float32(20))
+    assert value == pytest.approx(-np.log(1e-8), rel=1e-6)
+    assert slope == 0
+
+
+def test_linear_draws_weights_by_lecun():
+    """A normal of variance 1 / fan_in, truncated at two deviations of what was drawn."""
+    kernel = np.asarray(nnx.Linear(784, 400, rngs=nnx.Rngs(0)).kernel[...]) * np.sqrt(784)
+    assert kernel.std() == pytest.approx(1, rel=0.01)
+    assert 2.2 < np.abs(kernel).max() <= 2 / 0.8796  # the deviation of a normal cut at ±2

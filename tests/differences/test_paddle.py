@@ -295,3 +295,77 @@ def test_gradients_twice_in_a_program_with_an_operator_in_place():
                     static.gradients(y, x)
             else:
                 static.gradients(y, x)
+
+
+def values(make, **feeds):
+    """What `make` builds from static inputs of the shapes and dtypes of `feeds`, run once."""
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), quiet():
+        inputs = [static.data(name, value.shape, str(value.dtype)) for name, value in feeds.items()]
+        for value in inputs:
+            value.stop_gradient = False
+        fetch = make(*inputs)
+    return run(program, startup, fetch, [feeds])[0][0]
+
+
+def test_leaky_relu_default_slope():
+    (y,) = values(lambda x: [nn.functional.leaky_relu(x)], x=np.array([-1.0], np.float32))
+    assert y.item() == np.float32(-0.01)
+
+
+def test_max_pool_steps_by_its_kernel_and_pads_with_less_than_anything():
+    x = np.full((1, 1, 4, 4), -1, np.float32)
+    plain, padded = values(lambda x: [nn.functional.max_pool2d(x, 2), nn.functional.max_pool2d(x, 2, padding=1)], x=x)
+    assert plain.shape == (1, 1, 2, 2)
+    assert (padded == -1).all()  # a padding of zeros would win
+
+
+def test_dropout_scales_what_it_keeps_unless_told_not_to():
+    """In the mode that was the default of `fluid`, what is dropped in training is scaled down in evaluation instead."""
+    dropout, old, x = nn.functional.dropout, {"mode": "downscale_in_infer"}, np.ones((10, 100), np.float32)
+    kept, old_kept, off, old_off = values(
+        lambda x: [
+            dropout(x, 0.75),
+            dropout(x, 0.75, **old),
+            dropout(x, 0.75, training=False),
+            dropout(x, 0.75, training=False, **old),
+        ],
+        x=x,
+    )
+    assert (set(kept.flat), set(off.flat)) == ({0, 4}, {1})
+    assert (set(old_kept.flat), set(old_off.flat)) == ({0, 1}, {0.25})
+
+
+def test_bce_on_probabilities_is_clamped():
+    (loss,) = values(lambda p, t: [nn.functional.binary_cross_entropy(p, t)], p=np.ones(1), t=np.zeros(1))
+    assert loss.item() == 100
+
+
+def test_log_of_a_probability_plus_epsilon_loses_the_gradient():
+    """Of a fake that D takes for real with a logit of 20, in float32: the true loss is 20 and its slope 1."""
+
+    def make(logit):
+        loss = -paddle.log(1 - nn.functional.sigmoid(logit) + 1e-8)
+        return [loss, *static.gradients(loss, logit)]
+
+    loss, slope = values(make, logit=np.array([20.0], np.float32))
+    assert loss.item() == pytest.approx(-np.log(1e-8), rel=1e-6)
+    assert slope.item() == 0
+
+
+def test_losses_are_averages_over_everything():
+    (loss,) = values(nn.functional.binary_cross_entropy_with_logits, logit=np.ones((2, 3)), label=np.zeros((2, 3)))
+    assert loss.item() == pytest.approx(np.log1p(np.e))
+
+
+def test_default_initial_values():
+    """Dense layers by Glorot, convolutions by He's normal rule, biases zero."""
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup), paddle.utils.unique_name.guard():
+        dense, conv = nn.Linear(784, 400), nn.Conv2D(64, 128, 3)
+        names = [p.name for p in (dense.weight, dense.bias, conv.weight)]
+    _, scope = run(program, startup, [])
+    weight, bias, kernel = (np.array(scope.find_var(name).get_tensor()) for name in names)
+    assert 0.97 < np.abs(weight).max() / np.sqrt(6 / (784 + 400)) <= 1
+    assert not bias.any()
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.02)

@@ -126,3 +126,44 @@ def test_float32_products_keep_float32(shape):
     assert np.linalg.norm(product - exact) < 1e-6 * np.linalg.norm(exact)
     half = torch.from_numpy(a).bfloat16().float() @ torch.from_numpy(b).bfloat16().float()
     assert np.linalg.norm(half.numpy() - exact) > 1e-3 * np.linalg.norm(exact)  # the bar tells them apart
+
+
+def test_max_pool_steps_by_its_kernel_and_pads_with_less_than_anything():
+    x = torch.full((1, 1, 4, 4), -1.0)
+    assert tuple(F.max_pool2d(x, 2).shape) == (1, 1, 2, 2)
+    assert (F.max_pool2d(x, 2, padding=1) == -1).all()  # a padding of zeros would win
+    assert F.max_pool1d(torch.arange(6.0).reshape(1, 1, 6), 3, stride=2, padding=1).flatten().tolist() == [1, 3, 5]
+
+
+def test_leaky_relu_default_slope():
+    assert F.leaky_relu(torch.tensor(-1.0, dtype=torch.float64)).item() == -0.01
+
+
+def test_dropout_scales_what_it_keeps_and_is_on_by_default():
+    x = torch.ones(1000)
+    assert set(F.dropout(x, 0.75).tolist()) == {0, 4}
+    assert torch.equal(F.dropout(x, 0.75, training=False), x)
+
+
+def test_losses_are_averages_over_everything():
+    """Of (B, 3) ones: log(1 + e), not three times that for each image."""
+    logits = torch.ones(2, 3, dtype=torch.float64)
+    loss = F.binary_cross_entropy_with_logits(logits, torch.zeros_like(logits))
+    assert loss.item() == pytest.approx(math.log1p(math.e))
+
+
+def test_log_of_a_probability_plus_epsilon_loses_the_gradient():
+    """Of a fake that D takes for real with a logit of 20, in float32: the true loss is 20 and its slope 1."""
+    logit = torch.tensor(20.0, requires_grad=True)
+    loss = -torch.log(1 - torch.sigmoid(logit) + 1e-8)
+    loss.backward()
+    assert loss.item() == pytest.approx(-math.log(1e-8), rel=1e-6)
+    assert logit.grad.item() == 0
+
+
+def test_an_optimiser_changes_parameters_in_place():
+    parameter = torch.ones(1, requires_grad=True)
+    seen = parameter.detach()
+    parameter.grad = torch.ones(1)
+    torch.optim.SGD([parameter], lr=0.25).step()
+    assert seen.item() == 0.75

@@ -158,3 +158,71 @@ def test_flattening_in_nhwc_is_caught(images):
     """The same shape, other columns of the dense layer's weight."""
     planted = with_text("tensorflow", get("infogan"), "tf.reshape(to_nchw(h),", "tf.reshape(h,")
     assert failure(get("infogan"), images, planted).name == "forward"
+
+
+def test_tensorflow_leaky_relu_default_slope():
+    assert tf.nn.leaky_relu(tf.constant(-1.0)).numpy() == np.float32(-0.2)
+
+
+def test_max_pool_steps_by_its_kernel_and_same_puts_the_odd_one_last():
+    x = -np.ones((1, 4, 4, 1), np.float32)
+    assert tuple(keras.layers.MaxPooling2D(2)(x).shape) == (1, 2, 2, 1)
+    assert (keras.layers.MaxPooling2D(3, padding="same")(x).numpy() == -1).all()  # a padding of zeros would win
+    x = np.arange(6, dtype=np.float32).reshape(1, 6, 1)
+    assert keras.layers.MaxPooling1D(3, 2, "same")(x).numpy().flatten().tolist() == [2, 4, 5]
+
+
+def test_dropout_scales_what_it_keeps_and_is_off_by_default():
+    """The layer; the function in tf.nn has no mode, and is always on."""
+    x = np.ones(1000, np.float32)
+    assert np.array_equal(keras.layers.Dropout(0.75)(x), x)
+    for y in (keras.layers.Dropout(0.75)(x, training=True), tf.nn.dropout(x, 0.75)):
+        assert set(y.numpy()) == {0, 4}
+
+
+def test_keras_clips_probabilities():
+    """Where the sigmoid saturates, the true loss is 200; Keras stops at -log(1e-7)."""
+    logit, target = tf.constant([200.0], tf.float64), tf.constant([0.0], tf.float64)
+    assert keras.losses.binary_crossentropy(target, tf.sigmoid(logit)).numpy() == pytest.approx(-np.log(1e-7), rel=1e-6)
+    assert tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logit).numpy() == 200
+
+
+def test_log_of_a_probability_plus_epsilon_loses_the_gradient():
+    """Of a fake that D takes for real with a logit of 20, in float32: the true loss is 20 and its slope 1."""
+    logit = tf.Variable(20.0)
+    with tf.GradientTape() as tape:
+        loss = -tf.math.log(1 - tf.sigmoid(logit) + 1e-8)
+    assert loss.numpy() == pytest.approx(-np.log(1e-8), rel=1e-6)
+    assert tape.gradient(loss, logit).numpy() == 0
+
+
+def test_keras_averages_over_the_last_axis_and_tensorflow_not_at_all():
+    logits, target = tf.ones((2, 3), tf.float64), tf.zeros((2, 3), tf.float64)
+    each = np.log1p(np.e)
+    assert tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits).numpy() == pytest.approx(
+        np.full((2, 3), each)
+    )
+    function, object_ = (
+        keras.losses.binary_crossentropy,
+        keras.losses.BinaryCrossentropy(from_logits=True, dtype="float64"),
+    )
+    assert function(target, logits, from_logits=True).numpy() == pytest.approx([each, each])
+    assert object_(target, logits).numpy() == pytest.approx(each)
+
+
+def test_dense_draws_weights_by_glorot():
+    layer = keras.layers.Dense(400)
+    layer.build((None, 784))
+    assert 0.97 < np.abs(layer.kernel.numpy()).max() / np.sqrt(6 / (784 + 400)) <= 1
+
+
+def test_same_cuts_the_end_of_a_transposed_convolution():
+    """One pixel in, stride 2: the whole kernel comes out, or what is left of it when one pixel is cut at the end. A padding of
+    1 in PyTorch leaves the middle."""
+    found = {}
+    for padding in ("valid", "same"):
+        layer = keras.layers.Conv1DTranspose(1, 3, strides=2, padding=padding, use_bias=False)
+        layer.build((None, 1, 1))
+        layer.kernel.assign(np.array([1, 2, 3]).reshape(3, 1, 1))
+        found[padding] = layer(np.ones((1, 1, 1), np.float32)).numpy().flatten().tolist()
+    assert found == {"valid": [1, 2, 3], "same": [1, 2]}

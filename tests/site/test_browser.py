@@ -1,5 +1,6 @@
 """Every page in a real browser, headless Chromium: `nox -s test-site`. Nothing is skipped where there is none."""
 
+import os
 import shutil
 
 import pytest
@@ -9,7 +10,6 @@ from common import specs
 from common.site.build import build
 from tests.site.invented import invented_results
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")  # fmt: skip
 SHOWN = ["index.html", "models/vae.html", "models/infogan.html", "models/gan.html", "pairs/paddle-jax.html", "guide.html",
          "results.html", "articles/index.html", "articles/gan.html", "articles/infogan.html", "docs/benchmarks.html",
@@ -59,8 +59,8 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    assert program, f"no browser: install one of {', '.join(NAMES)} (Debian: apt-get install chromium)"
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert program, "no Chromium on the path, and the variable CHROMIUM names none (Debian: apt-get install chromium)"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield browser

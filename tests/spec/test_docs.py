@@ -18,6 +18,23 @@ def test_every_test_that_the_field_guide_names_exists():
     assert named - modules <= defined
 
 
+def test_a_test_that_several_frameworks_have_is_in_each_of_their_files():
+    """Where the field guide says `test_x` (PyTorch, JAX)."""
+    text = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")
+    found = re.findall(r"`(test_\w+)`\s\(((?:PyTorch|TensorFlow|Paddle|JAX)[\w, ]*)\)", text)
+    assert len(found) > 10
+    for name, frameworks in found:
+        for framework in frameworks.split(", "):
+            path = ROOT / "tests" / "differences" / f"test_{framework.lower()}.py"
+            assert f"\ndef {name}(" in path.read_text(encoding="utf-8"), (name, framework)
+
+
+def test_every_entry_of_the_field_guide_says_where_the_columns_handle_it():
+    """What stands there is looked up when the site is built."""
+    entries = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8").split("\n### ")[1:]
+    assert [entry.splitlines()[0] for entry in entries if "\nIn the columns: `" not in entry] == []
+
+
 def test_every_entry_of_the_field_guide_points_at_a_test():
     entries = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8").split("\n### ")[1:]
     without = [entry.splitlines()[0] for entry in entries if "test_" not in entry]

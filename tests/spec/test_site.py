@@ -19,7 +19,7 @@ from tests.conftest import tetrapla
 from tests.site.invented import invented_results
 
 ROOT = Path(__file__).parents[2]
-DEFINITION = re.compile(r"\s*(?:def |class )?(\w+)(?=[(:]| =)")
+DEFINITION = re.compile(r"\s*(?:def |class )?(\w+)(?=[(:,]| =)")
 SAMPLE = '''"""Docstring.
 
 # ------------ no banner

@@ -18,7 +18,7 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
-    const say = () => { button.textContent = `Light or dark: ${root.dataset.theme}`; };
+    const say = () => { button.textContent = `Theme: ${root.dataset.theme}`; };
     button.addEventListener("click", () => {
       const order = ["auto", "light", "dark"];
       setTheme(order[(order.indexOf(root.dataset.theme) + 1) % order.length]);

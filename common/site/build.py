@@ -16,10 +16,9 @@ from common.reproduction.publish import SIGNS
 from common.show import kind, size
 from common.site import guide, measured, pairs, sections, source
 from common.site.pages import ROOT, Page, Shelf, code_lines, page_of, read, slug
-from common.site.sections import lines_of
 
 GENERATOR = "tetrapla site"  # the mark by which an earlier site is known
-COMPARE, RESULTS = "docs/parity", "benchmarks/results"
+COMPARE, RESULTS, RESULTS_PAGE = "docs/parity", "benchmarks/results", "docs/results.md"
 PAIRS = tuple(itertools.combinations(BACKENDS, 2))
 
 
@@ -31,16 +30,17 @@ def build(out: Path, compare: Path | None = None, bench: list[Path] | None = Non
     """
     if out.exists() and not _is_ours(out):
         raise UsageError(f"{out}: expected an empty folder or an earlier site; choose another --out")
-    temporary = out.with_name(f".{out.name}.tmp")
+    target = out.resolve()
+    temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         parity = measured.parity(compare or ROOT / COMPARE)
         benchmarks = measured.benchmarks(bench or sorted((ROOT / RESULTS).glob("*.json")))
         _Site(Shelf(temporary), parity, benchmarks).write()
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.replace(out)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out / "index.html"
@@ -50,7 +50,7 @@ def _is_ours(out):
     if not out.is_dir():
         return False
     index = out / "index.html"
-    return not any(out.iterdir()) or index.exists() and f'content="{GENERATOR}"' in index.read_text(encoding="utf-8")
+    return not any(out.iterdir()) or index.exists() and f'content="{GENERATOR}"'.encode() in index.read_bytes()
 
 
 class _Site:
@@ -68,7 +68,6 @@ class _Site:
             "reports": self.articles,
             "parity": parity,
             "compare": COMPARE,
-            "benchmarks": benchmarks,
             "slug": slug,
             "kind": kind,
             "size": size,
@@ -76,18 +75,22 @@ class _Site:
         }
 
     def write(self):
-        jobs = [self._index, self._guide, self._results, self._articles]
-        jobs += [lambda spec=spec: self._model(spec) for spec in specs.SPECS.values()]
-        jobs += [lambda pair=pair: self._pair(*pair) for pair in PAIRS]
-        jobs += [lambda name=name: self._article(name) for name in ARTICLES]
-        for path in ["CONTRIBUTING.md", *sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").glob("*.md"))]:
-            if path not in (guide.PATH, "docs/results.md"):
-                jobs.append(lambda path=path: self._document(path))
+        documents = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))]
+        documents = ["CONTRIBUTING.md", *(path for path in documents if path not in (guide.PATH, RESULTS_PAGE))]
+        jobs = [(job,) for job in (self._index, self._guide, self._results, self._articles)]
+        jobs += [(self._model, spec) for spec in specs.SPECS.values()]
+        jobs += [(self._pair, *pair) for pair in PAIRS]
+        jobs += [(self._article, name) for name in ARTICLES]
+        jobs += [(self._document, path) for path in documents]
         with progress_bar("site") as progress:
-            for job in progress.track(jobs, description=""):
-                job()
-            for path in progress.track(list(self.shelf.code), description=""):
+            task = progress.add_task("", total=len(jobs), note="pages")
+            for job, *arguments in jobs:
+                job(*arguments)
+                progress.advance(task)
+            progress.update(task, total=len(jobs) + len(self.shelf.code), note="files")
+            for path in list(self.shelf.code):  # those that a page links to
                 self._code(path)
+                progress.advance(task)
         self.shelf.write("site.css", self._text("site.css", styles=STYLES, hidden=PAIRS, tokens=source.stylesheet()))
         self.shelf.write("site.js", self._text("site.js"))
 
@@ -106,16 +109,14 @@ class _Site:
     def _model(self, spec):
         files = {backend: f"backends/{backend}/{spec.module}.py" for backend in BACKENDS}
         rows = sections.align({backend: sections.split(read(path)) for backend, path in files.items()})
-        throughput = [(result, measured.throughput(result, spec.name)) for result in self.benchmarks]
         self._page(
             f"models/{spec.name}.html",
             "model.html",
             spec=spec,
             files=files,
-            rows=rows,
+            rows=[(row, _shown(row, files)) for row in rows],
             specification=f"common/specs/{spec.module}.py",
-            texts=lambda row: {b for b, s in row.items() if any(lines_of(read(files[b]))[s.first : s.last])},
-            throughput=[(result, rows) for result, rows in throughput if rows],
+            throughput=self._times(spec.name),
             compared=self.parity.model(spec.name) if self.parity else None,
         )
 
@@ -130,13 +131,15 @@ class _Site:
         self._page(page.place, "guide.html", page=page, head=head, groups=groups, source=guide.PATH)
 
     def _results(self):
-        page, path = Page(self.shelf, "results.html"), "docs/results.md"
-        models = {
-            name: [(result, rows) for result in self.benchmarks if (rows := measured.throughput(result, name))]
-            for name in specs.SPECS
-        }
-        models = {name: found for name, found in models.items() if found}
-        self._page(page.place, "results.html", page=page, body=page.markdown(read(path), path), models=models)
+        page = Page(self.shelf, "results.html")
+        models = {name: times for name in specs.SPECS if (times := self._times(name))}
+        body = page.markdown(read(RESULTS_PAGE), RESULTS_PAGE)
+        self._page(page.place, "results.html", page=page, body=body, models=models)
+
+    def _times(self, name):
+        """(result, rows) of each benchmark that measured the model."""
+        found = ((result, measured.throughput(result, name)) for result in self.benchmarks)
+        return [(result, rows) for result, rows in found if rows]
 
     def _articles(self):
         self._page("articles/index.html", "articles.html")
@@ -157,6 +160,13 @@ class _Site:
         found = sections.split(read(path)) if path.endswith(".py") else []
         found = [section for section in found if section.kind in ("function", "class")]
         self._page(f"code/{path}.html", "code.html", path=path, lines=code_lines(path), sections=found)
+
+
+def _shown(row, files):
+    """{column: (first, last) line} of a row's cells. A banner's own line becomes a heading; what stands below it stays."""
+    skipped = {column: section.kind == "banner" for column, section in row.items()}
+    shown = {column: (section.first + skipped[column], section.last) for column, section in row.items()}
+    return {c: (a, b) for c, (a, b) in shown.items() if any(sections.lines_of(read(files[c]))[a - 1 : b])}
 
 
 def _report(name):

@@ -71,20 +71,25 @@ def parity(folder: Path) -> Parity | None:
 def benchmarks(paths: list[Path]) -> list[dict]:
     """The newest result of each device, the CPU's first. Raises UsageError for a file that is no result."""
     newest = {}
-    for result in sorted((suite.read(path) for path in paths), key=lambda result: result["measured"]):
+    for path in paths:
+        if not {"measured", "settings", "environment"} <= suite.read(path).keys():
+            raise UsageError(
+                f"{path}: expected a result of `tetrapla bench`, which says when and on what it was measured"
+            )
+    for result in sorted(map(suite.read, paths), key=lambda result: result["measured"]):
         newest[result["settings"]["device"]] = result
     return [newest[device] for device in sorted(newest)]
 
 
 def throughput(result: dict, model: str) -> list[dict]:
     """The measured rows of a model: each with `share`, its time as a part of the longest of its mode, and `floor_share`,
-    the floor's, where there is one."""
+    the floor's, which is 0 where there is none."""
     rows = [row for row in result["rows"] if row["model"] == model and "median" in row]
-    for mode in {row["mode"] for row in rows}:
-        longest = max(row["median"] for row in rows if row["mode"] == mode)
-        for row in rows:
-            if row["mode"] == mode:
-                row["share"] = row["median"] / longest
-                row["floor_share"] = row["floor"] / longest if "floor" in row else None
-    order = {mode: number for number, mode in enumerate(suite.MODES)}
-    return sorted(rows, key=lambda row: (order[row["mode"]], BACKENDS.index(row["backend"])))
+    longest = {row["mode"]: 0.0 for row in rows}
+    for row in rows:
+        longest[row["mode"]] = max(longest[row["mode"]], row["median"])
+    shown = [
+        row | {"share": row["median"] / longest[row["mode"]], "floor_share": row.get("floor", 0) / longest[row["mode"]]}
+        for row in rows
+    ]
+    return sorted(shown, key=lambda row: (suite.MODES.index(row["mode"]), BACKENDS.index(row["backend"])))

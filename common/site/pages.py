@@ -126,19 +126,17 @@ class Page:
         return self.code(path)
 
     def mentions(self, text: str, file: str | None = None) -> list[tuple[str, int | None]]:
-        """The (file, line)s that a code span names: a file, a test, or a definition such as `paddle/engine.py::number`.
-        A test without its file is looked for in `file`, the file named before it, or in all."""
-        path, _, name = text.rpartition("::") if "::" in text else ("", "", text)
-        if "." in name and not path:
-            path, name = name, ""
+        """The (file, line)s that a code span names: a Python file, or a test as `test_x.py::test_y`, `::test_y`, which is
+        looked for in `file`, the one named before, or `test_y`, which may be in several."""
+        path, _, name = text.rpartition("::")
+        if text.endswith(".py"):
+            path, name = text, ""
         if path:
-            paths = [p for p in (path, f"tests/differences/{path}", f"tests/backend/{path}", f"backends/{path}")
-                     if (ROOT / p).is_file()]  # fmt: skip
-            if not paths or not name:
-                return [(p, None) for p in paths[:1] if p.endswith(".py")]
-            return [(paths[0], sections.find(read(paths[0]), name, paths[0])[0])]
-        paths = [file] if text.startswith("::") and file else tests().get(name, [])
-        return [(p, sections.find(read(p), name, p)[0]) for p in paths if name.startswith("test_")]
+            places = (path, f"tests/differences/{path}", f"tests/backend/{path}")
+            paths = [place for place in places if (ROOT / place).is_file()][:1]
+        else:
+            paths = [file] if text.startswith("::") and file else tests().get(name, [])
+        return [(path, sections.find(read(path), name, path)[0] if name else None) for path in paths]
 
     def markdown(self, text: str, path: str) -> str:
         """A Markdown file of the repository as HTML: anchors, links into the site, pictures with their sizes, tables that
@@ -174,9 +172,9 @@ class _Markdown:
 
     def _span(self, tokens, index, options, env):
         text = tokens[index].content
-        code, inside = f"<code>{html.escape(text)}</code>", any(token.type == "link_open" for token in tokens[:index])
+        code, before = f"<code>{html.escape(text)}</code>", [token.type for token in tokens[:index]]
         found = self.page.mentions(text, self.file)
-        if not found or inside and not any(token.type == "link_close" for token in tokens[:index]):
+        if not found or before.count("link_open") > before.count("link_close"):
             return code
         self.file = found[0][0]
         links = {Path(path).stem.removeprefix("test_"): self.page.code(path, line) for path, line in found}
@@ -198,9 +196,8 @@ class _Markdown:
 
     def _image(self, tokens, index, options, env):
         token = tokens[index]
-        path = (ROOT / self.path).parent / token.attrGet("src")
-        folder = path.parent.resolve().relative_to(ROOT).as_posix().removeprefix("docs/").removeprefix("images")
-        picture = self.page.picture(path.resolve(), folder.strip("/") or "docs")
+        path = ((ROOT / self.path).parent / token.attrGet("src")).resolve()
+        picture = self.page.picture(path, path.parent.relative_to(ROOT).as_posix())
         alt = html.escape(token.content)
         return (f'<img src="{picture["src"]}" width="{picture["width"]}" height="{picture["height"]}" '
                 f'alt="{alt}" loading="lazy">')  # fmt: skip

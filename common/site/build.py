@@ -164,9 +164,13 @@ class _Site:
 
 def _shown(row, files):
     """{column: (first, last) line} of a row's cells. A banner's own line becomes a heading; what stands below it stays."""
-    skipped = {column: section.kind == "banner" for column, section in row.items()}
-    shown = {column: (section.first + skipped[column], section.last) for column, section in row.items()}
-    return {c: (a, b) for c, (a, b) in shown.items() if any(sections.lines_of(read(files[c]))[a - 1 : b])}
+    shown = {}
+    for column, section in row.items():
+        lines = sections.lines_of(read(files[column]))
+        written = [number for number in range(section.first, section.last + 1) if lines[number - 1].strip()]
+        if written := written[1:] if section.kind == "banner" else written:
+            shown[column] = (written[0], written[-1])
+    return shown
 
 
 def _report(name):

@@ -111,7 +111,7 @@ class Page:
 
     def lines(self, path: str, first: int, last: int) -> str:
         """Lines of a file of the repository as highlighted HTML."""
-        return "\n".join(code_lines(path)[first - 1 : last]).rstrip("\n")
+        return "\n".join(code_lines(path)[first - 1 : last])
 
     def picture(self, path: Path, folder: str) -> dict:
         """src, width and height for an img."""

@@ -27,6 +27,10 @@
     });
     say();
 
+    // The list of entries stands beside the text where there is room for it, and is closed above it where there is none.
+    const entries = document.querySelector(".toc details");
+    if (entries) entries.open = matchMedia("(min-width: 64rem)").matches;
+
     const form = document.getElementById("choice");
     if (!form) return;
     const boxes = [...form.elements.column];

@@ -153,7 +153,9 @@ class _Markdown:
             "heading_open": self._heading,
             "table_open": lambda *_: f'<div class="scroll"><table aria-label="{html.escape(self.heading)}">\n',
             "table_close": lambda *_: "</table></div>\n",
-            "th_open": lambda *_: '<th scope="col">',
+            # An empty cell of a table's head heads nothing.
+            "th_open": lambda tokens, k, *_: '<th scope="col">' if tokens[k + 1].content else "<td>",
+            "th_close": lambda tokens, k, *_: "</th>" if tokens[k - 1].content else "</td>",
             "code_inline": self._span,
             "text": self._text,
             "image": self._image,

@@ -38,6 +38,7 @@ def invented_results(folder: Path) -> Path:
     for day, median in (("2001-01-01", 0.5), ("2001-01-02", 0.002)):
         row = {"model": "vae", "backend": "jax", "mode": "fast", "batch": 128, "median": median, "least": 0.001}
         row |= {"most": 0.7, "per_second": 64_000, "floor": 0.0005, "times_floor": 4.0}
-        result = {"rows": [row], "measured": day, "environment": {"processor": "an abacus"}}
+        lost = {"model": "vae", "backend": "paddle", "mode": "fast", "batch": 128, "problem": "exit code 9: fell over"}
+        result = {"rows": [row, lost], "measured": day, "environment": {"processor": "an abacus"}}
         write_json(folder / f"{day}.json", result | {"settings": {"device": "cpu", "threads": 2}})
     return folder

@@ -134,8 +134,10 @@ def test_the_choice_of_columns(open_page):
     page.get_by_label("Paddle", exact=True).click()
     assert page.get_by_label("Paddle", exact=True).is_checked()  # two stay
     assert "Two columns stay" in page.get_by_role("status").inner_text()
+    page.get_by_label("Wrap long lines").check()
     page.reload()
     assert page.evaluate(shown) == ["paddle", "pytorch"]
+    assert page.locator("[data-key=losses] pre").first.evaluate("e => e.scrollWidth - e.clientWidth") == 0  # wrapped
     assert not page.get_by_label("JAX", exact=True).is_checked()
     other = open_page("models/vae.html", context=page.context)
     assert other.evaluate(shown) == ["paddle", "pytorch"]
@@ -179,6 +181,18 @@ def test_text_is_legible(open_page, scheme):
         found = open_page(place, scheme=scheme).evaluate(CONTRASTS)
         assert len(found) > 5
         assert {name: ratio for name, ratio in found.items() if ratio < 4.5} == {}, place
+
+
+@pytest.mark.parametrize("width", [390, 1800])
+def test_what_scrolls_can_be_reached_by_the_keyboard(open_page, width):
+    found = 0
+    for place in SHOWN:
+        wide = """[...document.querySelectorAll('main *')].filter(e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX)
+          && e.scrollWidth > e.clientWidth)"""
+        page = open_page(place, width)
+        assert page.evaluate(f"{wide}.filter(e => e.tabIndex !== 0).length") == 0, place
+        found += page.evaluate(f"{wide}.length")
+    assert found > 20
 
 
 def test_keyboard_and_headings(open_page):

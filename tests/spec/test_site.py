@@ -242,7 +242,16 @@ def test_a_line_number_leads_to_its_line(site):
 
 def test_results_are_shown(site):
     text = (site / "models/vae.html").read_text(encoding="utf-8")
-    for word in ("7.7e-14", "decoder.fc1.weight", "123.456", "invented data", "an abacus", "2001-01-02", "64,000"):
+    for word in (
+        "7.7e-14",
+        "decoder.fc1.weight",
+        "123.456",
+        "invented data",
+        "an abacus",
+        "2001-01-02",
+        "64,000",
+        "Paddle, fast: no time; exit code 9",
+    ):
         assert word in text
     assert 'width="300" height="200"' in text
     assert "2001-01-01" not in text  # an older result of the same device

@@ -16,6 +16,16 @@
   setHidden(known.size - new Set(hidden).size >= LEAST ? hidden : []);
   setWrap(stored("wrap") === "yes");
 
+  // What scrolls sideways can be reached by the keyboard, in browsers too that do not see to it themselves.
+  const reach = () => {
+    for (const element of document.querySelectorAll(".scroll, pre.code")) {
+      if (element.scrollWidth > element.clientWidth) element.tabIndex = 0;
+      else element.removeAttribute("tabindex");
+    }
+  };
+  addEventListener("load", reach);
+  addEventListener("resize", reach);
+
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
     const say = () => { button.textContent = `Theme: ${root.dataset.theme}`; };
@@ -47,6 +57,7 @@
       setWrap(form.elements.wrap.checked);
       store("hide", root.dataset.hide);
       store("wrap", form.elements.wrap.checked ? "yes" : "");
+      reach();
     });
   });
 })();

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from backends import BACKENDS, TITLES
+from benchmarks.report import RESULTS
 from common import specs
 from common.articles import ARTICLES
 from common.console import progress_bar
@@ -18,13 +19,13 @@ from common.site import guide, measured, pairs, sections, source
 from common.site.pages import ROOT, Page, Shelf, code_lines, page_of, read, slug
 
 GENERATOR = "tetrapla site"  # the mark by which an earlier site is known
-COMPARE, RESULTS, RESULTS_PAGE = "docs/parity", "benchmarks/results", "docs/results.md"
+COMPARE, RESULTS_PAGE = "docs/parity", "docs/results.md"
 PAIRS = tuple(itertools.combinations(BACKENDS, 2))
 
 
 def build(out: Path, compare: Path | None = None, bench: list[Path] | None = None) -> Path:
     """Write the site into `out` and return its first page. `compare` is the folder of a comparison, by default COMPARE if
-    it is there; of the benchmark results `bench`, by default those of RESULTS, the newest of each device is shown.
+    it is there; of the benchmark results `bench`, by default those of benchmarks/results, the newest of each device is shown.
 
     Raises UsageError if `out` holds anything but an earlier site, or something that the pages show is not found.
     """
@@ -36,7 +37,7 @@ def build(out: Path, compare: Path | None = None, bench: list[Path] | None = Non
     temporary.mkdir(parents=True)
     try:
         parity = measured.parity(compare or ROOT / COMPARE)
-        benchmarks = measured.benchmarks(bench or sorted((ROOT / RESULTS).glob("*.json")))
+        benchmarks = measured.benchmarks(bench or sorted(RESULTS.glob("*.json")))
         _Site(Shelf(temporary), parity, benchmarks).write()
         if target.exists():
             shutil.rmtree(target)

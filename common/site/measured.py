@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends import BACKENDS
-from benchmarks import suite
+from benchmarks.report import read, swept
+from benchmarks.worker import MODES
 from common.errors import UsageError
 from common.parity import STAGES
 
@@ -69,15 +70,17 @@ def parity(folder: Path) -> Parity | None:
 
 
 def benchmarks(paths: list[Path]) -> list[dict]:
-    """The newest result of each device, the CPU's first. Raises UsageError for a file that is no result."""
-    newest = {}
-    for path in paths:
-        if not {"measured", "settings", "environment"} <= suite.read(path).keys():
+    """The newest result of each device, the CPU's first; sweeps are left to docs/benchmarks.md. Raises UsageError for a file
+    that is no result."""
+    results, newest = [read(path) for path in paths], {}
+    for path, result in zip(paths, results, strict=True):
+        if not {"measured", "settings", "environment"} <= result.keys():
             raise UsageError(
                 f"{path}: expected a result of `tetrapla bench`, which says when and on what it was measured"
             )
-    for result in sorted(map(suite.read, paths), key=lambda result: result["measured"]):
-        newest[result["settings"]["device"]] = result
+    for result in sorted(results, key=lambda result: result["measured"]):
+        if not swept(result["rows"]):
+            newest[result["settings"]["device"]] = result
     return [newest[device] for device in sorted(newest)]
 
 
@@ -92,4 +95,4 @@ def throughput(result: dict, model: str) -> list[dict]:
         row | {"share": row["median"] / longest[row["mode"]], "floor_share": row.get("floor", 0) / longest[row["mode"]]}
         for row in rows
     ]
-    return sorted(shown, key=lambda row: (suite.MODES.index(row["mode"]), BACKENDS.index(row["backend"])))
+    return sorted(shown, key=lambda row: (MODES.index(row["mode"]), BACKENDS.index(row["backend"])))

@@ -255,6 +255,8 @@ def test_results_are_shown(site):
         assert word in text
     assert 'width="300" height="200"' in text
     assert "2001-01-01" not in text  # an older result of the same device
+    assert "2001-01-03" not in text  # a sweep
+    assert "<td>2.00</td>" in text  # milliseconds
     assert "7.7e-14" in (site / "index.html").read_text(encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from common.data.batches import in_batches, model_input, to_bytes
 from common.reproduction import plots
 from common.reproduction.measures import FRECHET_NOTE, PARZEN_NOTE, SAMPLES, distance, features, likelihood, shown, unit
 from common.reproduction.probe import samples
-from common.reproduction.report import Figure, Report
+from common.reproduction.report import Report
 from common.reproduction.results import Run
 
 SAYS = (
@@ -42,46 +42,49 @@ def apart(codes: np.ndarray) -> float:
 
 
 def report(results, data, out, scale):
-    page = Report("aae", SAYS, (), results, data, scale)
+    page = Report("aae", SAYS, (), results, data, scale, out)
     space = features(data)
     for result in results:
-        _codes(page, result, out)
-    _curves(page, results, out)
+        _codes(page, result)
+    _curves(page, results)
     rows = {"original": unit(data.test_images[: training.FIGURE_IMAGES])}
     rows |= {NAMES[result.spec.name]: unit(result.probe["reconstructions"]) for result in results}
-    plots.image_rows(out / "reconstructions.png", rows)
-    page.figures.append(Figure("reconstructions.png", "Reconstructions", "The first ten test digits."))
+    plots.image_rows(page.figure("reconstructions.png", "Reconstructions", "The first ten test digits."), rows)
     sets = {NAMES[result.spec.name]: unit(result.probe["samples"][:100]) for result in results}
-    plots.grids(out / "samples.png", sets, columns=10, per_row=2)
-    page.figures.append(
-        Figure("samples.png", "Samples from the prior", "The same 100 draws of N(0, 5²), none chosen by hand.")
+    plots.grids(
+        page.figure("samples.png", "Samples from the prior", "The same 100 draws of N(0, 5²), none chosen by hand."),
+        sets,
+        columns=10,
+        per_row=2,
     )
     measured = {result.spec.name: _measure(result, data, space) for result in results}
     _claims(page, results[0], measured[results[0].spec.name])
     if len(results) > 1:
         _erratum(page, measured)
-    page.write(out)
+    page.write()
     return page
 
 
-def _codes(page, result, out):
+def _codes(page, result):
     steps = list(result.kept)
     chosen = sorted({steps[0], *(steps[round(k * (len(steps) - 1) / 4)] for k in range(5))})
     prior = np.random.default_rng(0).normal(0, STD, 100_000)
     shown_codes = {f"{step:,} steps": np.ravel(result.kept[step]["codes"]) for step in chosen}
     file = f"codes-{result.spec.name}.png"
-    plots.histograms(out / file, prior, shown_codes, LIMITS)
-    page.figures.append(
-        Figure(
+    plots.histograms(
+        page.figure(
             file,
             f"Prior and codes, {NAMES[result.spec.name]}",
             "Grey: the prior. Blue: all 120 numbers of the codes of 1,000 test images, as training goes on; what lies "
             "outside is counted in the outermost bars.",
-        )
+        ),
+        prior,
+        shown_codes,
+        LIMITS,
     )
 
 
-def _curves(page, results, out):
+def _curves(page, results):
     def of(part):
         return {NAMES[result.spec.name]: result.curve(part) for result in results}
 
@@ -92,7 +95,7 @@ def _curves(page, results, out):
         }
 
     plots.line_panels(
-        out / "losses.png",
+        page.figure("losses.png", "The three losses in training", "Means of blocks of steps."),
         [
             {"curves": of("loss_r"), "title": "Reconstruction", "x": "step", "y": "BCE per pixel, nats"},
             {
@@ -111,9 +114,13 @@ def _curves(page, results, out):
             },
         ],
     )
-    page.figures.append(Figure("losses.png", "The three losses in training", "Means of blocks of steps."))
     plots.line_panels(
-        out / "dimensions.png",
+        page.figure(
+            "dimensions.png",
+            "Mean and deviation per dimension",
+            "Of the codes of 1,000 test images: each of the 120 dimensions has a mean and a deviation; their averages along "
+            "training, and how far all numbers together are from N(0, 5²).",
+        ),
         [
             {
                 "curves": along(lambda codes: np.abs(codes.mean(axis=0)).mean()),
@@ -131,14 +138,6 @@ def _curves(page, results, out):
             },
             {"curves": along(apart), "title": "Distance to the prior", "x": "step", "y": "Wasserstein, all numbers"},
         ],
-    )
-    page.figures.append(
-        Figure(
-            "dimensions.png",
-            "Mean and deviation per dimension",
-            "Of the codes of 1,000 test images: each of the 120 dimensions has a mean and a deviation; their averages along "
-            "training, and how far all numbers together are from N(0, 5²).",
-        )
     )
 
 

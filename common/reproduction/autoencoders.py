@@ -16,7 +16,7 @@ from common.reproduction.measures import (
     unit,
 )
 from common.reproduction.probe import samples
-from common.reproduction.report import Figure, Report
+from common.reproduction.report import Report
 from common.reproduction.results import Run
 
 SAYS = (
@@ -57,29 +57,29 @@ def _walk(found, data):
 
 
 def report(results, data, out, scale):
-    page = Report("autoencoders", SAYS, DEVIATIONS, results, data, scale)
+    page = Report("autoencoders", SAYS, DEVIATIONS, results, data, scale, out)
     found = {result.spec.name: result for result in results}
-    _losses(page, found, out)
+    _losses(page, found)
     rows = {"original": unit(data.test_images[: training.FIGURE_IMAGES])}
     rows |= {name: unit(result.probe["reconstructions"]) for name, result in found.items()}
-    plots.image_rows(out / "reconstructions.png", rows)
-    page.figures.append(
-        Figure(
+    plots.image_rows(
+        page.figure(
             "reconstructions.png",
             "Reconstructions side by side",
             "The first ten test digits and what each model makes of them, through 3, 8×2×2 and 20 numbers.",
-        )
+        ),
+        rows,
     )
     for name in ("autoencoder", "conv_autoencoder"):
         if name in found:
-            _autoencoder(page, found[name], data, out)
+            _autoencoder(page, found[name], data)
     if "vae" in found:
-        _vae(page, found["vae"], data, out)
-    page.write(out)
+        _vae(page, found["vae"], data)
+    page.write()
     return page
 
 
-def _losses(page, found, out):
+def _losses(page, found):
     panels = [
         {
             "curves": {"training": result.curve("loss"), "test": result.tests("loss")},
@@ -93,20 +93,23 @@ def _losses(page, found, out):
         if result.spec.reduction == "sum":  # the batch's sum in training, the mean per image in the test
             steps, values = panel["curves"]["training"]
             panel["curves"]["training"] = (steps, values / result.description["options"]["batch_size"])
-    plots.line_panels(out / "losses.png", panels)
-    page.figures.append(Figure("losses.png", "Loss curves", "In training and, once an epoch, on the test images."))
+    plots.line_panels(
+        page.figure("losses.png", "Loss curves", "In training and, once an epoch, on the test images."), panels
+    )
 
 
-def _autoencoder(page, result, data, out):
+def _autoencoder(page, result, data):
     name = result.spec.name
     if name == "autoencoder":
-        plots.scatter(out / "codes.png", result.probe["codes"], data.test_labels, "Codes of the test images, by digit")
-        page.figures.append(
-            Figure(
+        plots.scatter(
+            page.figure(
                 "codes.png",
                 "The 3-D code",
                 "Every test digit as a point, in three projections: digits of one class lie together though no label was used.",
-            )
+            ),
+            result.probe["codes"],
+            data.test_labels,
+            "Codes of the test images, by digit",
         )
     error = result.tests("loss")[1][-1]
     page.verdict(
@@ -126,14 +129,20 @@ def _autoencoder(page, result, data, out):
     )
 
 
-def _vae(page, result, data, out):
-    plots.grids(out / "samples.png", {"": unit(result.probe["samples"][:100])}, columns=10)
-    page.figures.append(Figure("samples.png", "Samples of the VAE", "100 draws of the prior, none chosen by hand."))
-    plots.matrix(
-        out / "walk.png", unit(result.probe["walk"]), STEPS, rows="", across="from one test digit's code to another's"
+def _vae(page, result, data):
+    plots.grids(
+        page.figure("samples.png", "Samples of the VAE", "100 draws of the prior, none chosen by hand."),
+        {"": unit(result.probe["samples"][:100])},
+        columns=10,
     )
-    page.figures.append(
-        Figure("walk.png", "The latent walk", "Straight lines between the codes of two test digits, in twelve steps.")
+    plots.matrix(
+        page.figure(
+            "walk.png", "The latent walk", "Straight lines between the codes of two test digits, in twelve steps."
+        ),
+        unit(result.probe["walk"]),
+        STEPS,
+        rows="",
+        across="from one test digit's code to another's",
     )
     if (tenth := result.test_at("loss", 10)) is not None:
         page.verdict(

@@ -15,7 +15,7 @@ from common.reproduction.measures import (
     unit,
 )
 from common.reproduction.probe import samples
-from common.reproduction.report import Figure, Report
+from common.reproduction.report import Report
 from common.reproduction.results import Run
 
 SAYS = (
@@ -37,7 +37,7 @@ def probe(column, data):
 
 def report(results, data, out, scale):
     (result,) = results
-    page = Report("gan", SAYS, (), results, data, scale)
+    page = Report("gan", SAYS, (), results, data, scale, out)
     rows, per_epoch = result.training_rows, result.test_rows[0]["step"]
     epochs = [rows[k : k + per_epoch] for k in range(0, len(rows), per_epoch)]
     means = [[np.mean([row[name] for row in epoch]) for name in ("loss_d", "loss_g")] for epoch in epochs]
@@ -51,7 +51,11 @@ def report(results, data, out, scale):
     )
 
     plots.line_panels(
-        out / "losses.png",
+        page.figure(
+            "losses.png",
+            "Losses and scores",
+            "Left: the losses of both networks. Right: the discriminator's mean probability that an image is real.",
+        ),
         [
             {
                 "curves": {"discriminator": result.curve("loss_d"), "generator": result.curve("loss_g")},
@@ -68,19 +72,17 @@ def report(results, data, out, scale):
             },
         ],
     )
-    page.figures.append(
-        Figure(
-            "losses.png",
-            "Losses and scores",
-            "Left: the losses of both networks. Right: the discriminator's mean probability that an image is real.",
-        )
-    )
     sets = {f"epoch {round(step / per_epoch)}": unit(kept["samples"][:25]) for step, kept in result.kept.items()}
-    plots.grids(out / "epochs.png", sets, columns=5, per_row=5)
-    page.figures.append(Figure("epochs.png", "Samples over the epochs", "The same 25 draws of z after each epoch."))
-    plots.grids(out / "samples.png", {"": unit(result.probe["samples"][:100])}, columns=10)
-    page.figures.append(
-        Figure("samples.png", "Samples at the end", "100 draws of z, none chosen by hand, after the last epoch.")
+    plots.grids(
+        page.figure("epochs.png", "Samples over the epochs", "The same 25 draws of z after each epoch."),
+        sets,
+        columns=5,
+        per_row=5,
+    )
+    plots.grids(
+        page.figure("samples.png", "Samples at the end", "100 draws of z, none chosen by hand, after the last epoch."),
+        {"": unit(result.probe["samples"][:100])},
+        columns=10,
     )
 
     d, g = means[0]
@@ -128,5 +130,5 @@ def report(results, data, out, scale):
         None,
         "Energy of the Laplacian; above 1 is noise, as single pixels of a GAN of dense layers are.",
     )
-    page.write(out)
+    page.write()
     return page

@@ -11,7 +11,7 @@ from common.reference.networks import Networks
 from common.reproduction import plots
 from common.reproduction.measures import FRECHET_NOTE, SAMPLES, distance, features, unit
 from common.reproduction.probe import samples
-from common.reproduction.report import Figure, Report
+from common.reproduction.report import Report
 from common.reproduction.results import Run
 from common.specs import get
 
@@ -78,63 +78,73 @@ def error(codes: np.ndarray, data) -> float:
 
 
 def report(results, data, out, scale):
-    page = Report("infogan", SAYS, DEVIATIONS, results, data, scale)
+    page = Report("infogan", SAYS, DEVIATIONS, results, data, scale, out)
     demonstration = [result for result in results if result.spec.name == "gan_two_layer"]
     study = [result for result in results if result.spec.name != "gan_two_layer"]
     space = features(data)
     if study:
-        _pictures(page, study[0], out)
-        _curves(page, study, data, out)
+        _pictures(page, study[0])
+        _curves(page, study, data)
         _study(page, study, data, space)
     for result in demonstration:
-        _two_layers(page, result, data, space, out)
-    page.write(out)
+        _two_layers(page, result, data, space)
+    page.write()
     return page
 
 
-def _pictures(page, result, out):
+def _pictures(page, result):
     for code in ("c2", "c3"):
         file = f"walk-{code}.png"
         images = unit(result.probe[f"walk_{code}"])
-        plots.matrix(out / file, images, WALK, rows="category c1, 0 to 9", across=f"{code}, from -2 to 2")
-        page.figures.append(
-            Figure(file, f"c1 down, {code} across", "One z for all; training saw codes in [-1, 1] only.")
+        plots.matrix(
+            page.figure(file, f"c1 down, {code} across", "One z for all; training saw codes in [-1, 1] only."),
+            images,
+            WALK,
+            rows="category c1, 0 to 9",
+            across=f"{code}, from -2 to 2",
         )
-    plots.grids(out / "samples.png", {"": unit(result.probe["samples"][:100])}, columns=10)
-    page.figures.append(Figure("samples.png", "Samples of InfoGAN", "100 draws of the latents, none chosen by hand."))
+    plots.grids(
+        page.figure("samples.png", "Samples of InfoGAN", "100 draws of the latents, none chosen by hand."),
+        {"": unit(result.probe["samples"][:100])},
+        columns=10,
+    )
 
 
 def _label(result):
     return f"{TITLES[result.spec.name]}, {result.run.backend} {result.run.seed}"
 
 
-def _curves(page, study, data, out):
+def _curves(page, study, data):
     first = {result.spec.name: result for result in reversed(study)}  # of each kind
     curves = {TITLES[name]: first[name].curve("info_c1") for name in TITLES if name in first}
     plots.lines(
-        out / "information.png", curves, title="L_I(c1) in training", x="step", y="nats", level=("ln 10", math.log(10))
-    )
-    page.figures.append(
-        Figure(
+        page.figure(
             "information.png",
             "The bound of the mutual information",
             "Of InfoGAN and of a plain GAN, whose generator is not rewarded for it; means of blocks of steps.",
-        )
+        ),
+        curves,
+        title="L_I(c1) in training",
+        x="step",
+        y="nats",
+        level=("ln 10", math.log(10)),
     )
     curves = {
         _label(result): (list(result.kept), [100 * error(kept["codes"], data) for kept in result.kept.values()])
         for result in study
     }
     plots.lines(
-        out / "errors.png", curves, title="c1 as a classifier of test digits", x="step", y="error, %", level=("paper", 5.0),
-        band=(0, 100),
-    )  # fmt: skip
-    page.figures.append(
-        Figure(
+        page.figure(
             "errors.png",
             "Error of c1 as an unsupervised classifier",
             "Every run: model, framework and seed. Best one-to-one matching of categories to digits at each point.",
-        )
+        ),
+        curves,
+        title="c1 as a classifier of test digits",
+        x="step",
+        y="error, %",
+        level=("paper", 5.0),
+        band=(0, 100),
     )
 
 
@@ -191,12 +201,20 @@ def _study(page, study, data, space):
     page.verdict("Fréchet distances in the table", "none", "see the table", None, FRECHET_NOTE)
 
 
-def _two_layers(page, result, data, space, out):
-    plots.grids(out / "two-layers.png", {"": unit(result.probe["samples"][:100])}, columns=10)
-    page.figures.append(Figure("two-layers.png", "The two-layer GAN", "100 draws of z, none chosen by hand."))
+def _two_layers(page, result, data, space):
+    plots.grids(
+        page.figure("two-layers.png", "The two-layer GAN", "100 draws of z, none chosen by hand."),
+        {"": unit(result.probe["samples"][:100])},
+        columns=10,
+    )
     curves = {"discriminator": result.curve("loss_d"), "generator": result.curve("loss_g")}
-    plots.lines(out / "two-layers-losses.png", curves, title="The two-layer GAN", x="step", y="loss, nats")
-    page.figures.append(Figure("two-layers-losses.png", "Its losses", "Means of blocks of steps."))
+    plots.lines(
+        page.figure("two-layers-losses.png", "Its losses", "Means of blocks of steps."),
+        curves,
+        title="The two-layer GAN",
+        x="step",
+        y="loss, nats",
+    )
     page.verdict(
         "Two-layer GAN: Fréchet distance of its samples",
         "none",

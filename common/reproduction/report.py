@@ -40,7 +40,8 @@ class Figure:
 
 @dataclass
 class Report:
-    """`says`: what the article says, in paragraphs. `deviations`: errata and departures, each with its reason."""
+    """`says`: what the article says, in paragraphs. `deviations`: errata and departures, each with its reason. `out`: the
+    folder of the page and its figures."""
 
     article: str
     says: tuple[str, ...]
@@ -48,6 +49,7 @@ class Report:
     results: list[Result]
     data: Dataset
     scale: float
+    out: Path
     checks: list[Check] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)  # caption, head, rows
@@ -58,8 +60,13 @@ class Report:
         verdict = BESIDE if reached is None else REACHED if reached else MISSED
         self.checks.append(Check(what, published, ours, verdict, note))
 
-    def write(self, out: Path) -> Path:
-        """report.json and the self-contained report.html in `out`, where the figures lie already."""
+    def figure(self, file: str, title: str, caption: str) -> Path:
+        """Add a figure; the path that it is to be drawn to."""
+        self.figures.append(Figure(file, title, caption))
+        return self.out / file
+
+    def write(self) -> Path:
+        """report.json and the self-contained report.html beside the figures, which are drawn by now."""
         article = ARTICLES[self.article]
         value = {
             "article": dataclasses.asdict(article),
@@ -69,14 +76,15 @@ class Report:
             "says": self.says,
             "deviations": self.deviations,
             "checks": [dataclasses.asdict(check) for check in self.checks],
-            "figures": [dataclasses.asdict(figure) | _size(out / figure.file) for figure in self.figures],
+            "figures": [dataclasses.asdict(figure) | _size(self.out / figure.file) for figure in self.figures],
             "tables": self.tables,
             "text": self.text,
             "runs": [_run(result) for result in self.results],
         }
-        write_json(out / "report.json", value)
-        write_atomically(out / "report.html", template("article.html").render(value, folder=out).encode())
-        return out / "report.html"
+        write_json(self.out / "report.json", value)
+        page = template("article.html").render(value, folder=self.out)
+        write_atomically(self.out / "report.html", page.encode())
+        return self.out / "report.html"
 
 
 def _size(path):

@@ -7,7 +7,7 @@ from common.figures import tile
 from common.reproduction import plots
 from common.reproduction.measures import unit
 from common.reproduction.probe import samples
-from common.reproduction.report import Figure, Report
+from common.reproduction.report import Report
 from common.reproduction.results import Run
 
 SAYS = (
@@ -32,27 +32,29 @@ def probe(column, data):
 
 
 def report(results, data, out, scale):
-    page = Report("vae_notes", SAYS, (), results, data, scale)
+    page = Report("vae_notes", SAYS, (), results, data, scale, out)
     for result in results:
         name, backend = TITLES[result.run.backend], result.run.backend
         every = next(iter(result.kept))
         grids = {step: tile(unit(kept["samples"][:16]), columns=4) for step, kept in result.kept.items()}
-        plots.animation(out / f"grids-{backend}.gif", list(grids.values()))
-        page.figures.append(
-            Figure(
+        plots.animation(
+            page.figure(
                 f"grids-{backend}.gif",
                 f"The 4×4 grid every {every:,} iterations, {name}",
                 f"The same 16 draws of the prior along training, {len(grids)} grids of which the later ones are thinned out.",
-            )
+            ),
+            list(grids.values()),
         )
         chosen = [k * every for k in SHOWN if k * every in result.kept]
         sets = {f"{step:,}": unit(result.kept[step]["samples"][:16]) for step in chosen}
         if sets:
-            plots.grids(out / f"grids-{backend}.png", sets, columns=4, per_row=6)
-            page.figures.append(
-                Figure(
+            plots.grids(
+                page.figure(
                     f"grids-{backend}.png", f"Some of these grids, {name}", "After as many iterations as stand above."
-                )
+                ),
+                sets,
+                columns=4,
+                per_row=6,
             )
     named = {TITLES[result.run.backend]: result for result in results}
 
@@ -61,21 +63,24 @@ def report(results, data, out, scale):
         return {"curves": curves, "title": title, "x": "iteration", "y": "nats per image"}
 
     panels = [terms("loss", "Loss"), terms("bce", "Reconstruction (BCE)"), terms("kl", "KL")]
-    plots.line_panels(out / "losses.png", panels)
-    page.figures.append(
-        Figure(
+    plots.line_panels(
+        page.figure(
             "losses.png", "The loss and its two terms in training", "Means of blocks of iterations, both frameworks."
-        )
+        ),
+        panels,
     )
     curves = {name: result.tests("loss") for name, result in named.items()}
-    plots.lines(out / "test.png", curves, title="Test loss", x="iteration", y="nats per image")
-    page.figures.append(
-        Figure(
+    plots.lines(
+        page.figure(
             "test.png",
             "Test loss",
             "Mean over the test images of reconstruction and KL, one draw of ε per image. Long training does not help: the "
             "loss on test images turns while that of training goes on falling.",
-        )
+        ),
+        curves,
+        title="Test loss",
+        x="iteration",
+        y="nats per image",
     )
 
     common = min(result.steps for result in results)
@@ -100,5 +105,5 @@ def report(results, data, out, scale):
             None,
             "The article states no number.",
         )
-    page.write(out)
+    page.write()
     return page

@@ -13,7 +13,7 @@ from common import data, figures, reproduction, specs
 from common.articles import ARTICLES
 from common.errors import UsageError
 from common.reproduction import aae, infogan, plots
-from common.reproduction.report import Figure, Report
+from common.reproduction.report import Report
 from tests.conftest import tetrapla
 
 NATIVE = {  # of ARTICLES.md, with the steps that 60,000 images and its batches make
@@ -110,12 +110,10 @@ def test_walks_along_the_codes():
 @pytest.fixture
 def page(tmp_path):
     """A report of no run, with a picture and an animation."""
-    report = Report("gan", ("It <says> this.",), ("A departure.",), [], data.load("digits"), 0.5)
-    plots.lines(tmp_path / "a.png", {"x": ([1, 2], [3, 4])}, title="t", x="x", y="y")
-    plots.animation(
-        tmp_path / "b.gif", [figures.tile(np.random.default_rng(k).random((4, 28, 28)), 2) for k in range(90)]
-    )
-    report.figures = [Figure("a.png", "A", "Caption a."), Figure("b.gif", "B", "Caption b.")]
+    report = Report("gan", ("It <says> this.",), ("A departure.",), [], data.load("digits"), 0.5, tmp_path)
+    plots.lines(report.figure("a.png", "A", "Caption a."), {"x": ([1, 2], [3, 4])}, title="t", x="x", y="y")
+    frames = [figures.tile(np.random.default_rng(k).random((4, 28, 28)), 2) for k in range(90)]
+    plots.animation(report.figure("b.gif", "B", "Caption b."), frames)
     report.verdict("one", "1", "1", True)
     report.verdict("two", "1", "2", False, "Why.")
     report.verdict("three", "none", "3", None)
@@ -126,7 +124,7 @@ def page(tmp_path):
 def test_the_page_is_self_contained(page, tmp_path, monkeypatch):
     monkeypatch.setattr("common.reproduction.report._run", lambda result: RUN)
     page.results = [None]
-    text = page.write(tmp_path).read_text()
+    text = page.write().read_text()
     tags = []
 
     class Links(html.parser.HTMLParser):

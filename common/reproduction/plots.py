@@ -14,8 +14,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 FRAMES, FRAME_MILLISECONDS = 60, 120
 
 
-def lines(path: Path, curves: dict, *, title: str, x: str, y: str, log=False, level=None, band=None) -> None:
-    """{label: (xs, ys)} as one plot; `level` (label, value) is a horizontal line, `band` limits y."""
+def lines(path: Path, curves: dict, *, title: str, x: str, y: str, log="", level=None, band=None) -> None:
+    """{label: (xs, ys)} as one plot, `log` "x", "y" or "xy"; `level` (label, value) is a horizontal line, `band` limits y."""
     figure, axis = plt.subplots(figsize=(7, 3.8))
     draw_lines(axis, curves, title=title, x=x, y=y, log=log, level=level)
     if band:
@@ -31,14 +31,14 @@ def line_panels(path: Path, panels: list[dict]) -> None:
     save_figure(figure, path)
 
 
-def draw_lines(axis, curves, *, title, x, y, log=False, level=None):
+def draw_lines(axis, curves, *, title, x, y, log="", level=None):
     for colour, (label, (xs, ys)) in zip(COLOURS, curves.items(), strict=False):
         axis.plot(xs, ys, color=colour, label=label, linewidth=1.4, marker="." if len(xs) < 30 else None)
     if level:
         axis.axhline(level[1], color="#666666", linestyle="--", linewidth=1, label=level[0])
     axis.set(title=title, xlabel=x, ylabel=y)
-    if log:
-        axis.set_yscale("log")
+    for name in log:
+        getattr(axis, f"set_{name}scale")("log")
     if len(curves) > 1 or level:
         axis.legend(frameon=False)
     axis.grid(alpha=0.25)

@@ -17,6 +17,7 @@ SAYS = (
     "The TensorFlow code takes the cross-entropy on logits, the PyTorch code on sigmoid outputs: the same function.",
 )
 COMMON = 100_000  # iterations that both frameworks do
+MILESTONES = (10_000, 100_000)  # iterations at which the test loss is told
 SHOWN = (1, 5, 20, 100, 300, 1000)  # thousands of iterations
 
 
@@ -60,7 +61,7 @@ def report(results, data, out, scale):
 
     def terms(part, title):
         curves = {name: result.curve(part) for name, result in named.items()}
-        return {"curves": curves, "title": title, "x": "iteration", "y": "nats per image"}
+        return {"curves": curves, "title": title, "x": "iteration", "y": "nats per image", "log": "x"}
 
     panels = [terms("loss", "Loss"), terms("bce", "Reconstruction (BCE)"), terms("kl", "KL")]
     plots.line_panels(
@@ -74,13 +75,13 @@ def report(results, data, out, scale):
         page.figure(
             "test.png",
             "Test loss",
-            "Mean over the test images of reconstruction and KL, one draw of ε per image. Long training does not help: the "
-            "loss on test images turns while that of training goes on falling.",
+            "Mean over the test images of reconstruction and KL, one draw of ε per image.",
         ),
         curves,
         title="Test loss",
         x="iteration",
         y="nats per image",
+        log="x",
     )
 
     common = min(result.steps for result in results)
@@ -97,11 +98,12 @@ def report(results, data, out, scale):
         )
     for name, result in named.items():
         steps, values = result.tests("loss")
-        best = int(np.argmin(values))
+        best, by_step = int(np.argmin(values)), dict(zip(steps, values, strict=True))
+        shown = ", ".join(f"{by_step[k]:.2f} after {k:,}" for k in MILESTONES if k in by_step and k < steps[-1])
         page.verdict(
             f"Test loss in {name} after {steps[-1]:,} iterations",
             "none",
-            f"{values[-1]:.2f} (best {values[best]:.2f} after {steps[best]:,})",
+            f"{values[-1]:.2f} (best {values[best]:.2f} after {steps[best]:,})" + (f"; {shown}" if shown else ""),
             None,
             "The article states no number.",
         )

@@ -5,7 +5,6 @@ Kingma & Welling 2013, arXiv 1312.6114; articles `autoencoders` and `vae_notes`.
 
 from functools import partial
 
-import optax
 from flax import nnx
 from jax import numpy as jnp
 
@@ -57,8 +56,9 @@ def forward(model, x, noise):
 def losses(model, x, noise):
     """BCE + KL(N(mean, exp(logvar)) ‖ N(0, 1)), summed over pixels and code, then reduced over the batch."""
     output = forward(model, x, noise)
-    mean, logvar = output["mean"], output["logvar"]
-    bce = optax.sigmoid_binary_cross_entropy(output["logits"], x).sum(axis=1)  # (B,)
+    mean, logvar, logits = output["mean"], output["logvar"], output["logits"]
+    # Not optax.sigmoid_binary_cross_entropy, which takes two exponentials and logarithms of each logit.
+    bce = jnp.sum(nnx.softplus(logits) - x * logits, axis=1)  # (B,)
     kl = -0.5 * jnp.sum(1 + logvar - mean**2 - jnp.exp(logvar), axis=1)  # (B,)
     reduce = jnp.sum if model.reduction == "sum" else jnp.mean
     return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}

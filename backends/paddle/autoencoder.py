@@ -61,7 +61,7 @@ def forward(model, x, noise):
 def losses(model, x, noise):
     """Mean squared error over all elements."""
     reconstruction = forward(model, x, noise)["reconstruction"]
-    return {"loss": paddle.mean((reconstruction - x) ** 2)}
+    return {"loss": paddle.mean(paddle.square(reconstruction - x))}  # ** 2 takes 25 times as long
 
 
 # -------------------------------------------------------------------------------------------- programs

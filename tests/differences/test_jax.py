@@ -174,3 +174,11 @@ def test_linear_draws_weights_by_lecun():
     kernel = np.asarray(nnx.Linear(784, 400, rngs=nnx.Rngs(0)).kernel[...]) * np.sqrt(784)
     assert kernel.std() == pytest.approx(1, rel=0.01)
     assert 2.2 < np.abs(kernel).max() <= 2 / 0.8796  # the deviation of a normal cut at ±2
+
+
+def test_optax_bce_takes_two_logarithms():
+    def count(function):
+        return jax.jit(function).lower(jnp.ones(3), jnp.ones(3)).compile().as_text().count("log-plus-one(")
+
+    assert count(optax.sigmoid_binary_cross_entropy) == 2
+    assert count(lambda logits, x: nnx.softplus(logits) - x * logits) == 1

@@ -30,6 +30,18 @@ def read(path: Path) -> dict:
     return result
 
 
+def unfinished(out: Path, settings: dict) -> list[dict]:
+    """The rows of an interrupted benchmark in `out`, to go on from; none if there is none. Raises UsageError if it was
+    measured with other settings."""
+    path = out / "result.json"
+    if not path.exists():
+        return []
+    result = read(path)
+    if other := [key for key, value in settings.items() if result["settings"].get(key) != value]:
+        raise UsageError(f"{path}: measured with another {other[0]}; use the same settings, or another --out")
+    return result["rows"]
+
+
 def write(result: dict, out: Path) -> list[Path]:
     """result.json and a plot; the paths."""
     out.mkdir(parents=True, exist_ok=True)

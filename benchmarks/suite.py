@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,9 +114,16 @@ def thread_settings(backend: str, threads: int) -> dict[str, str]:
     }[backend]
 
 
-def run(cases: list[Case], backends: tuple[str, ...], modes: list[str], settings: Settings) -> dict:
-    """Measure; the result as plain JSON values."""
-    rows = []
+def run(
+    cases: list[Case],
+    backends: tuple[str, ...],
+    modes: list[str],
+    settings: Settings,
+    done: list[dict],
+    keep: Callable[[dict], object],
+) -> dict:
+    """Measure what is not among the rows `done`; the result as plain JSON values, which `keep` is given after each case."""
+    rows, result = list(done), _result(done, backends, settings)
     with tempfile.TemporaryDirectory() as folder, progress_bar("bench") as progress:
         task = progress.add_task("", total=len(cases) * len(modes) * len(backends), note="")
         for case in cases:
@@ -123,9 +131,18 @@ def run(cases: list[Case], backends: tuple[str, ...], modes: list[str], settings
             chosen = [mode for mode in modes if mode != "sampling" or spec.sample]
             for group in [[mode] for mode in chosen] if spec.convolutional else [chosen]:  # memory: gigabytes a process
                 progress.update(task, note=f"{case.model}, batch {case.batch}: {', '.join(group)}")
-                rows += _together(case, backends, group, settings, Path(folder))
+                wanted = {(*vars(case).values(), backend, mode) for mode in group for backend in backends}
+                if not wanted <= {tuple(row[key] for key in KEY) for row in rows}:
+                    rows = [row for row in rows if tuple(row[key] for key in KEY) not in wanted]
+                    rows += _together(case, backends, group, settings, Path(folder))
+                    result = _result(rows, backends, settings)
+                    keep(result)
                 progress.advance(task, len(group) * len(backends))
             progress.advance(task, (len(modes) - len(chosen)) * len(backends))
+    return result
+
+
+def _result(rows, backends, settings):
     found = [row["yardstick"] for row in rows if row.get("yardstick")]
     yardstick = {key: max((one[key] for one in found), default=None) for key in ("product", "copy")}
     for row in rows:

@@ -287,6 +287,7 @@ def bench(
     publish: Annotated[
         str | None, typer.Option(metavar="NAME", help="Also keep it in benchmarks/results and docs/benchmarks.md.")
     ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted benchmark in --out.")] = False,
     against: Annotated[Path | None, typer.Option(help="An older result.json: say what moved beyond the noise.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for result.json and the plot.")] = Path("runs/bench"),
 ) -> None:
@@ -317,7 +318,9 @@ def bench(
         repeats=repeats,
         seconds=seconds,
     )
-    result = suite.run(cases(chosen, batch_size, sweep), columns, modes, settings)
+    done = report.unfinished(out, vars(settings)) if resume else []
+    wanted = cases(chosen, batch_size, sweep)
+    result = suite.run(wanted, columns, modes, settings, done, keep=lambda result: report.write(result, out))
     paths = report.write(result, out) + (report.publish(result, publish) if publish else [])
     for part in report.tables(result):
         OUT.print(part)

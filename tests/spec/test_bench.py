@@ -133,6 +133,33 @@ def test_the_page_shows_the_results_that_are_kept():
     assert text.split(report.BEGIN)[1].split(report.END)[0].strip() == report.published().strip()
 
 
+def test_an_interrupted_benchmark_goes_on(tmp_path, monkeypatch):
+    """Killed in its second case, it measures that and what follows, and keeps what it had."""
+    wanted, columns, settings = cases.cases(["vae", "gan", "aae"], None, None), ("jax", "paddle"), suite.Settings()
+    measured, fail_at = [], "gan"
+
+    def together(case, backends, modes, settings, folder):
+        if case.model == fail_at:
+            raise KeyboardInterrupt
+        measured.append(case.model)
+        return [row(b, mode, [0.001], model=case.model, batch=case.batch) for mode in modes for b in backends]
+
+    monkeypatch.setattr(suite, "_together", together)
+
+    def go(done):
+        return suite.run(wanted, columns, ["fast"], settings, done, keep=lambda result: report.write(result, tmp_path))
+
+    with pytest.raises(KeyboardInterrupt):
+        go([])
+    fail_at = None
+    result = go(report.unfinished(tmp_path, vars(settings)))
+    assert measured == ["vae", "gan", "aae"]
+    assert [one["model"] for one in result["rows"]] == ["vae", "vae", "gan", "gan", "aae", "aae"]
+    with pytest.raises(UsageError, match="measured with another repeats"):
+        report.unfinished(tmp_path, vars(settings) | {"repeats": 9})
+    assert report.unfinished(tmp_path / "nothing", vars(settings)) == []
+
+
 def test_a_result_that_is_none(tmp_path):
     path = tmp_path / "result.json"
     for content in ("", "[]", "{}", json.dumps({"rows": 3})):

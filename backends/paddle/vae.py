@@ -60,7 +60,7 @@ def losses(model, x, noise):
     # Not F.binary_cross_entropy_with_logits, whose gradient at a logit of exactly 0 is -1/2 - x instead of 1/2 - x.
     # From the threshold on softplus returns the logit itself: at Paddle's default of 20 still 2e-9 off, at 40 exact.
     bce = paddle.sum(F.softplus(logits, beta=1, threshold=40) - x * logits, axis=1)  # (B,)
-    kl = -0.5 * paddle.sum(1 + logvar - paddle.square(mean) - paddle.exp(logvar), axis=1)  # (B,)
+    kl = -0.5 * paddle.sum(1 + logvar - mean**2 - paddle.exp(logvar), axis=1)  # (B,)
     reduce = paddle.sum if model.reduction == "sum" else paddle.mean
     return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
 

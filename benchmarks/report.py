@@ -8,7 +8,7 @@ from rich.table import Table
 
 from backends import TITLES
 from benchmarks.cases import SWEPT, Case
-from benchmarks.suite import KEY, ROOT
+from benchmarks.suite import KEY, ROOT, key_of
 from benchmarks.worker import MODES
 from common import figures
 from common.checkpoint import write_json
@@ -125,20 +125,16 @@ def near_the_floor(rows: list[dict]) -> list[str]:
 
 def compare(old: dict, new: dict) -> list[str]:
     """What moved beyond the noise: rows of both results whose ranges of repeats do not overlap."""
-    before = {_key(row): row for row in old["rows"] if "median" in row}
+    before = {key_of(row): row for row in old["rows"] if "median" in row}
     lines = []
     for row in new["rows"]:
-        other = before.get(_key(row))
+        other = before.get(key_of(row))
         if "median" in row and other and (row["least"] > other["most"] or row["most"] < other["least"]):
             ratio = other["median"] / row["median"]
             word = "faster" if ratio > 1 else "slower"
-            what = " ".join(str(part) for part in _key(row) if part is not None)
+            what = " ".join(str(part) for part in key_of(row) if part is not None)
             lines.append(f"{what}: {max(ratio, 1 / ratio):.2f} times {word}")
     return lines
-
-
-def _key(row):
-    return tuple(row[key] for key in KEY)
 
 
 def publish(result: dict, name: str) -> list[Path]:

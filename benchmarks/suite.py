@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from backends import versions
@@ -114,6 +115,11 @@ def thread_settings(backend: str, threads: int) -> dict[str, str]:
     }[backend]
 
 
+def key_of(row: dict) -> tuple:
+    """What names a row."""
+    return tuple(row[key] for key in KEY)
+
+
 def run(
     cases: list[Case],
     backends: tuple[str, ...],
@@ -132,8 +138,8 @@ def run(
             for group in [[mode] for mode in chosen] if spec.convolutional else [chosen]:  # memory: gigabytes a process
                 progress.update(task, note=f"{case.model}, batch {case.batch}: {', '.join(group)}")
                 wanted = {(*vars(case).values(), backend, mode) for mode in group for backend in backends}
-                if not wanted <= {tuple(row[key] for key in KEY) for row in rows}:
-                    rows = [row for row in rows if tuple(row[key] for key in KEY) not in wanted]
+                if not wanted <= set(map(key_of, rows)):
+                    rows = [row for row in rows if key_of(row) not in wanted]
                     rows += _together(case, backends, group, settings, Path(folder))
                     result = _result(rows, backends, settings)
                     keep(result)
@@ -169,6 +175,11 @@ def _together(case, backends, modes, settings, folder):
     return [worker.finish() for worker in workers]
 
 
+@cache  # of a case, for all of its backends and modes, each time that a result is made
+def _work(case):
+    return floor.work(case.spec, case.batch)
+
+
 def _derive(row, yardstick):
     """Median, samples per second and the multiple of the floor, beside the seconds."""
     if "seconds" not in row:
@@ -177,6 +188,5 @@ def _derive(row, yardstick):
     images = SAMPLES if row["mode"] == "sampling" else row["batch"]
     row |= {"median": median, "least": min(row["seconds"]), "most": max(row["seconds"]), "per_second": images / median}
     if row["mode"] != "sampling" and yardstick["product"]:
-        work = floor.work(Case.of(row).spec, row["batch"])
-        row["floor"] = work.seconds(yardstick["product"], yardstick["copy"])
+        row["floor"] = _work(Case.of(row)).seconds(yardstick["product"], yardstick["copy"])
         row["times_floor"] = median / row["floor"]

@@ -64,12 +64,8 @@ TOPICS = (
     Topic(
         "A train step of two networks",
         "The discriminator's update, then the generator's, each moving its own network.",
-        {
-            "pytorch": (("gan.py", "build"), ("gan.py", "train_step"), ("gan.py", "update")),
-            "tensorflow": (("gan.py", "build"), ("gan.py", "train_step"), ("gan.py", "update")),
-            "paddle": (("gan.py", "build"), ("gan.py", "train_step")),
-            "jax": (("gan.py", "build"), ("gan.py", "train_step"), ("gan.py", "update")),
-        },
+        _everywhere("gan.py", "build", "train_step", "update")
+        | {"paddle": (("gan.py", "build"), ("gan.py", "train_step"))},
     ),
     Topic(
         "Adam",

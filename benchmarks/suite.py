@@ -4,8 +4,10 @@ All workers of a case are started and proven first; then they are asked in turn,
 the machine strikes all of them alike. Within one case everything that is compared was measured within the same minutes.
 """
 
+import itertools
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -56,6 +58,7 @@ class Worker:
                 text=True,
                 cwd=ROOT,
                 env=os.environ | thread_settings(job["backend"], threads),
+                process_group=0,  # of its own: when this process dies, the kernel wakes and ends a stopped worker
             )
         self.about = self.hear()
 
@@ -65,13 +68,15 @@ class Worker:
         return self.about is not None and self.about["proof"]["passed"] and "build_seconds" in self.about
 
     def hear(self) -> dict | None:
-        """Its next line of JSON; None when it has ended."""
+        """Its next line of JSON; None when it has ended. It is stopped then, until it is asked."""
         for line in self.process.stdout:
             if line.startswith("{"):
+                self.process.send_signal(signal.SIGSTOP)  # the threads of some frameworks turn in circles while they wait
                 return json.loads(line)
         return None
 
     def ask(self, word: str) -> dict | None:
+        self.process.send_signal(signal.SIGCONT)
         try:
             self.process.stdin.write(f"{word}\n")
             self.process.stdin.flush()
@@ -96,12 +101,19 @@ class Worker:
                 f"parts from the oracle at stage {about['proof']['stage']}, tensor {about['proof']['tensor']}"
             )
         else:
+            self.process.send_signal(signal.SIGCONT)
             self.process.wait()
             lines = self.log.read_text(errors="replace").strip().splitlines()
             row["problem"] = f"exit code {self.process.returncode}: {lines[-1] if lines else 'no output'}"
-        self.process.stdin.close()
-        self.process.wait()
+        self.end()
         return row
+
+    def end(self) -> None:
+        """End the process, whatever it does. A second call does nothing."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
 
 def thread_settings(backend: str, threads: int) -> dict[str, str]:
@@ -164,15 +176,18 @@ def _result(rows, backends, settings):
 
 def _together(case, backends, modes, settings, folder):
     shared = vars(case) | {key: vars(settings)[key] for key in ("device", "data", "data_dir", "seconds", "repeats")}
-    workers = [
-        Worker(shared | {"backend": backend, "mode": mode, "yardstick": mode == modes[0]}, folder, settings.threads)
-        for mode in modes
-        for backend in backends
-    ]
-    for _ in range(settings.repeats):
+    workers = []
+    try:
+        for mode, backend in itertools.product(modes, backends):
+            job = shared | {"backend": backend, "mode": mode, "yardstick": mode == modes[0]}
+            workers.append(Worker(job, folder, settings.threads))
+        for _ in range(settings.repeats):
+            for worker in workers:
+                worker.measure()
+        return [worker.finish() for worker in workers]
+    finally:
         for worker in workers:
-            worker.measure()
-    return [worker.finish() for worker in workers]
+            worker.end()
 
 
 @cache  # of a case, for all of its backends and modes, each time that a result is made

@@ -115,6 +115,7 @@ def main(job: dict) -> None:
     for line in sys.stdin:
         if line.strip() != "measure":
             break
+        timed.run(timed.chunk)  # the caches still hold another worker's numbers
         start = time.perf_counter()
         timed.run(count)
         say({"seconds": (time.perf_counter() - start) / count})

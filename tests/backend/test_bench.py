@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import shutil
+import time
 
 import numpy as np
+import psutil
 import pytest
 from matplotlib import image
 
 import backends
-from benchmarks import worker
+from benchmarks import suite, worker
 from common.specs import get
 from tests.conftest import tetrapla
 
@@ -59,6 +61,27 @@ def test_the_naive_step_trains_too(backend, images):
     noise = worker.draw(get("vae").noise, 100, 0, "evaluation", 0)
     assert timed.column.losses(x, noise)["loss"] == pytest.approx(fast.column.losses(x, noise)["loss"], rel=0.1)
     assert timed.column.step == fast.column.step == 40
+
+
+def test_a_worker_stands_still_while_others_are_measured(backend, tmp_path):
+    job = {"model": "vae", "batch": 32, "hidden": None, "backend": backend, "mode": "fast", "device": "cpu"}
+    job |= {"data": "digits", "data_dir": None, "seconds": 0.05, "repeats": 1, "yardstick": False}
+
+    def stands_still():
+        process = psutil.Process(one.process.pid)
+        time.sleep(0.5)  # what it was doing when the signal came
+        before = process.cpu_times()
+        time.sleep(0.1)
+        return process.status() == psutil.STATUS_STOPPED and process.cpu_times() == before
+
+    one = suite.Worker(job, tmp_path, threads=1)
+    try:
+        assert one.fit and stands_still()
+        one.measure()
+        assert stands_still()
+        assert one.finish()["seconds"] == one.seconds
+    finally:
+        one.end()
 
 
 def test_a_column_that_is_not_proven_gets_no_number(backend, images, monkeypatch):

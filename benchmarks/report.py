@@ -8,10 +8,11 @@ from rich.table import Table
 
 from backends import TITLES
 from benchmarks.cases import SWEPT, Case
-from benchmarks.suite import KEY, ROOT, key_of
+from benchmarks.suite import KEY, key_of
 from benchmarks.worker import MODES
 from common import figures
 from common.checkpoint import write_json
+from common.environment import ROOT
 from common.errors import UsageError
 from common.pages import put_between
 

@@ -25,7 +25,6 @@ from benchmarks.worker import SAMPLES
 from common import environment
 from common.console import progress_bar
 
-ROOT = Path(__file__).parents[1]
 KEY = ("model", "batch", "hidden", "backend", "mode")  # what names a row
 
 
@@ -56,7 +55,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                cwd=ROOT,
+                cwd=environment.ROOT,
                 env=os.environ | thread_settings(job["backend"], threads),
                 process_group=0,  # of its own: when this process dies, the kernel wakes and ends a stopped worker
             )
@@ -71,7 +70,9 @@ class Worker:
         """Its next line of JSON; None when it has ended. It is stopped then, until it is asked."""
         for line in self.process.stdout:
             if line.startswith("{"):
-                self.process.send_signal(signal.SIGSTOP)  # the threads of some frameworks turn in circles while they wait
+                self.process.send_signal(
+                    signal.SIGSTOP
+                )  # the threads of some frameworks turn in circles while they wait
                 return json.loads(line)
         return None
 

@@ -16,8 +16,6 @@ from common.pages import template
 from common.specs.records import Spec
 from common.worker import oracle_path, read_results, write_results
 
-ROOT = Path(__file__).parent.parent
-
 
 @dataclass
 class ModelReport:
@@ -113,7 +111,7 @@ def _run_worker(job: dict, folder: Path) -> str | None:
     write_json(folder / "job.json", job)
     with open(folder / "worker.log", "w") as log:
         command = [sys.executable, "-m", "common.worker", str(folder / "job.json")]
-        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT).returncode
+        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, cwd=environment.ROOT).returncode
     if code == 0:
         return None
     lines = (folder / "worker.log").read_text(errors="replace").strip().splitlines()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from backends import versions
 
+ROOT = Path(__file__).parents[1]  # of the repository
+
 
 def describe(backend: str | None = None) -> dict:
     """Python, NumPy, the backend's framework, processor, cores and git commit, as plain JSON values."""
@@ -46,10 +48,9 @@ def _cpuinfo(field: str) -> str:
 
 
 def _commit() -> str | None:
-    folder = Path(__file__).parent
     try:
         commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=folder, capture_output=True, text=True
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True, text=True
         )
     except OSError:
         return None

@@ -2,7 +2,6 @@
 
 import math
 import re
-from pathlib import Path
 
 from rich import box
 from rich.syntax import Syntax
@@ -11,10 +10,9 @@ from rich.table import Table
 from backends import TITLES
 from common import parity
 from common.articles import ARTICLES
+from common.environment import ROOT
 from common.site import sections
 from common.specs.records import Layer, Spec
-
-ROOT = Path(__file__).parent.parent
 
 
 def tables(spec: Spec) -> list[Table | str]:

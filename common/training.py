@@ -316,6 +316,11 @@ def read_run(out: Path) -> dict:
     return description
 
 
+def finished(out: Path, steps: int) -> bool:
+    """Whether the run in a folder ended at so many steps. Raises UsageError if it holds a checkpoint and is no run."""
+    return (out / "checkpoint.safetensors").exists() and read_run(out)["sessions"][-1].get("to_step") == steps
+
+
 def read_metrics(path: Path) -> list[dict]:
     """The rows of a metrics.jsonl; from a line that a kill cut short they are left out."""
     rows = []

@@ -6,7 +6,6 @@ A backend that was named and cannot be imported fails its tests; nothing is skip
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from backends import BACKENDS  # noqa: E402
 from common.data import digits  # noqa: E402
+from common.environment import ROOT  # noqa: E402
 from common.specs import SPECS  # noqa: E402
 
 
@@ -34,7 +34,7 @@ def pytest_generate_tests(metafunc):
 def tetrapla(*arguments):
     """The command line in a process of its own; whatever it is asked, it answers without a traceback."""
     command = [sys.executable, "-m", "common.cli", *map(str, arguments)]
-    result = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "Traceback" not in result.stderr, result.stderr
     return result
 

@@ -75,7 +75,7 @@ def carry_out(
     results = []
     for number, run in enumerate(chosen, start=1):
         folder, steps = out / run.name, run.steps_on(data)
-        if not _finished(folder, steps):
+        if not training.finished(folder, steps):
             ERR.print(f"{number} of {len(chosen)}: {run.name}, {steps:,} steps", soft_wrap=True)
             where = ["--data-dir", data_dir] if data_dir else []
             more = ["--resume"] if (folder / "run.json").exists() else ["--overwrite"]
@@ -86,12 +86,6 @@ def carry_out(
             _python("common.reproduction.probe", get(run.model).article, folder, data_name, data_dir or "", device)
         results.append(Result.read(run, folder))
     return results
-
-
-def _finished(folder, steps):
-    if not (folder / "checkpoint.safetensors").exists():
-        return False
-    return training.read_run(folder)["sessions"][-1].get("to_step") == steps
 
 
 def _python(name, *arguments):

@@ -10,13 +10,14 @@ from benchmarks.report import RESULTS
 from common import specs
 from common.articles import ARTICLES
 from common.console import progress_bar
+from common.environment import ROOT
 from common.errors import UsageError
 from common.figures import STYLES
 from common.pages import template
 from common.reproduction.publish import SIGNS
 from common.show import kind, size
 from common.site import guide, measured, pairs, sections, source
-from common.site.pages import ROOT, Page, Shelf, code_lines, page_of, read, slug
+from common.site.pages import Page, Shelf, code_lines, page_of, read, slug
 
 GENERATOR = "tetrapla site"  # the mark by which an earlier site is known
 COMPARE, RESULTS_PAGE = "docs/parity", "docs/results.md"

@@ -15,10 +15,10 @@ from PIL import Image
 
 from backends import TITLES
 from common.checkpoint import write_atomically
+from common.environment import ROOT
 from common.errors import UsageError
 from common.site import sections, source
 
-ROOT = Path(__file__).parents[2]
 # The pages that a Markdown file becomes; another one below docs becomes the page of the same name there.
 MARKDOWN = {
     "README.md": "index.html",

@@ -8,16 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from common import specs, training
 from common.checkpoint import GROUPS, load_checkpoint
+from common.environment import ROOT
 from tests.backend.train_all import STEPS
-
-ROOT = Path(__file__).parents[2]
 
 
 def start(backend, folder, marks, models, log):

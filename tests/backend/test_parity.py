@@ -8,12 +8,10 @@ import pytest
 
 import backends
 from common import parity
+from common.environment import ROOT
 from common.errors import UsageError
 from common.specs import get
 from common.specs.infogan import _spec as infogan_spec
-
-ROOT = Path(__file__).parents[2]
-
 
 STEPS = 5  # of the many updates; tests/parity compares 100, where the oracle takes them once for all four backends
 

@@ -22,7 +22,7 @@ def main(backend, folder, marks, models):
     for spec in map(specs.get, models):
         for noise in ("native", "replayed"):
             out = folder / f"{spec.name}-{noise}"
-            if (out / "checkpoint.safetensors").exists() and finished(out):
+            if training.finished(out, STEPS):
                 continue
             data = digits.load()
             data.test_images = data.test_images[:8]
@@ -32,10 +32,6 @@ def main(backend, folder, marks, models):
             training.train(spec, data, options, out, resume=resume, quiet=True)
             marks.open("a").write(f"done {out.name}\n")
     marks.open("a").write("all done\n")
-
-
-def finished(out):
-    return training.read_run(out)["sessions"][-1].get("to_step") == STEPS
 
 
 def slow_writes(marks):

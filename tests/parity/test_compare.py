@@ -4,7 +4,6 @@ import html.parser
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from matplotlib import image
@@ -13,11 +12,9 @@ from typer.testing import CliRunner
 from backends import BACKENDS
 from common import parity
 from common.cli import app
+from common.environment import ROOT
 from common.specs import SPECS
 from tests.conftest import tetrapla
-
-ROOT = Path(__file__).parents[2]
-
 
 OTHERS = [name for name in SPECS if name != "infogan"]
 

@@ -4,7 +4,6 @@ import itertools
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from matplotlib import image
@@ -12,11 +11,11 @@ from matplotlib import image
 from backends import BACKENDS
 from common import parity, specs
 from common.checkpoint import GROUPS, load_checkpoint
+from common.environment import ROOT
 from common.training import read_run
 from tests.conftest import tetrapla
 from tests.parity.switch import END, MIDDLE, MODELS
 
-ROOT = Path(__file__).parents[2]
 BAR = 1e-10  # relative norm, float64, the same noise
 
 

@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from common.environment import ROOT
 from tests.conftest import tetrapla
-
-ROOT = Path(__file__).parents[2]
 
 
 def without_frameworks(*arguments):

@@ -15,10 +15,9 @@ import pytest
 import backends
 from common import checkpoint, specs, training
 from common.data import digits
+from common.environment import ROOT
 from common.errors import CheckpointError, UsageError
 from common.reference.column import Reference
-
-ROOT = Path(__file__).parents[2]
 
 # The command line with the oracle for a backend: `python -c PREFIX train vae_z100 --backend pytorch ...`.
 PREFIX = """

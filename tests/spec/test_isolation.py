@@ -2,15 +2,14 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import backends
+from common.environment import ROOT
 from common.errors import MissingFramework, UsageError
 from common.specs import get
 
-ROOT = Path(__file__).parents[2]
 FRAMEWORKS = ("torch", "tensorflow", "keras", "paddle", "jax", "flax", "optax")
 
 IMPORT_EVERYTHING = f"""

@@ -11,6 +11,7 @@ from scipy import stats
 
 from common import data, figures, reproduction, specs
 from common.articles import ARTICLES
+from common.environment import ROOT
 from common.errors import UsageError
 from common.reproduction import aae, infogan, plots
 from common.reproduction.report import Report
@@ -179,5 +180,5 @@ def test_the_table_of_results():
     text = results.markdown([apart], list(apart.values), dict.fromkeys(apart.values, 7.0), 2, data.load("digits"))
     assert "| `vae`, 10 | nats | 2 (1 to 3) | 2.25 (2 to 2.5) | 4 (3.5 to 4.5) |" in text
     assert "do not overlap: `vae` nats: PyTorch and JAX; `vae` nats: Paddle and JAX." in text
-    page = (Path(__file__).parents[2] / "docs" / "results.md").read_text()
+    page = (ROOT / "docs" / "results.md").read_text()
     assert page.index(results.BEGIN) < page.index(results.END)

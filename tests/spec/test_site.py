@@ -4,7 +4,6 @@ import html
 import posixpath
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,13 +11,13 @@ from hypothesis import strategies as st
 
 from backends import BACKENDS
 from common import specs
+from common.environment import ROOT
 from common.errors import UsageError
 from common.site import guide, measured, pairs, sections
 from common.site.build import build
 from tests.conftest import tetrapla
 from tests.site.invented import invented_results
 
-ROOT = Path(__file__).parents[2]
 DEFINITION = re.compile(r"\s*(?:def |class )?(\w+)(?=[(:,]| =)")
 SAMPLE = '''"""Docstring.
 

@@ -1,6 +1,5 @@
 """The command `tetrapla`."""
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 from rich.table import Table
 
 import backends
-from common import specs
+from common import environment, specs
 from common.articles import ARTICLES
 from common.console import ERR, OUT
 from common.errors import Interrupted, MissingFramework, TetraplaError, UsageError
@@ -28,6 +27,7 @@ DataDirOption = Annotated[Path | None, typer.Option(help="Where MNIST's files ar
 SeedOption = Annotated[int, typer.Option(min=0, help="Of initial values, batch order and noise.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or gpu.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
+JobsOption = Annotated[int, typer.Option(min=1, help="Runs at a time; each gets its part of the cores.")]
 
 
 @app.command("list")
@@ -192,6 +192,7 @@ def reproduce(
     data_dir: DataDirOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
+    jobs: JobsOption = 1,
     out: Annotated[Path | None, typer.Option(help="Default: runs/reproduce/ARTICLE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what the output folder holds.")] = False,
     overwrite: OverwriteOption = False,
@@ -222,7 +223,7 @@ def reproduce(
         for run in chosen:
             prepare_folder(out / run.name, resume=False, overwrite=True)
     report = reproduction.reproduce(
-        article, chosen, dataset, out, data_name=data, data_dir=data_dir, device=device, scale=scale
+        article, chosen, dataset, out, data_name=data, data_dir=data_dir, device=device, scale=scale, jobs=jobs
     )
     OUT.print(checks_table(report))
     OUT.print(f"Report: {out / 'report.html'}, {out / 'report.json'}", soft_wrap=True)
@@ -239,6 +240,7 @@ def results(
     data: DataOption = "mnist",
     data_dir: DataDirOption = None,
     device: DeviceOption = "cpu",
+    jobs: JobsOption = 1,
     out: Annotated[Path, typer.Option(help="Folder for the runs; what is trained there already is used.")] = Path(
         "runs/results"
     ),
@@ -263,6 +265,7 @@ def results(
         device=device,
         scale=scale,
         page=page,
+        jobs=jobs,
     )
     OUT.print(text, soft_wrap=True, markup=False)
 
@@ -314,7 +317,7 @@ def bench(
         data=data,
         data_dir=str(data_dir) if data_dir else None,
         device=device,
-        threads=threads or len(os.sched_getaffinity(0)),
+        threads=threads or environment.cores(),
         repeats=repeats,
         seconds=seconds,
     )

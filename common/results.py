@@ -86,7 +86,9 @@ def rows(results: list[Result], data: Dataset) -> list[Row]:
     return sorted((Row(*key, values) for key, values in found.items()), key=lambda row: order.index(row.model))
 
 
-def results(models, backends, seeds, data, out: Path, *, data_name, data_dir, device, scale, page: Path | None) -> str:
+def results(
+    models, backends, seeds, data, out: Path, *, data_name, data_dir, device, scale, page: Path | None, jobs=1
+) -> str:
     """Train, measure, write `out`/results.json and results.md, and put the table into `page`. Returns the table.
 
     Raises UsageError if `page` has no place for it.
@@ -94,7 +96,13 @@ def results(models, backends, seeds, data, out: Path, *, data_name, data_dir, de
     if page:
         check_place(page, BEGIN, END)
     found = reproduction.carry_out(
-        runs(models, backends, seeds, scale), data, out, data_name=data_name, data_dir=data_dir, device=device
+        runs(models, backends, seeds, scale),
+        data,
+        out,
+        data_name=data_name,
+        data_dir=data_dir,
+        device=device,
+        jobs=jobs,
     )
     table = rows(found, data)
     minutes = {b: sum(r.seconds for r in found if r.run.backend == b) / 60 for b in backends}

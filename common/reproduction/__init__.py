@@ -10,11 +10,15 @@ checked (`report`). Everything of a reproduction lies in one folder:
 """
 
 import importlib
+import itertools
+import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import training
+from common import environment, training
 from common.console import ERR
 from common.data import Dataset
 from common.errors import TrainingFailed, UsageError
@@ -58,41 +62,64 @@ def reproduce(
     data_dir: Path | None,
     device: str,
     scale: float,
+    jobs: int = 1,
 ) -> Report:
     """Train what is not trained yet, then draw, measure and write the page.
 
     Raises TrainingFailed if a run does not finish: what it reached stays, and --resume goes on from there.
     """
-    results = carry_out(chosen, data, out, data_name=data_name, data_dir=data_dir, device=device)
+    results = carry_out(chosen, data, out, data_name=data_name, data_dir=data_dir, device=device, jobs=jobs)
     return module(article).report(results, data, out, scale=scale)
 
 
 def carry_out(
-    chosen: list[Run], data: Dataset, out: Path, *, data_name: str, data_dir: Path | None, device: str
+    chosen: list[Run], data: Dataset, out: Path, *, data_name: str, data_dir: Path | None, device: str, jobs: int = 1
 ) -> list[Result]:
-    """Train and probe into `out` what is not there yet, one process at a time. Raises TrainingFailed."""
+    """Train and probe into `out` what is not there yet, `jobs` runs at a time, each with its part of the cores.
+
+    Raises TrainingFailed when a run does not end well; those that run beside it are waited for, no other is begun.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    results = []
-    for number, run in enumerate(chosen, start=1):
+    failed = threading.Event()
+
+    def carry(number, run):
+        try:
+            return None if failed.is_set() else train_and_probe(number, run)
+        except BaseException:
+            failed.set()  # before this thread takes the next run
+            raise
+
+    def train_and_probe(number, run):
         folder, steps = out / run.name, run.steps_on(data)
         if not training.finished(folder, steps):
             ERR.print(f"{number} of {len(chosen)}: {run.name}, {steps:,} steps", soft_wrap=True)
             where = ["--data-dir", data_dir] if data_dir else []
             more = ["--resume"] if (folder / "run.json").exists() else ["--overwrite"]
-            _python("common.cli", "train", *run.options(data), "--data", data_name, *where,
+            _python(jobs, "common.cli", "train", *run.options(data), "--data", data_name, *where,
                     "--device", device, "--out", folder, *more)  # fmt: skip
         probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
         if not probe.exists() or probe.stat().st_mtime < weights.stat().st_mtime:
-            _python("common.reproduction.probe", get(run.model).article, folder, data_name, data_dir or "", device)
-        results.append(Result.read(run, folder))
-    return results
+            _python(jobs, "common.reproduction.probe", get(run.model).article, folder, data_name, data_dir or "", device)
+        return Result.read(run, folder)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(carry, itertools.count(1), chosen))
 
 
-def _python(name, *arguments):
-    """A module in a process of its own, as frameworks fight over threads and memory; its progress and errors are shown."""
-    code = subprocess.run([sys.executable, "-m", name, *map(str, arguments)], stdout=subprocess.DEVNULL).returncode
-    if code:
-        raise TrainingFailed(f"{arguments[0]} ended with exit code {code}; mend it, and go on with --resume")
+def _python(jobs, name, *arguments):
+    """A module in a process of its own, as frameworks fight over threads and memory. Its errors are shown; its progress too,
+    where it is alone."""
+    threads = {"OMP_NUM_THREADS": str(max(1, environment.cores() // jobs))} if jobs > 1 else {}
+    done = subprocess.run(
+        [sys.executable, "-m", name, *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=None if jobs == 1 else subprocess.PIPE,
+        text=True,
+        env=os.environ | threads,
+    )
+    if done.returncode:
+        ERR.print(done.stderr or "", end="", markup=False, soft_wrap=True)
+        raise TrainingFailed(f"{arguments[0]} ended with exit code {done.returncode}; mend it, and go on with --resume")
 
 
 __all__ = ["Report", "Result", "Run", "carry_out", "module", "publish", "reproduce", "runs"]

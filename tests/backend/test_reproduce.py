@@ -63,3 +63,31 @@ def test_resuming_trains_nothing_twice(trials, backend):
     assert result.returncode == 0, result.stderr
     assert weights == {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
     assert (out / "report.html").exists()
+
+
+def test_results_of_two_runs_at_a_time(backend, tmp_path):
+    words = (
+        "results",
+        "autoencoder",
+        "--backend",
+        backend,
+        "--seeds",
+        2,
+        "--scale",
+        0.002,
+        "--data",
+        "digits",
+        "--jobs",
+        2,
+    )
+    result = tetrapla(*words, "--out", tmp_path / "results")
+    assert result.returncode == 0, result.stderr
+    assert f"1 of 2: autoencoder-{backend}-0" in result.stderr and f"2 of 2: autoencoder-{backend}-1" in result.stderr
+    (row,) = json.loads((tmp_path / "results" / "results.json").read_text())["rows"]
+    first, second = row["values"][backend]
+    assert 0 < first != second > 0
+    # A run that fails is named, with what it said.
+    (tmp_path / "results" / f"autoencoder-{backend}-1" / "checkpoint.safetensors").write_bytes(b"")
+    (tmp_path / "results" / f"autoencoder-{backend}-1" / "probe.safetensors").unlink()
+    result = tetrapla(*words, "--out", tmp_path / "results")
+    assert result.returncode == 1 and "checkpoint.safetensors" in result.stderr and "--resume" in result.stderr

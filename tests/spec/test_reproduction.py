@@ -3,6 +3,7 @@
 import html.parser
 import json
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from scipy import stats
 from common import data, figures, reproduction, specs
 from common.articles import ARTICLES
 from common.environment import ROOT
-from common.errors import UsageError
+from common.errors import TrainingFailed, UsageError
 from common.reproduction import aae, infogan, plots
 from common.reproduction.report import Report
+from common.reproduction.results import Run
 from tests.conftest import tetrapla
 
 NATIVE = {  # of ARTICLES.md, with the steps that 60,000 images and its batches make
@@ -169,6 +171,26 @@ def test_the_templates_exist():
         "article.html",
         "style.css",
     }
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_after_a_failure_no_run_is_begun(tmp_path, monkeypatch, jobs):
+    begun = []
+
+    def python(jobs, name, *arguments):
+        if name == "common.cli":
+            begun.append(arguments)
+            if len(begun) == 1:
+                raise TrainingFailed("the first")
+        time.sleep(0.2)
+
+    monkeypatch.setattr(reproduction, "_python", python)
+    chosen = [Run("vae", "jax", seed) for seed in range(6)]
+    with pytest.raises(TrainingFailed, match="the first"):
+        reproduction.carry_out(
+            chosen, data.load("digits"), tmp_path, data_name="digits", data_dir=None, device="cpu", jobs=jobs
+        )
+    assert len(begun) <= jobs
 
 
 def test_the_table_of_results():

@@ -99,7 +99,9 @@ def carry_out(
                     "--device", device, "--out", folder, *more)  # fmt: skip
         probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
         if not probe.exists() or probe.stat().st_mtime < weights.stat().st_mtime:
-            _python(jobs, "common.reproduction.probe", get(run.model).article, folder, data_name, data_dir or "", device)
+            _python(
+                jobs, "common.reproduction.probe", get(run.model).article, folder, data_name, data_dir or "", device
+            )
         return Result.read(run, folder)
 
     with ThreadPoolExecutor(jobs) as pool:

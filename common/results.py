@@ -24,10 +24,10 @@ STEPS = {
     "conv_autoencoder": 936,
     "vae": 4680,
     "vae_z100": 9370,
-    "gan": 2340,
+    "gan": 1404,
     "gan_two_layer": 4680,
-    "aae": 3000,
-    "infogan": 300,
+    "aae": 1500,
+    "infogan": 250,
 }
 BEGIN, END = "<!-- results: made by nox -s results -->", "<!-- end of results -->"
 

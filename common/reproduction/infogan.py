@@ -79,6 +79,15 @@ def error(codes: np.ndarray, data) -> float:
     return match(codes[:, :CATEGORIES].argmax(axis=1), data.test_labels[: len(codes)])[0]
 
 
+def shares(codes: np.ndarray, data) -> np.ndarray:
+    """(10, 10): of each digit (columns) the share in each category (rows), in the order of the matched digits."""
+    categories, labels = codes[:, :CATEGORIES].argmax(axis=1), data.test_labels[: len(codes)]
+    matched = match(categories, labels)[1]
+    counts = np.zeros((CATEGORIES, CATEGORIES))
+    np.add.at(counts, (matched[categories], labels), 1)
+    return counts / np.maximum(1, counts.sum(axis=0))
+
+
 def report(results, data, out, scale):
     page = Report("infogan", SAYS, DEVIATIONS, results, data, scale, out)
     demonstration = [result for result in results if result.spec.name == "gan_two_layer"]
@@ -112,8 +121,8 @@ def _pictures(page, result):
     )
 
 
-def _label(result):
-    return f"{TITLES[result.spec.name]}, {result.run.backend} {result.run.seed}"
+def _label(result, separator=", "):
+    return f"{TITLES[result.spec.name]}{separator}{result.run.backend} {result.run.seed}"
 
 
 def _curves(page, study, data):
@@ -131,15 +140,15 @@ def _curves(page, study, data):
         y="nats",
         level=("ln 10", math.log(10)),
     )
-    curves = {
-        _label(result): (list(result.kept), [100 * error(kept["codes"], data) for kept in result.kept.values()])
-        for result in study
-    }
+    curves = {}
+    for result in study:
+        errors = [100 * error(kept["codes"], data) for kept in result.kept.values()]
+        curves.setdefault(f"{TITLES[result.spec.name]}, {result.run.backend}", []).append((list(result.kept), errors))
     plots.lines(
         page.figure(
             "errors.png",
             "Error of c1 as an unsupervised classifier",
-            "Every run: model, framework and seed. Best one-to-one matching of categories to digits at each point.",
+            "Every run, a line a seed. Best one-to-one matching of categories to digits at each point.",
         ),
         curves,
         title="c1 as a classifier of test digits",
@@ -148,6 +157,18 @@ def _curves(page, study, data):
         level=("paper", 5.0),
         band=(0, 100),
     )
+    plots.tables(
+        page.figure(
+            "categories.png",
+            "Where the digits go",
+            "Of each digit of the test images, the share that falls into each category, at the end of every run; the categories "
+            "are in the order of the digits that they are matched to, so that a perfect classifier is a bright diagonal.",
+        ),
+        {_label(result, "\n") + f": {100 * error(result.probe['codes'], data):.0f}%": shares(result.probe["codes"], data)
+         for result in study},
+        rows="category",
+        across="digit",
+    )  # fmt: skip
 
 
 def _last(result):

@@ -15,7 +15,10 @@ FRAMES, FRAME_MILLISECONDS = 60, 120
 
 
 def lines(path: Path, curves: dict, *, title: str, x: str, y: str, log="", level=None, band=None) -> None:
-    """{label: (xs, ys)} as one plot, `log` "x", "y" or "xy"; `level` (label, value) is a horizontal line, `band` limits y."""
+    """{label: (xs, ys)} as one plot, `log` "x", "y" or "xy"; `level` (label, value) is a horizontal line, `band` limits y.
+
+    Several curves under one label, as {label: [(xs, ys), ...]}, share its colour.
+    """
     figure, axis = plt.subplots(figsize=(7, 3.8))
     draw_lines(axis, curves, title=title, x=x, y=y, log=log, level=level)
     if band:
@@ -32,8 +35,12 @@ def line_panels(path: Path, panels: list[dict]) -> None:
 
 
 def draw_lines(axis, curves, *, title, x, y, log="", level=None):
-    for colour, (label, (xs, ys)) in zip(COLOURS, curves.items(), strict=False):
-        axis.plot(xs, ys, color=colour, label=label, linewidth=1.4, marker="." if len(xs) < 30 else None)
+    if len(curves) > len(COLOURS):
+        raise ValueError(f"{len(curves)} labels for {len(COLOURS)} colours; put curves under common labels")
+    for colour, (label, found) in zip(COLOURS, curves.items(), strict=False):
+        for xs, ys in found if isinstance(found, list) else [found]:
+            axis.plot(xs, ys, color=colour, label=label, linewidth=1.4, marker="." if len(xs) < 30 else None)
+            label = None  # one entry in the legend
     if level:
         axis.axhline(level[1], color="#666666", linestyle="--", linewidth=1, label=level[0])
     axis.set(title=title, xlabel=x, ylabel=y)
@@ -75,6 +82,25 @@ def matrix(path: Path, images: np.ndarray, columns: int, *, rows: str, across: s
     show(axis, tile(images, columns=columns))
     axis.set(xlabel=across, ylabel=rows)
     save_figure(figure, path)
+
+
+def tables(path: Path, sets: dict[str, np.ndarray], *, rows: str, across: str, per_row: int = 4) -> None:
+    """Square tables of shares in [0, 1] as shades, side by side, each under its title."""
+    height = -(-len(sets) // per_row)
+    figure, axes = plt.subplots(
+        height, per_row, figsize=(2.7 * per_row, 2.9 * height), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat[len(sets) :]:
+        axis.axis("off")
+    for axis, (title, shares) in zip(axes.flat, sets.items(), strict=False):
+        shades = axis.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+        axis.set(xticks=range(shares.shape[1]), yticks=[])
+        axis.tick_params(labelsize=8, length=0)
+        axis.set_title(title, fontsize=9)
+    figure.supxlabel(across, fontsize=9)
+    figure.supylabel(rows, fontsize=9)
+    figure.colorbar(shades, ax=axes, fraction=0.02)
+    save_figure(figure, path, tight=False)
 
 
 def scatter(path: Path, codes: np.ndarray, labels: np.ndarray, title: str) -> None:

@@ -100,6 +100,20 @@ def test_error_of_the_categories():
     renamed[::10] = (renamed[::10] + 1) % 10
     codes = np.concatenate([np.eye(10)[renamed] * 0.5, np.random.default_rng(0).random((len(renamed), 2))], axis=1)
     assert infogan.error(codes, digits) == pytest.approx(0.1)
+    shares = infogan.shares(codes, digits)
+    assert shares.sum(axis=0) == pytest.approx(np.ones(10))
+    assert shares.diagonal() == pytest.approx(
+        [(renamed == (k * 3 + 1) % 10)[digits.test_labels == k].mean() for k in range(10)]
+    )
+
+
+def test_no_curve_is_left_out(tmp_path):
+    curve = ([0, 1], [0, 1])
+    with pytest.raises(ValueError, match="8 labels for 7 colours"):
+        plots.lines(tmp_path / "a.png", {str(k): curve for k in range(8)}, title="", x="", y="")
+    _, axis = plots.plt.subplots()
+    plots.draw_lines(axis, {"a": [curve] * 9, "b": curve}, title="", x="", y="")
+    assert len(axis.lines) == 10 and len(axis.get_legend().texts) == 2
 
 
 def test_walks_along_the_codes():

@@ -171,8 +171,32 @@ def _curves(page, study, data):
     )  # fmt: skip
 
 
-def _last(result):
-    return np.mean([row["info_c1"] for row in result.training_rows[-100:]])
+def _bound(result, step=math.inf):
+    """L_I(c1), mean of the last 100 steps up to this one."""
+    return np.mean([row["info_c1"] for row in result.training_rows if row["step"] <= step][-100:])
+
+
+def _lengths(study, data):
+    """Rows of what the runs of each kind had reached when the shortest of all ended, and when their own did."""
+    shortest = min(result.steps for result in study)
+    rows = []
+    for name, title in TITLES.items():
+        runs = [result for result in study if result.spec.name == name]
+        for step in sorted({shortest} | {result.steps for result in runs}):
+            there = [result for result in runs if step in result.kept]
+            errors = [100 * error(result.kept[step]["codes"], data) for result in there]
+            if there:
+                rows.append(
+                    [
+                        title,
+                        f"{step:,}",
+                        f"{len(there)}",
+                        f"{np.mean([_bound(result, step) for result in there]):.3f}",
+                        f"{np.mean(errors):.1f}%",
+                        f"{min(errors):.1f}% to {max(errors):.1f}%",
+                    ]
+                )
+    return rows
 
 
 def _study(page, study, data, space):
@@ -184,7 +208,7 @@ def _study(page, study, data, space):
             [
                 _label(result),
                 f"{result.steps:,}",
-                f"{_last(result):.3f}",
+                f"{_bound(result):.3f}",
                 f"{100 * values['codes']:.1f}%",
                 f"{100 * values['codes_of_batches']:.1f}%",
                 f"{100 * min(error(kept['codes'], data) for kept in result.kept.values()):.1f}%",
@@ -193,8 +217,10 @@ def _study(page, study, data, space):
         )
     head = ["run", "steps", "L_I(c1), last 100", "error of c1", "with the batch's statistics", "least error", "Fréchet"]
     page.tables.append(("Every run", head, rows))
+    head = ["what", "after steps", "runs", "L_I(c1), mean", "error of c1, mean", "least and most"]
+    page.tables.append(("By slope, weight and length", head, _lengths(study, data)))
 
-    bounds = {name: [_last(r) for r in study if r.spec.name == name] for name in TITLES}
+    bounds = {name: [_bound(r) for r in study if r.spec.name == name] for name in TITLES}
     if bounds["infogan"]:
         low, high = min(bounds["infogan"]), max(bounds["infogan"])
         page.verdict(

@@ -5,6 +5,7 @@ on the test images. A seed gives every backend the same initial values and batch
 """
 
 import itertools
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -134,6 +135,13 @@ def markdown(table: list[Row], backends, minutes: dict[str, float], seeds: int, 
     lines.append(f"| minutes for {seeds} seeds | | " + " | ".join(f"{minutes[b]:.0f}" for b in backends) + " |")
     pairs = [f"`{row.model}` {row.measure}: {TITLES[a]} and {TITLES[b]}" for row in table for a, b in row.apart()]
     lines += ["", "Ranges that do not overlap: " + ("; ".join(pairs) if pairs else "none") + "."]
+    # Of the orders in which 2n draws from one distribution can stand, two keep the first n apart from the others.
+    every = len(table) * math.comb(len(backends), 2)
+    chance = every * 2 / math.comb(2 * seeds, seeds)
+    lines.append(
+        f"Those are {len(pairs)} of {every} pairs of ranges; were the frameworks the same but for their draws, "
+        f"{chance:.1f} would be expected to stand apart by chance, as a range is that of {seeds} seeds."
+    )
     return "\n".join(lines) + "\n"
 
 

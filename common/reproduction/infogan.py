@@ -34,12 +34,19 @@ DEVIATIONS = (
 CATEGORIES, CODES, WALK = 10, 2, 9
 KEEP = {"evaluate_every": 250, "keep": 10_000}
 # Seeds 0, 1, ... and steps of each.
-STUDY = {"infogan": (5, 2_000), "infogan_plain": (1, 1_000), "infogan_slope": (2, 1_000), "infogan_codes": (2, 1_000)}
+STUDY = {
+    "infogan": (5, 2_000),
+    "infogan_plain": (1, 1_000),
+    "infogan_slope": (2, 1_000),
+    "infogan_codes": (2, 1_000),
+    "infogan_category": (2, 1_000),
+}
 TITLES = {
     "infogan": "InfoGAN",
     "infogan_plain": "plain GAN, Q on the side",
     "infogan_slope": "InfoGAN, slope 0.01",
     "infogan_codes": "InfoGAN, weight of c2 and c3 1",
+    "infogan_category": "InfoGAN, weight of c2 and c3 0",
 }
 
 

@@ -6,7 +6,7 @@ from common.specs.autoencoder import AUTOENCODER
 from common.specs.conv_autoencoder import CONV_AUTOENCODER
 from common.specs.gan import GAN
 from common.specs.gan_two_layer import GAN_TWO_LAYER
-from common.specs.infogan import INFOGAN, INFOGAN_CODES, INFOGAN_PLAIN, INFOGAN_SLOPE
+from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOGAN_PLAIN, INFOGAN_SLOPE
 from common.specs.records import Spec
 from common.specs.vae import VAE, VAE_Z100
 
@@ -16,7 +16,7 @@ SPECS: dict[str, Spec] = {
 
 # Other settings of these models, which the reproductions of the articles set beside them.
 VARIANTS: dict[str, Spec] = {
-    spec.name: spec for spec in (AAE_AS_PUBLISHED, INFOGAN_PLAIN, INFOGAN_SLOPE, INFOGAN_CODES)
+    spec.name: spec for spec in (AAE_AS_PUBLISHED, INFOGAN_PLAIN, INFOGAN_SLOPE, INFOGAN_CODES, INFOGAN_CATEGORY)
 }
 
 

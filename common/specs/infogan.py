@@ -243,3 +243,11 @@ INFOGAN_CODES = _spec(
     codes_weight=1.0,
     generator_weight=1.0,
 )
+INFOGAN_CATEGORY = _spec(
+    "infogan_category",
+    "InfoGAN that is rewarded for the category alone",
+    slope=0.1,
+    codes_weight=0.0,
+    generator_weight=1.0,
+    note=("A variant for comparison: c2 and c3 are drawn and not rewarded; what Q says of them means nothing.",),
+)

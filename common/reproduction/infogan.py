@@ -175,6 +175,7 @@ def _curves(page, study, data):
          for result in study},
         rows="category",
         across="digit",
+        per_row=5,
     )  # fmt: skip
 
 
@@ -244,7 +245,7 @@ def _study(page, study, data, space):
             f"{100 * min(found):.1f}% to {100 * max(found):.1f}%, mean {100 * np.mean(found):.1f}%, {len(found)} runs",
             bool(np.mean(found) <= 0.07),
             "Test images; the matching is made on them too, as usual for categories without names. Reached means at most 7% "
-            "on average.",
+            "on average. What moves it: docs/reproducing.md.",
         )
     if bounds["infogan_plain"]:
         page.verdict(

@@ -119,7 +119,9 @@ class Page:
         return {"src": self.to(place), "width": width, "height": height}
 
     def repository(self, path: str, anchor: str = "") -> str:
-        """A file of the repository as a link: to its page if it is Markdown that has one, else to its text."""
+        """A file of the repository as a link: to its page if it is Markdown that has one, to a picture, else to its text."""
+        if path.endswith((".png", ".gif")):
+            return self.picture(ROOT / path, posixpath.dirname(path))["src"]
         page = page_of(path)
         if page:
             return self.to(page) + (f"#{anchor}" if anchor else "")

@@ -147,7 +147,7 @@ def markdown(table: list[Row], backends, minutes: dict[str, float], seeds: int, 
 
 def _cell(values):
     mean, low, high = sum(values) / len(values), min(values), max(values)
-    return f"{mean:.4g} ({low:.4g} to {high:.4g})"
+    return f"{mean:.5g} ({low:.5g} to {high:.5g})"
 
 
 def check_models(models: list[str]) -> list[str]:

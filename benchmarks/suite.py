@@ -70,9 +70,8 @@ class Worker:
         """Its next line of JSON; None when it has ended. It is stopped then, until it is asked."""
         for line in self.process.stdout:
             if line.startswith("{"):
-                self.process.send_signal(
-                    signal.SIGSTOP
-                )  # the threads of some frameworks turn in circles while they wait
+                # The threads of some frameworks turn in circles while they wait.
+                self.process.send_signal(signal.SIGSTOP)
                 return json.loads(line)
         return None
 
@@ -102,7 +101,6 @@ class Worker:
                 f"parts from the oracle at stage {about['proof']['stage']}, tensor {about['proof']['tensor']}"
             )
         else:
-            self.process.send_signal(signal.SIGCONT)
             self.process.wait()
             lines = self.log.read_text(errors="replace").strip().splitlines()
             row["problem"] = f"exit code {self.process.returncode}: {lines[-1] if lines else 'no output'}"

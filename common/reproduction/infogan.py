@@ -83,16 +83,20 @@ def _walk(code):
 
 def error(codes: np.ndarray, data) -> float:
     """Error rate of c1 on the test images, under the best one-to-one matching of categories to digits."""
-    return match(codes[:, :CATEGORIES].argmax(axis=1), data.test_labels[: len(codes)])[0]
+    return match(*_categories_and_labels(codes, data))[0]
 
 
 def shares(codes: np.ndarray, data) -> np.ndarray:
     """(10, 10): of each digit (columns) the share in each category (rows), in the order of the matched digits."""
-    categories, labels = codes[:, :CATEGORIES].argmax(axis=1), data.test_labels[: len(codes)]
+    categories, labels = _categories_and_labels(codes, data)
     matched = match(categories, labels)[1]
     counts = np.zeros((CATEGORIES, CATEGORIES))
     np.add.at(counts, (matched[categories], labels), 1)
     return counts / np.maximum(1, counts.sum(axis=0))
+
+
+def _categories_and_labels(codes, data):
+    return codes[:, :CATEGORIES].argmax(axis=1), data.test_labels[: len(codes)]
 
 
 def report(results, data, out, scale):

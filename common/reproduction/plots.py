@@ -63,16 +63,22 @@ def image_rows(path: Path, rows: dict[str, np.ndarray]) -> None:
 
 def grids(path: Path, sets: dict[str, np.ndarray], columns: int, per_row: int = 4) -> None:
     """Grids of images side by side, `columns` images wide, each under its title."""
-    per_row = min(per_row, len(sets))
-    rows = -(-len(sets) // per_row)
     size = max(2.6, 0.45 * columns)
-    figure, axes = plt.subplots(rows, per_row, figsize=(size * per_row, (size + 0.3) * rows), squeeze=False)
-    for axis in axes.flat[len(sets) :]:
-        axis.axis("off")
+    figure, axes = _panels(len(sets), per_row, size, size + 0.3)
     for axis, (title, images) in zip(axes.flat, sets.items(), strict=False):
         show(axis, tile(images, columns=columns))
         axis.set_title(title, fontsize=10)
     save_figure(figure, path)
+
+
+def _panels(count, per_row, width, height, **options):
+    """(figure, axes) of `count` panels of that many inches in rows; what is left of the last row stays empty."""
+    per_row = min(per_row, count)
+    rows = -(-count // per_row)
+    figure, axes = plt.subplots(rows, per_row, figsize=(width * per_row, height * rows), squeeze=False, **options)
+    for axis in axes.flat[count:]:
+        axis.axis("off")
+    return figure, axes
 
 
 def matrix(path: Path, images: np.ndarray, columns: int, *, rows: str, across: str) -> None:
@@ -86,12 +92,7 @@ def matrix(path: Path, images: np.ndarray, columns: int, *, rows: str, across: s
 
 def tables(path: Path, sets: dict[str, np.ndarray], *, rows: str, across: str, per_row: int = 4) -> None:
     """Square tables of shares in [0, 1] as shades, side by side, each under its title."""
-    height = -(-len(sets) // per_row)
-    figure, axes = plt.subplots(
-        height, per_row, figsize=(2.7 * per_row, 2.9 * height), squeeze=False, layout="constrained"
-    )
-    for axis in axes.flat[len(sets) :]:
-        axis.axis("off")
+    figure, axes = _panels(len(sets), per_row, 2.7, 2.9, layout="constrained")
     for axis, (title, shares) in zip(axes.flat, sets.items(), strict=False):
         shades = axis.imshow(shares, cmap="cividis", vmin=0, vmax=1)
         axis.set(xticks=range(shares.shape[1]), yticks=[])

@@ -66,20 +66,7 @@ def test_resuming_trains_nothing_twice(trials, backend):
 
 
 def test_results_of_two_runs_at_a_time(backend, tmp_path):
-    words = (
-        "results",
-        "autoencoder",
-        "--backend",
-        backend,
-        "--seeds",
-        2,
-        "--scale",
-        0.002,
-        "--data",
-        "digits",
-        "--jobs",
-        2,
-    )
+    words = f"results autoencoder --backend {backend} --seeds 2 --scale 0.002 --data digits --jobs 2".split()
     result = tetrapla(*words, "--out", tmp_path / "results")
     assert result.returncode == 0, result.stderr
     assert f"1 of 2: autoencoder-{backend}-0" in result.stderr and f"2 of 2: autoencoder-{backend}-1" in result.stderr

@@ -21,22 +21,24 @@ from common.specs.records import Conv, ConvTranspose, Dense, Layer, Spec
 
 # Of every moved number per update: parameter, both moments (read and written), gradient (written and read).
 PASSES = 8
+IMAGES = 2  # that the specification is run on: operations grow with the batch
 
 
 @dataclass(frozen=True)
 class Work:
-    """Of one training step: floating-point operations of matrix products and convolutions (a multiply-add is two), and
-    numbers moved between memory and processor by the optimisers."""
+    """Of one training step: floating-point operations of matrix products and convolutions (a multiply-add is two),
+    numbers moved between memory and processor by the optimisers, and the matrix products: (m, k, n) is (m, k)·(k, n)."""
 
     operations: int
     numbers: int
+    products: tuple[tuple[int, int, int], ...]
 
     def seconds(self, rate: float, bandwidth: float, width: int = 4) -> float:
         """The floor on a device of `rate` operations and `bandwidth` bytes a second, with numbers of `width` bytes."""
         return max(self.operations / rate, self.numbers * width / bandwidth)
 
 
-def products(layer: Layer, x: tuple[int, ...], y: tuple[int, ...]) -> int:
+def multiply_adds(layer: Layer, x: tuple[int, ...], y: tuple[int, ...]) -> int:
     """Multiply-adds of one forward pass from an input of shape x to an output of shape y, batch included."""
     match layer:
         case Dense():
@@ -50,22 +52,29 @@ def products(layer: Layer, x: tuple[int, ...], y: tuple[int, ...]) -> int:
 
 
 class _Counting(Networks):
-    total = 0
+    def __init__(self, batch, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.batch, self.operations, self.products = batch, 0, []
 
     def _layer(self, layer, path, x):
         y = super()._layer(layer, path, x)
-        if count := products(layer, x.shape, y.shape):
-            self.total += 2 * count * (1 + isbox(self.parameters[f"{path}.weight"]) + isbox(x))
+        if count := multiply_adds(layer, x.shape, y.shape):
+            moved, reached = isbox(self.parameters[f"{path}.weight"]), isbox(x)
+            self.operations += 2 * count // IMAGES * self.batch * (1 + moved + reached)
+            if isinstance(layer, Dense):
+                rows, inputs, outputs = len(x) // IMAGES * self.batch, layer.inputs, layer.outputs
+                self.products += [(rows, inputs, outputs)]
+                self.products += [(inputs, rows, outputs)] * moved + [(rows, outputs, inputs)] * reached
         return y
 
 
 def work(spec: Spec, batch: int) -> Work:
     """The work of one training step of `spec`, all of its updates, on `batch` images."""
-    small, parameters = 2, initial_parameters(spec, 0)  # operations grow with the batch, and two images tell how many
-    x, noise = np.full((small, *spec.input_shape), 0.5), draw(spec.noise, small, 0, "checks", 0)
-    statistics, operations, numbers = Snapshot.start(spec, parameters).statistics, 0, 0
+    parameters = initial_parameters(spec, 0)
+    x, noise = np.full((IMAGES, *spec.input_shape), 0.5), draw(spec.noise, IMAGES, 0, "checks", 0)
+    statistics, operations, numbers, products = Snapshot.start(spec, parameters).statistics, 0, 0, []
     for update in spec.updates:
-        networks = _Counting(spec, parameters, statistics, training=True)
+        networks = _Counting(batch, spec, parameters, statistics, training=True)
         moved = {name: parameters[name] for name in spec.parameter_shapes(update.networks)}
 
         def objective(values, networks=networks, update=update):
@@ -73,6 +82,7 @@ def work(spec: Spec, batch: int) -> Work:
             return update.losses(networks, x, noise)[update.objective]
 
         grad(objective)(moved)
-        operations += networks.total // small * batch
+        operations += networks.operations
         numbers += PASSES * sum(value.size for value in moved.values())
-    return Work(operations, numbers)
+        products += networks.products
+    return Work(operations, numbers, tuple(products))

@@ -78,16 +78,28 @@ def tables(result: dict) -> list[Table | str]:
     for case in dict.fromkeys(map(Case.of, result["rows"])):
         rows = [row for row in result["rows"] if Case.of(row) == case]
         modes = list(dict.fromkeys(row["mode"] for row in rows))
-        least = next((f"; floor {1e3 * row['floor']:.3g} ms" for row in rows if "floor" in row), "")
+        least = "".join(f"; {word} {1e3 * value:.3g} ms" for word, value in _bounds(rows).items())
         width = f", {case.hidden} hidden" if case.hidden else ""
         table = Table("backend", *modes, title=f"{case.model}{width}, batch {case.batch}: ms per update{least}")
         for backend in dict.fromkeys(row["backend"] for row in rows):
-            cells = [
-                _cell(row, rows) for mode in modes for row in rows if (row["backend"], row["mode"]) == (backend, mode)
-            ]
-            table.add_row(backend, *cells)
+            own = {row["mode"]: row for row in rows if row["backend"] == backend}
+            table.add_row(backend, *(_cell(own[mode], rows) if mode in own else "" for mode in modes))
         shown.append(table)
-    return shown + near_the_floor(result["rows"])
+    return shown + near_the_floor(result["rows"]) + doubts(result["rows"])
+
+
+def _bounds(rows):
+    """{"floor": seconds, "products": seconds} of one case, as far as known."""
+    return {key: row[key] for row in rows for key in ("floor", "products") if key in row}
+
+
+def doubts(rows: list[dict]) -> list[str]:
+    """Rows faster than the floor: then the yardstick was disturbed, and the multiples are worth nothing."""
+    return [
+        f"{' '.join(str(part) for part in key_of(row) if part is not None)}: faster than the floor; measure again"
+        for row in rows
+        if row.get("times_floor", 1) < 1
+    ]
 
 
 def conditions(result: dict) -> str:
@@ -174,6 +186,7 @@ def markdown(result: dict, name: str) -> str:
         lines += [f"- {line}" for line in near_the_floor(rows)]
     else:
         lines += _matrix(rows, shown)
+    lines += ["", *(f"- {line}" for line in doubts(rows))]
     lines += ["", f"![{_heading(over, result)}, by framework](images/bench-{name}.png)", ""]
     return "\n".join(lines)
 
@@ -189,15 +202,16 @@ def _heading(over, result):
 
 def _matrix(rows, backends):
     """A row per model and mode, a column per backend: the median, beside it the multiple of the floor or of the fastest."""
-    lines = ["| model, batch | mode | floor | " + " | ".join(TITLES[b] for b in backends) + " |"]
-    lines.append("|---" * (3 + len(backends)) + "|")
+    lines = ["| model, batch | mode | floor | products | " + " | ".join(TITLES[b] for b in backends) + " |"]
+    lines.append("|---" * (4 + len(backends)) + "|")
     for case in dict.fromkeys(map(Case.of, rows)):
         for mode in MODES:
             own = {row["backend"]: row for row in rows if Case.of(row) == case and row["mode"] == mode}
             if own:
-                floor = next((f"{1e3 * row['floor']:.2g}" for row in own.values() if "floor" in row), "")
+                bounds = _bounds(own.values())
+                least = " | ".join(f"{1e3 * bounds[key]:.2g}" if key in bounds else "" for key in ("floor", "products"))
                 cells = [_markdown_cell(own.get(backend), own) for backend in backends]
-                lines.append(f"| `{case.model}`, {case.batch} | {mode} | {floor} | " + " | ".join(cells) + " |")
+                lines.append(f"| `{case.model}`, {case.batch} | {mode} | {least} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -4,7 +4,6 @@ All workers of a case are started and proven first; then they are asked in turn,
 the machine strikes all of them alike. Within one case everything that is compared was measured within the same minutes.
 """
 
-import itertools
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from pathlib import Path
 from backends import versions
 from benchmarks import floor
 from benchmarks.cases import Case
+from benchmarks.precision import OFFERED, PRECISIONS
 from benchmarks.worker import SAMPLES
 from common import environment
 from common.console import progress_bar
@@ -142,20 +142,21 @@ def run(
     """Measure what is not among the rows `done`; the result as plain JSON values, which `keep` is given after each case."""
     rows, result = list(done), _result(done, backends, settings)
     with tempfile.TemporaryDirectory() as folder, progress_bar("bench") as progress:
-        task = progress.add_task("", total=len(cases) * len(modes) * len(backends), note="")
+        task = progress.add_task("", total=len(cases) * len(modes), note="")
         for case in cases:
             spec = case.spec
             chosen = [mode for mode in modes if mode != "sampling" or spec.sample]
             for group in [[mode] for mode in chosen] if spec.convolutional else [chosen]:  # memory: gigabytes a process
                 progress.update(task, note=f"{case.model}, batch {case.batch}: {', '.join(group)}")
-                wanted = {(*vars(case).values(), backend, mode) for mode in group for backend in backends}
+                pairs = [(b, mode) for mode in group for b in backends if mode not in PRECISIONS or mode in OFFERED[b]]
+                wanted = {(*vars(case).values(), *pair) for pair in pairs}
                 if not wanted <= set(map(key_of, rows)):
                     rows = [row for row in rows if key_of(row) not in wanted]
-                    rows += _together(case, backends, group, settings, Path(folder))
+                    rows += _together(case, pairs, settings, Path(folder))
                     result = _result(rows, backends, settings)
                     keep(result)
-                progress.advance(task, len(group) * len(backends))
-            progress.advance(task, (len(modes) - len(chosen)) * len(backends))
+                progress.advance(task, len(group))
+            progress.advance(task, len(modes) - len(chosen))
     return result
 
 
@@ -163,7 +164,7 @@ def _result(rows, backends, settings):
     found = [row["yardstick"] for row in rows if row.get("yardstick")]
     yardstick = {key: max((one[key] for one in found), default=None) for key in ("product", "copy")}
     for row in rows:
-        _derive(row, yardstick)
+        _derive(row, yardstick, _products(rows, Case.of(row)))
     return {
         "settings": vars(settings),
         "environment": environment.describe() | {"backends": {b: versions(b) for b in backends}},
@@ -173,12 +174,12 @@ def _result(rows, backends, settings):
     }
 
 
-def _together(case, backends, modes, settings, folder):
+def _together(case, pairs, settings, folder):
     shared = vars(case) | {key: vars(settings)[key] for key in ("device", "data", "data_dir", "seconds", "repeats")}
     workers = []
     try:
-        for mode, backend in itertools.product(modes, backends):
-            job = shared | {"backend": backend, "mode": mode, "yardstick": mode == modes[0]}
+        for backend, mode in pairs:
+            job = shared | {"backend": backend, "mode": mode, "yardstick": mode == pairs[0][1]}
             workers.append(Worker(job, folder, settings.threads))
         for _ in range(settings.repeats):
             for worker in workers:
@@ -194,13 +195,21 @@ def _work(case):
     return floor.work(case.spec, case.batch)
 
 
-def _derive(row, yardstick):
+def _products(rows, case):
+    """Seconds of a step's matrix products at their own shapes, by the framework that is fastest at them, if known."""
+    found = (row["yardstick"] for row in rows if row.get("yardstick") and Case.of(row) == case)
+    return min((one["products"] for one in found if "products" in one), default=None)
+
+
+def _derive(row, yardstick, products=None):
     """Median, samples per second and the multiple of the floor, beside the seconds."""
     if "seconds" not in row:
         return
     median = statistics.median(row["seconds"])
     images = SAMPLES if row["mode"] == "sampling" else row["batch"]
     row |= {"median": median, "least": min(row["seconds"]), "most": max(row["seconds"]), "per_second": images / median}
-    if row["mode"] != "sampling" and yardstick["product"]:
+    if row["mode"] not in ("sampling", *PRECISIONS) and yardstick["product"]:
         row["floor"] = _work(Case.of(row)).seconds(yardstick["product"], yardstick["copy"])
         row["times_floor"] = median / row["floor"]
+        if products:
+            row["products"] = products

@@ -275,7 +275,10 @@ def bench(
     models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
     backend: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all installed.")] = None,
     mode: Annotated[
-        list[str] | None, typer.Option(help="naive, compiled, fast or sampling; repeat for several; default: all.")
+        list[str] | None,
+        typer.Option(
+            help="naive, compiled, fast, sampling; on a GPU tf32, bfloat16; repeat for several; default: all."
+        ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the model's.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Of every framework; default: the cores.")] = None,
@@ -297,6 +300,7 @@ def bench(
     """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
     from benchmarks import report, suite
     from benchmarks.cases import SWEPT, cases
+    from benchmarks.precision import PRECISIONS
     from benchmarks.worker import MODES
     from common.data import load
 
@@ -306,9 +310,12 @@ def bench(
         chosen = chosen if models else [SWEPT]
         if sweep == "width" and chosen != [SWEPT]:
             raise UsageError(f"--sweep width: only {SWEPT} has a width to sweep; leave out the other models")
-    modes = list(dict.fromkeys(mode)) if mode else ["fast"] if sweep else list(MODES)
+    here = [name for name in MODES if device == "gpu" or name not in PRECISIONS]
+    modes = list(dict.fromkeys(mode)) if mode else ["fast"] if sweep else here
     for name in modes:
         _check_choice("--mode", name, MODES)
+        if name not in here:
+            raise UsageError(f"--mode {name}: a GPU's; on a CPU choose one of: {', '.join(here)}")
     columns = _columns(backend)
     _check_device(device)
     load(data, data_dir)

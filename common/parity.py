@@ -113,12 +113,13 @@ def stages(column: Column, case: Case, dtype: str, watch: Watch | None = None) -
         tensors |= {f"{name} after": value for name, value in _jobs(column, case, x, noise).items()}
     yield "one update", tensors
     if case.steps and (dtype == "float64" or watch):
-        curves = _many_updates(column, case, watch)
+        curves = many_updates(column, case, watch)
     if case.steps and dtype == "float64":
         yield MANY, _state(column) | {f"{name} curve": value for name, value in curves.items()}
 
 
-def _many_updates(column, case, watch):
+def many_updates(column: Column, case: Case, watch: Watch | None = None) -> dict[str, np.ndarray]:
+    """{loss: (steps,)} of `case.steps` updates from its weights, on the path that training takes, noise replayed."""
     column.restore(Snapshot.start(case.spec, case.parameters()))
     column.upload(case.images)
     indices, noise, rows = case.indices(), case.noise(), []

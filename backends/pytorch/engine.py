@@ -1,7 +1,8 @@
 """The PyTorch engine: everything about running a model that does not depend on the model.
 
 Canonical layouts are PyTorch's own, and so are the names, but for those of running statistics. Eager mode with the fused
-Adam; the data set sits on the device as uint8 and each step gathers and scales its batch there.
+Adam; the data set sits on the device as uint8 and each step gathers and scales its batch there. On a GPU, many steps
+are launches of one CUDA graph.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from backends.pytorch.graph import Graph
 from common.contract import Snapshot
 from common.environment import amd_processor
 from common.errors import UsageError
@@ -51,6 +53,7 @@ def adam(update, model):
         eps=update.adam.epsilon,
         weight_decay=update.adam.l2,
         fused=True,
+        capturable=next(model.parameters()).is_cuda,  # in a CUDA graph
     )
 
 
@@ -85,6 +88,7 @@ class Column:
 
     def restore(self, snapshot):
         self.step = snapshot.step
+        self.graphs = {}  # by batch; they hold the addresses of moments that are replaced here
         for update in self.spec.updates:
             optimizer = self.state.optimizers[update.name]
             for parameter in optimizer.param_groups[0]["params"]:
@@ -170,19 +174,32 @@ class Column:
 
     def upload(self, images):
         self.images = torch.tensor(images, device=self.device)  # a copy: from_numpy would share the memory
+        self.graphs = {}
 
     def train_steps(self, indices, noise=None):
         indices = torch.from_numpy(indices).to(self.device)
         noise = self._tensors(noise) if noise is not None else None
         rows = []
         for k, batch in enumerate(indices):
-            x = self.spec.scale(self.images[batch].to(self.dtype)).reshape(len(batch), *self.spec.input_shape)
             one = {n: v[k] for n, v in noise.items()} if noise is not None else self._draw(len(batch), self.step)
-            values = self.train_one(self.state, x, one)
-            rows.append(torch.stack([value.detach() for value in values.values()]))  # read once, after the loop
+            rows.append(self._many(batch, one)(batch, one))  # read once, after the loop
             self.step += 1
         table = torch.stack(rows).cpu().numpy()
-        return {name: table[:, column] for column, name in enumerate(values)}
+        return {name: table[:, column] for column, name in enumerate(self.loss_names)}
+
+    def _many(self, batch, noise):
+        """One of many steps, as a CUDA graph where there is a GPU."""
+        if self.device.type == "cpu" or self.spec.accumulates:  # gradients that live on are not a graph's own
+            return self._one_of_many
+        if len(batch) not in self.graphs:
+            self.graphs[len(batch)] = Graph(self._one_of_many, self.state, batch, noise)
+        return self.graphs[len(batch)]
+
+    def _one_of_many(self, batch, noise):
+        x = self.spec.scale(self.images[batch].to(self.dtype)).reshape(len(batch), *self.spec.input_shape)
+        values = self.train_one(self.state, x, noise)
+        self.loss_names = list(values)
+        return torch.stack([value.detach() for value in values.values()])
 
     def native_noise(self, count, batch):
         draws = [self._draw(batch, self.step + k) for k in range(count)]

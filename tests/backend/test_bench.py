@@ -12,6 +12,7 @@ from matplotlib import image
 
 import backends
 from benchmarks import suite, worker
+from benchmarks.precision import PRECISIONS
 from common.specs import get
 from tests.conftest import tetrapla
 
@@ -20,7 +21,7 @@ from tests.conftest import tetrapla
 def modes(backend):
     """Those that can be measured here: torch.compile needs a C++ compiler."""
     without = backend == "pytorch" and not (shutil.which("g++") or shutil.which("c++"))
-    return [mode for mode in worker.MODES if not (mode == "compiled" and without)]
+    return [mode for mode in worker.MODES if mode not in PRECISIONS and not (mode == "compiled" and without)]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,22 @@ def test_a_worker_stands_still_while_others_are_measured(backend, tmp_path):
         assert one.finish()["seconds"] == one.seconds
     finally:
         one.end()
+
+
+def test_the_path_that_is_timed_is_proven(backend, images, monkeypatch):
+    """A column that trains on other images than it was given parts from the oracle there, and only there."""
+    real = backends.create
+
+    def create(*arguments, **options):
+        column = real(*arguments, **options)
+        upload = column.upload
+        column.upload = lambda images: upload(images[::-1].copy())
+        return column
+
+    assert worker.prove(get("vae"), backend, "fast", "cpu", images)["passed"]
+    monkeypatch.setattr(backends, "create", create)
+    proof = worker.prove(get("vae"), backend, "fast", "cpu", images)
+    assert (proof["passed"], proof["stage"]) == (False, "two updates in one call")
 
 
 def test_a_column_that_is_not_proven_gets_no_number(backend, images, monkeypatch):

@@ -62,7 +62,7 @@ def paddle_adam(as_tensors, weight_decay=None):
         if as_tensors:
             settings = {name: paddle.full([1], value, "float64") for name, value in settings.items()}
         loss = (gradient * parameter).sum()
-        optimizer = paddle.optimizer.Adam(learning_rate=1e-3, weight_decay=weight_decay, **settings)
+        optimizer = paddle.optimizer.Adam(learning_rate=1e-3, weight_decay=weight_decay and weight_decay(), **settings)
         optimizer.minimize(loss, startup, [parameter])
     _, scope = run(program, startup, [], [{"gradient": g} for g in GRADIENTS])
     return tuple(np.array(scope.find_var(name).get_tensor()) for name in ("p", "p_moment2_0"))
@@ -88,8 +88,8 @@ def test_adam_keeps_its_numbers_in_float32():
 
 def test_l2decay_keeps_its_coefficient_in_float32():
     _, exact = algorithm_1(l2=0.1)
-    _, rounded = paddle_adam(True, paddle.regularizer.L2Decay(0.1))
-    _, coupled = paddle_adam(True, engine.CoupledL2(0.1))
+    _, rounded = paddle_adam(True, lambda: paddle.regularizer.L2Decay(0.1))
+    _, coupled = paddle_adam(True, lambda: engine.CoupledL2(0.1))
     assert np.abs(rounded / exact - 1).max() > 1e-10
     assert coupled == pytest.approx(exact, rel=1e-14)
 

@@ -138,11 +138,11 @@ def test_an_interrupted_benchmark_goes_on(tmp_path, monkeypatch):
     wanted, columns, settings = cases.cases(["vae", "gan", "aae"], None, None), ("jax", "paddle"), suite.Settings()
     measured, fail_at = [], "gan"
 
-    def together(case, backends, modes, settings, folder):
+    def together(case, pairs, settings, folder):
         if case.model == fail_at:
             raise KeyboardInterrupt
         measured.append(case.model)
-        return [row(b, mode, [0.001], model=case.model, batch=case.batch) for mode in modes for b in backends]
+        return [row(*pair, [0.001], model=case.model, batch=case.batch) for pair in pairs]
 
     monkeypatch.setattr(suite, "_together", together)
 
@@ -174,7 +174,11 @@ def test_a_result_that_is_none(tmp_path):
         (("nope",), "unknown model 'nope'"),
         (("gan", "--sweep", "width"), "--sweep width: only vae has a width to sweep"),
         (("--sweep", "depth"), "--sweep: 'depth' is unknown; choose one of: batch, width"),
-        (("--mode", "slow"), "--mode: 'slow' is unknown; choose one of: naive, compiled, fast, sampling"),
+        (
+            ("--mode", "slow"),
+            "--mode: 'slow' is unknown; choose one of: naive, compiled, fast, tf32, bfloat16, sampling",
+        ),
+        (("--mode", "tf32"), "--mode tf32: a GPU's; on a CPU choose one of: naive, compiled, fast, sampling"),
     ],
 )
 def test_bad_requests(arguments, message):

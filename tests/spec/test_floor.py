@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.floor import Work, products, work
+from benchmarks.floor import Work, multiply_adds, work
 from common.reference.networks import apply
 from common.specs import SPECS, get
 from common.specs.records import Conv, ConvTranspose, Dense
@@ -17,8 +17,12 @@ D = (784 * 1024, 1024 * 512, 512 * 256, 256 * 1)
 
 def test_vae():
     """Forward, gradients of all weights, gradients of all inputs but the images."""
-    multiply_adds = 3 * sum(VAE) - VAE[0]
-    assert work(get("vae"), 128) == Work(2 * 128 * multiply_adds, 8 * get("vae").parameter_count())
+    found = work(get("vae"), 128)
+    assert found.operations == 2 * 128 * (3 * sum(VAE) - VAE[0])
+    assert found.numbers == 8 * get("vae").parameter_count()
+    images, first = [(128, 784, 400), (784, 128, 400)], [(128, 400, 20), (400, 128, 20), (128, 20, 400)]
+    assert list(found.products[:5]) == images + first
+    assert len(found.products) == 3 * 5 - 1
 
 
 def test_gan():
@@ -26,7 +30,8 @@ def test_gan():
     forward and inputs."""
     first = sum(G) + 2 * (3 * sum(D) - D[0])
     second = 3 * sum(G) - G[0] + 2 * sum(D)
-    assert work(get("gan"), 64) == Work(2 * 64 * (first + second), 8 * get("gan").parameter_count())
+    found = work(get("gan"), 64)
+    assert (found.operations, found.numbers) == (2 * 64 * (first + second), 8 * get("gan").parameter_count())
 
 
 def test_a_network_that_two_updates_move_is_moved_twice():
@@ -45,11 +50,17 @@ def test_convolutions(layer):
     shape = (2, 3) if isinstance(layer, ConvTranspose) else (3, 2)
     x = np.ones((1, 2, 8 + 2 * margin, 8 + 2 * margin))
     y = apply(layer, {"c.weight": np.ones((*shape, layer.kernel, layer.kernel)), "c.bias": np.zeros(3)}, "c", x)
-    assert products(layer, x.shape, y.shape) == y.sum()
+    assert multiply_adds(layer, x.shape, y.shape) == y.sum()
 
 
 def test_dense():
-    assert products(Dense("d", 5, 7), (3, 5), (3, 7)) == 3 * 5 * 7
+    assert multiply_adds(Dense("d", 5, 7), (3, 5), (3, 7)) == 3 * 5 * 7
+
+
+@pytest.mark.parametrize("name", [name for name in SPECS if not get(name).convolutional])
+def test_the_products_are_all_of_the_arithmetic(name):
+    found = work(get(name), 24)
+    assert sum(2 * math.prod(sides) for sides in found.products) == found.operations
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -60,5 +71,5 @@ def test_every_model_grows_with_its_batch(name):
 
 
 def test_the_larger_is_the_floor():
-    assert Work(10**9, 1).seconds(1e9, 1e9) == 1.0
-    assert Work(1, 10**9).seconds(1e9, 1e9) == 4.0
+    assert Work(10**9, 1, ()).seconds(1e9, 1e9) == 1.0
+    assert Work(1, 10**9, ()).seconds(1e9, 1e9) == 4.0

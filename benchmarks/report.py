@@ -131,7 +131,12 @@ def near_the_floor(rows: list[dict]) -> list[str]:
             own = [row for row in rows if (row["model"], row["backend"]) == (model, backend) and "times_floor" in row]
             far = [row[over] for row in own if row["times_floor"] > NEAR]
             near = [row[over] for row in own if row[over] > max(far, default=0)]
-            where = f"from {over} {min(near)} on" if near else "nowhere in this sweep"
+            best = min(own, key=lambda row: row["times_floor"])
+            where = (
+                f"from {over} {min(near)} on"
+                if near
+                else f"not for good; {best['times_floor']:.1f} at {over} {best[over]}"
+            )
             lines.append(f"{model} in {TITLES[backend]}: within {NEAR:g} times the floor {where}")
     return lines
 
@@ -164,8 +169,10 @@ def publish(result: dict, name: str) -> list[Path]:
 
 
 def published() -> str:
-    """The Markdown of all results that are kept, in order of their names."""
-    return "\n".join(markdown(read(path), path.stem) for path in sorted(RESULTS.glob("*.json"))) or "Not run yet.\n"
+    """The Markdown of all results that are kept, sweeps last, otherwise in order of their names."""
+    found = [(read(path), path.stem) for path in sorted(RESULTS.glob("*.json"))]
+    found.sort(key=lambda one: swept(one[0]["rows"]) is not None)
+    return "\n".join(markdown(*one) for one in found) or "Not run yet.\n"
 
 
 def markdown(result: dict, name: str) -> str:
@@ -186,7 +193,7 @@ def markdown(result: dict, name: str) -> str:
         lines += [f"- {line}" for line in near_the_floor(rows)]
     else:
         lines += _matrix(rows, shown)
-    lines += ["", *(f"- {line}" for line in doubts(rows))]
+    lines += [f"- {line}" for line in doubts(rows)]
     lines += ["", f"![{_heading(over, result)}, by framework](images/bench-{name}.png)", ""]
     return "\n".join(lines)
 

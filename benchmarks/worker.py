@@ -26,7 +26,7 @@ from common.parameters import initial_parameters
 from common.reference.column import Reference
 
 MODES = ("naive", "compiled", "fast", *PRECISIONS, "sampling")
-STEPS_PER_CALL = training.STEPS_PER_CALL
+LARGE = 5e9  # operations of an update, beyond which a tenth of training's updates a call are enough to hide the call
 SAMPLES = 1000  # images per call when sampling is timed
 PARITY_BATCH = 16
 
@@ -75,7 +75,8 @@ class Timed:
         self.spec, self.mode, self.batch, self.images = spec, mode, batch, images
         self.column = create(spec, initial_parameters(spec, 0), backend, mode, device)
         self.column.upload(images)
-        self.chunk = STEPS_PER_CALL if mode in ("fast", *PRECISIONS) else 1
+        many = training.STEPS_PER_CALL // (1 if floor.work(spec, batch).operations < LARGE else 10)
+        self.chunk = many if mode in ("fast", *PRECISIONS) else 1
         self.step = naive.step(backend, self.column) if mode == "naive" else None
         self.done = 0
         if mode == "sampling":

@@ -1,5 +1,6 @@
 """The command `tetrapla`."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -339,6 +340,36 @@ def bench(
     OUT.print(f"Result: {', '.join(map(str, paths))}", soft_wrap=True)
     if any("median" not in row for row in result["rows"]):
         raise typer.Exit(1)
+
+
+@app.command()
+def profile(
+    model: ModelArgument,
+    backend: Annotated[str, typer.Option(help="pytorch, tensorflow, paddle or jax.")],
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the model's.")] = None,
+    updates: Annotated[int, typer.Option(min=1, help="How many to look at.")] = 50,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the framework; default: the cores.")] = None,
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    top: Annotated[int, typer.Option(min=1, help="How many operators to name.")] = 15,
+) -> None:
+    """Where the time of an update goes on this CPU, operator by operator, as the framework's own profiler tells it."""
+    from benchmarks import suite
+    from benchmarks.profile import profile, table
+    from benchmarks.worker import enough
+    from common.data import load
+    from common.data.batches import batch_indices
+    from common.parameters import initial_parameters
+
+    spec = specs.get(model)
+    _check_installed(backends.check_name(backend))
+    batch = batch_size or spec.batch_size
+    images = enough(load(data, data_dir).train_images, batch)
+    os.environ.update(suite.thread_settings(backend, threads or environment.cores()))
+    column = backends.create(backend, spec, initial_parameters(spec, 0))
+    column.upload(images)
+    indices = batch_indices(len(images), batch, 0, range(updates))
+    OUT.print(table(f"{spec.name} in {backends.TITLES[backend]}", *profile(backend, column, indices), top))
 
 
 @app.command()

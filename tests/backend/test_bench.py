@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import time
 
@@ -117,3 +118,16 @@ def test_a_column_that_is_not_proven_gets_no_number(backend, images, monkeypatch
     job = {"model": "vae", "backend": backend, "mode": "fast", "device": "cpu", "data": "digits", "data_dir": None}
     worker.main(job | {"batch": 32, "hidden": None, "seconds": 0.1, "yardstick": False})
     assert [message.keys() for message in said] == [{"proof"}]
+
+
+def test_profile(backend):
+    """Operators of one thread fill a part of an update and no more. Of the VAE's 14 products Paddle's backward operator
+    makes two at a time; XLA gives them other names, where it names them."""
+    result = tetrapla("profile", "vae", "--backend", backend, "--updates", 10, "--threads", 1)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr == ""
+    total = float(re.search(r"([0-9.e+]+) ms per update", result.stdout)[1])
+    rows = re.findall(r"│ (\S.*?) +│ +([\d.]+) +│ +([\d.]+) +│", result.stdout)
+    products = sum(float(calls) for name, _, calls in rows if re.search("mm$|matmul", name))
+    assert products == {"pytorch": 14, "paddle": 10}.get(backend, 0)
+    assert 0.1 * total < sum(float(own) for _, own, _ in rows) < 1.05 * total

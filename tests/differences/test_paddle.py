@@ -372,6 +372,28 @@ def test_default_initial_values():
     assert kernel.std() == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.02)
 
 
+def test_an_executor_prints_its_program_before_every_run(monkeypatch, images):
+    """But not those of the engine, which are looked up once."""
+    from paddle.base import executor as module
+
+    printed, real = [], module._get_strong_program_cache_key_for_new_exe
+
+    def counted(program, *arguments):
+        printed.append(program)
+        return real(program, *arguments)
+
+    monkeypatch.setattr(module, "_get_strong_program_cache_key_for_new_exe", counted)
+    program, startup = static.Program(), static.Program()
+    with static.program_guard(program, startup):
+        one = paddle.full([1], 1.0)
+    run(program, startup, [one], feeds=({}, {}, {}))
+    assert printed.count(program) == 3
+    column = backends.create("paddle", specs.get("vae"), initial_parameters(specs.get("vae"), 0), device="cpu")
+    column.upload(images)
+    column.train_steps(np.zeros((3, 8), np.int32))
+    assert printed.count(column.state.programs["train", "native"].main) == 1
+
+
 def test_a_power_of_two_is_no_product():
     """In many times the time: the least of several runs, so that a busy machine does not decide."""
     feed = {"x": np.linspace(-1, 1, 1_000_000, dtype=np.float32)}

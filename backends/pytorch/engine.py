@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from backends.pytorch.graph import Graph
 from common.contract import Snapshot
 from common.environment import amd_processor
 from common.errors import UsageError
@@ -229,6 +228,47 @@ class Column:
 
     def _tensors(self, arrays):
         return {name: self._tensor(array) for name, array in arrays.items()}
+
+
+class Graph:
+    """`step(batch, noise)` as one CUDA graph, for inputs of these shapes: a call copies its inputs into place, launches all
+    kernels at once, and returns a copy of the output.
+
+    The graph keeps the addresses of what it was captured with: parameters, moments and images must be changed in place.
+    """
+
+    def __init__(self, step, state, batch, noise):
+        self.batch, self.noise = batch.clone(), {name: value.clone() for name, value in noise.items()}
+        before = [tensor.detach().clone() for tensor in _moved(state)]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):  # libraries allocate at first use, which cannot be captured
+                step(self.batch, self.noise)
+        torch.cuda.current_stream().wait_stream(stream)
+        state.model.zero_grad(set_to_none=True)  # the graph's own gradients lie in its own memory
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.output = step(self.batch, self.noise)
+        with torch.no_grad():
+            for tensor, value in zip(_moved(state), before, strict=True):
+                tensor.copy_(value)
+
+    def __call__(self, batch, noise):
+        self.batch.copy_(batch)
+        for name, place in self.noise.items():
+            place.copy_(noise[name])
+        self.graph.replay()
+        return self.output.clone()
+
+
+def _moved(state):
+    """All that a training step changes."""
+    yield from state.model.parameters()
+    yield from state.model.buffers()
+    for optimizer in state.optimizers.values():
+        for kept in optimizer.state.values():
+            yield from kept.values()
 
 
 @torch.no_grad()

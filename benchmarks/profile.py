@@ -71,7 +71,8 @@ def _pytorch(run):
 def _paddle(run):
     from paddle import profiler
 
-    with profiler.Profiler(targets=[profiler.ProfilerTarget.CPU]) as recorded:
+    # Left to itself, it writes what it recorded into ./profiler_log.
+    with profiler.Profiler(targets=[profiler.ProfilerTarget.CPU], on_trace_ready=lambda recorded: None) as recorded:
         run()
 
     def operators(node):

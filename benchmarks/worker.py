@@ -69,13 +69,13 @@ def _objectives(column, case):
 
 
 class Timed:
-    """The work that is timed: `run(count)` makes `count` updates, or draws `count` batches of samples."""
+    """The work that is timed: `run(count)` makes `count` updates, or draws `count` batches of samples; `many` updates a call
+    where training would make as many."""
 
-    def __init__(self, spec, backend, mode, device, batch, images):
+    def __init__(self, spec, backend, mode, device, batch, images, many=training.STEPS_PER_CALL):
         self.spec, self.mode, self.batch, self.images = spec, mode, batch, images
         self.column = create(spec, initial_parameters(spec, 0), backend, mode, device)
         self.column.upload(images)
-        many = training.STEPS_PER_CALL // (1 if floor.work(spec, batch).operations < LARGE else 10)
         self.chunk = many if mode in ("fast", *PRECISIONS) else 1
         self.step = naive.step(backend, self.column) if mode == "naive" else None
         self.done = 0
@@ -110,9 +110,10 @@ def main(job: dict) -> None:
         return say({"proof": proof})
     if mode in PRECISIONS:
         lower(backend, mode)
-    products = () if spec.convolutional else floor.work(spec, job["batch"]).products
+    work = floor.work(spec, job["batch"])
+    many = training.STEPS_PER_CALL // (1 if work.operations < LARGE else 10)
     start = time.perf_counter()
-    timed = Timed(spec, backend, mode, device, job["batch"], images)
+    timed = Timed(spec, backend, mode, device, job["batch"], images, many)
     built = time.perf_counter()
     timed.run(timed.chunk)
     first = time.perf_counter()
@@ -122,6 +123,7 @@ def main(job: dict) -> None:
     environment = {
         name: value for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_", "KMP_", "XLA_", "TF_"))
     }
+    products = () if spec.convolutional else work.products
     say(
         {
             "proof": proof,

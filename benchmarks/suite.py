@@ -23,7 +23,7 @@ from benchmarks.cases import Case
 from benchmarks.precision import OFFERED, PRECISIONS
 from benchmarks.worker import SAMPLES
 from common import environment
-from common.console import progress_bar
+from common.terminal import progress_bar
 
 KEY = ("model", "batch", "hidden", "backend", "mode")  # what names a row
 

@@ -18,7 +18,8 @@ import backends
 from benchmarks import floor, naive, yardstick
 from benchmarks.cases import Case
 from benchmarks.precision import PRECISIONS, lower
-from common import data, parity, training
+from common import data, environment, parity
+from common.contract import STEPS_PER_CALL
 from common.data.batches import batch_indices, model_input
 from common.errors import TetraplaError
 from common.noise import draw
@@ -72,7 +73,7 @@ class Timed:
     """The work that is timed: `run(count)` makes `count` updates, or draws `count` batches of samples; `many` updates a call
     where training would make as many."""
 
-    def __init__(self, spec, backend, mode, device, batch, images, many=training.STEPS_PER_CALL):
+    def __init__(self, spec, backend, mode, device, batch, images, many=STEPS_PER_CALL):
         self.spec, self.mode, self.batch, self.images = spec, mode, batch, images
         self.column = create(spec, initial_parameters(spec, 0), backend, mode, device)
         self.column.upload(images)
@@ -111,7 +112,7 @@ def main(job: dict) -> None:
     if mode in PRECISIONS:
         lower(backend, mode)
     work = floor.work(spec, job["batch"])
-    many = training.STEPS_PER_CALL // (1 if work.operations < LARGE else 10)
+    many = STEPS_PER_CALL // (1 if work.operations < LARGE else 10)
     start = time.perf_counter()
     timed = Timed(spec, backend, mode, device, job["batch"], images, many)
     built = time.perf_counter()
@@ -120,7 +121,7 @@ def main(job: dict) -> None:
     timed.run(timed.chunk)
     seconds = (time.perf_counter() - first) / timed.chunk
     count = max(1, round(job["seconds"] / seconds / timed.chunk)) * timed.chunk
-    environment = {
+    settings = {
         name: value for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_", "KMP_", "XLA_", "TF_"))
     }
     products = () if spec.convolutional else work.products
@@ -130,7 +131,7 @@ def main(job: dict) -> None:
             "build_seconds": built - start,
             "first_seconds": first - built - seconds * timed.chunk,  # compilation: the first call less a later one
             "yardstick": yardstick.rates(backend, device, products) if job["yardstick"] else None,
-            "environment": environment,
+            "environment": settings,
         }
     )  # fmt: skip
     for line in sys.stdin:
@@ -142,7 +143,7 @@ def main(job: dict) -> None:
         say({"seconds": (time.perf_counter() - start) / count})
     say(
         {
-            "peak_memory_mib": round((training.peak_memory() or 0) / 2**20),
+            "peak_memory_mib": round((environment.peak_memory() or 0) / 2**20),
             "peak_device_mib": round(yardstick.device_memory(backend) / 2**20) if device == "gpu" else None,
             "updates": count,
         }

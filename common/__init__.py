@@ -1,4 +1,5 @@
-"""What the models are, without a framework: specifications, the NumPy oracle, data, training loop, comparison.
+"""What the models are, and what judges them: specifications, the NumPy oracle, data, parity, checkpoints.
 
-Nothing below this package imports a framework; `tests/test_isolation.py` proves it.
+Only `common.tools`, what people run, knows of `backends` and `benchmarks`; the rest imports no framework and neither of
+them (`tests/spec/test_rooms.py`).
 """

@@ -23,6 +23,8 @@ import numpy as np
 
 from common.specs.records import Spec
 
+STEPS_PER_CALL = 100  # training steps that the host asks for at once
+
 Arrays = dict[str, np.ndarray]
 
 

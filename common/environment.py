@@ -4,21 +4,20 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from backends import versions
+import psutil
 
 ROOT = Path(__file__).parents[1]  # of the repository
 
 
-def describe(backend: str | None = None) -> dict:
-    """Python, NumPy, the backend's framework, processor, cores and git commit, as plain JSON values."""
-    found = {"numpy": importlib.metadata.version("numpy")}
-    if backend:
-        found |= versions(backend) or {}
+def describe(versions: Mapping[str, str] | None = None) -> dict:
+    """Python, NumPy, `versions` of a backend's framework, processor, cores and git commit, as plain JSON values."""
     return {
         "python": platform.python_version(),
-        "versions": found,
+        "versions": {"numpy": importlib.metadata.version("numpy")} | dict(versions or {}),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": cores(),
@@ -29,6 +28,18 @@ def describe(backend: str | None = None) -> dict:
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def peak_memory() -> int | None:
+    """The most memory that this process has held so far, in bytes; None where the system does not say."""
+    info = psutil.Process().memory_info()
+    if hasattr(info, "peak_wset"):  # Windows
+        return info.peak_wset
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def amd_processor() -> bool:

@@ -33,7 +33,7 @@ def pytest_generate_tests(metafunc):
 
 def tetrapla(*arguments):
     """The command line in a process of its own; whatever it is asked, it answers without a traceback."""
-    command = [sys.executable, "-m", "common.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "common.tools.cli", *map(str, arguments)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "Traceback" not in result.stderr, result.stderr
     return result

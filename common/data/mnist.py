@@ -15,9 +15,9 @@ import numpy as np
 import platformdirs
 import pooch
 
-from common.console import ERR
 from common.data import Dataset
 from common.errors import DataError
+from common.terminal import ERR
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

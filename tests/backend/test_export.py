@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import backends
-from common import checkpoint, export, specs
+from common import checkpoint, specs
 from common.contract import Snapshot
 from common.data import digits
 from common.errors import UsageError
-from common.training import Options, _Run
+from common.tools import export
+from common.tools.training import Options, _Run
 
 MODELS = ("vae", "conv_autoencoder", "infogan")  # with sizes of its own; reconstructing; with running statistics
 

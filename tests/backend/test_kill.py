@@ -12,9 +12,10 @@ import time
 import numpy as np
 import pytest
 
-from common import specs, training
+from common import specs
 from common.checkpoint import GROUPS, load_checkpoint
 from common.environment import ROOT
+from common.tools import training
 from tests.backend.train_all import STEPS
 
 

@@ -8,10 +8,11 @@ import pytest
 from matplotlib import image
 
 import backends
-from common import specs, training
+from common import specs
 from common.checkpoint import load_checkpoint
 from common.data import load
 from common.errors import NonFiniteLoss, UsageError
+from common.tools import training
 from tests.conftest import tetrapla
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from common import specs, training
+from common import specs
 from common.data import digits
+from common.tools import training
 
 STEPS, EVERY, BATCH = 6, 2, 8
 

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from backends import BACKENDS
-from common import specs, training
+from common import specs
 from common.data import digits
+from common.tools import training
 
 MODELS, MIDDLE, END = ("vae", "aae", "infogan"), 4, 8
 

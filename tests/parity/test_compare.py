@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from backends import BACKENDS
 from common import parity
-from common.cli import app
 from common.environment import ROOT
 from common.specs import SPECS
+from common.tools.cli import app
 from tests.conftest import tetrapla
 
 OTHERS = [name for name in SPECS if name != "infogan"]
@@ -42,7 +42,7 @@ def test_without_a_model_it_compares_all(monkeypatch, tmp_path):
         asked.append(([spec.name for spec in chosen], columns))
         raise SystemExit
 
-    monkeypatch.setattr("common.comparison.compare", record)
+    monkeypatch.setattr("common.tools.compare.compare", record)
     CliRunner().invoke(app, ["compare", "--out", str(tmp_path / "all")])
     assert asked == [(list(SPECS), BACKENDS)]
 
@@ -147,7 +147,7 @@ def test_the_plots_show_something(compared):
 
 MISTAKES = """
 import sys
-from common import worker
+from common.tools import compare_worker
 from backends.jax import vae
 real = vae.losses
 def losses(model, x, noise):
@@ -160,18 +160,18 @@ vae.losses = losses
 def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
     """The command run with a JAX column whose KL has the wrong sign."""
     code = (
-        "import sys; from common import comparison, worker\n"
-        "real = comparison.subprocess.run\n"
+        "import sys; from common.tools import compare\n"
+        "real = compare.subprocess.run\n"
         f"mistake = {MISTAKES!r}\n"
         "def run(command, **options):\n"
         "    if '-m' in command and 'jax' in command[-1]:\n"
         "        job = command[-1]\n"
         "        body = mistake + f'\\nimport json, pathlib; job = pathlib.Path({job!r})'\n"
-        "        body += '\\nworker.run(json.loads(job.read_text()), job.parent)'\n"
+        "        body += '\\ncompare_worker.run(json.loads(job.read_text()), job.parent)'\n"
         "        command = [command[0], '-c', body]\n"
         "    return real(command, **options)\n"
-        "comparison.subprocess.run = run\n"
-        "from common.cli import main; main()"
+        "compare.subprocess.run = run\n"
+        "from common.tools.cli import main; main()"
     )
     arguments = (
         "compare",
@@ -196,14 +196,14 @@ def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
 
 def test_a_crash_of_one_backend_keeps_the_others(tmp_path):
     code = (
-        "from common import comparison\n"
-        "real = comparison.subprocess.run\n"
+        "from common.tools import compare\n"
+        "real = compare.subprocess.run\n"
         "def run(command, **options):\n"
         "    if '-m' in command and 'paddle' in command[-1]:\n"
         "        command = [command[0], '-c', 'import os; print(\"about to die\", flush=True); os.abort()']\n"
         "    return real(command, **options)\n"
-        "comparison.subprocess.run = run\n"
-        "from common.cli import main; main()"
+        "compare.subprocess.run = run\n"
+        "from common.tools.cli import main; main()"
     )
     arguments = (
         "compare",

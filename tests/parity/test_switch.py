@@ -12,7 +12,7 @@ from backends import BACKENDS
 from common import parity, specs
 from common.checkpoint import GROUPS, load_checkpoint
 from common.environment import ROOT
-from common.training import read_run
+from common.tools.training import read_run
 from tests.conftest import tetrapla
 from tests.parity.switch import END, MIDDLE, MODELS
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from common import specs
-from common.site.build import build
+from common.tools.site.build import build
 from tests.site.invented import invented_results
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")  # fmt: skip

@@ -6,9 +6,10 @@ import pytest
 from matplotlib import image
 from rich.console import Console
 
-from benchmarks import cases, floor, report, suite
+from benchmarks import cases, floor, suite
 from common.errors import UsageError
 from common.specs import get
+from common.tools import bench as report
 from tests.conftest import tetrapla
 
 

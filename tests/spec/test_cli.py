@@ -17,7 +17,7 @@ def without_frameworks(*arguments):
         "    if name in ('torch', 'tensorflow', 'paddlepaddle', 'jax'): raise m.PackageNotFoundError(name)\n"
         "    return real(name)\n"
         "m.version = version; sys.argv[0] = 'tetrapla'\n"
-        "from common.cli import main; main()"
+        "from common.tools.cli import main; main()"
     )
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -83,7 +83,7 @@ def test_a_missing_framework(arguments):
 def test_a_file_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     code = (
-        "from pathlib import Path; from common.checkpoint import write_json; from common.cli import app, main\n"
+        "from pathlib import Path; from common.checkpoint import write_json; from common.tools.cli import app, main\n"
         f"@app.command()\ndef save(): write_json(Path({str(tmp_path / 'file' / 'below')!r}), 1)\nmain()"
     )
     result = subprocess.run([sys.executable, "-c", code, "save"], cwd=ROOT, capture_output=True, text=True)
@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_written(tmp_path):
 def test_bad_data_in_one_line(tmp_path):
     """Needs no framework: data is checked by the same code that `train` calls."""
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"junk")
-    code = f"from common import data; from common.cli import app, main\n@app.command()\ndef load(): data.load({str(tmp_path)!r})\nmain()"
+    code = f"from common import data; from common.tools.cli import app, main\n@app.command()\ndef load(): data.load({str(tmp_path)!r})\nmain()"
     result = subprocess.run([sys.executable, "-c", code, "load"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")

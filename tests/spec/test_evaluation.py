@@ -7,10 +7,10 @@ import pytest
 from scipy import linalg, stats
 from sklearn.neighbors import KernelDensity
 
-from common.evaluation.frechet import Features, frechet
-from common.evaluation.matching import match
-from common.evaluation.parzen import log_densities, parzen
-from common.evaluation.sharpness import sharpness
+from common.tools.evaluation.frechet import Features, frechet
+from common.tools.evaluation.matching import match
+from common.tools.evaluation.parzen import log_densities, parzen
+from common.tools.evaluation.sharpness import sharpness
 
 RANDOM = np.random.default_rng(0)
 

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 import backends
-from common import checkpoint, specs, training
+from common import checkpoint, specs
 from common.data import digits
 from common.environment import ROOT
 from common.errors import CheckpointError, UsageError
 from common.reference.column import Reference
+from common.tools import training
 
 # The command line with the oracle for a backend: `python -c PREFIX train vae_z100 --backend pytorch ...`.
 PREFIX = """
@@ -28,7 +29,7 @@ backends.create = lambda backend, spec, parameters, **options: Reference(spec, p
 backends.versions = lambda backend: {"oracle": "1"}
 sys.argv[0] = "tetrapla"
 BEFORE
-from common.cli import main
+from common.tools.cli import main
 main()
 """
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from common import data, figures, reproduction, specs
-from common.articles import ARTICLES
+from common import data, specs
 from common.environment import ROOT
 from common.errors import TrainingFailed, UsageError
-from common.reproduction import aae, infogan, plots
-from common.reproduction.report import Report
-from common.reproduction.results import Run
+from common.tools import figures, reproduction
+from common.tools.articles import ARTICLES
+from common.tools.reproduction import aae, infogan, plots
+from common.tools.reproduction.report import Report
+from common.tools.reproduction.results import Run
 from tests.conftest import tetrapla
 
 NATIVE = {  # of ARTICLES.md, with the steps that 60,000 images and its batches make
@@ -140,7 +141,7 @@ def page(tmp_path):
 
 
 def test_the_page_is_self_contained(page, tmp_path, monkeypatch):
-    monkeypatch.setattr("common.reproduction.report._run", lambda result: RUN)
+    monkeypatch.setattr("common.tools.reproduction.report._run", lambda result: RUN)
     page.results = [None]
     text = page.write().read_text()
     tags = []
@@ -193,7 +194,7 @@ def test_after_a_failure_no_run_is_begun(tmp_path, monkeypatch, jobs):
     begun = []
 
     def python(jobs, name, *arguments):
-        if name == "common.cli":
+        if name == "common.tools.cli":
             begun.append(arguments)
             if len(begun) == 1:
                 raise TrainingFailed("the first")
@@ -210,7 +211,7 @@ def test_after_a_failure_no_run_is_begun(tmp_path, monkeypatch, jobs):
 
 def test_the_table_of_results():
     """Mean and range per backend; ranges that do not overlap are named; the page has a place for it."""
-    from common import results
+    from common.tools import results
 
     apart = results.Row("vae", 10, "nats", {"pytorch": [1.0, 3.0], "paddle": [2.0, 2.5], "jax": [3.5, 4.5]})
     assert apart.apart() == [("pytorch", "jax"), ("paddle", "jax")]

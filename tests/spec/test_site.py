@@ -13,8 +13,9 @@ from backends import BACKENDS
 from common import specs
 from common.environment import ROOT
 from common.errors import UsageError
-from common.site import guide, measured, pairs, sections
-from common.site.build import build
+from common.tools import sections
+from common.tools.site import guide, measured, pairs
+from common.tools.site.build import build
 from tests.conftest import tetrapla
 from tests.site.invented import invented_results
 

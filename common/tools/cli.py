@@ -1,0 +1,482 @@
+"""The command `tetrapla`."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+import backends
+from common import environment, specs
+from common.errors import Interrupted, MissingFramework, TetraplaError, UsageError
+from common.terminal import ERR, OUT
+from common.tools.articles import ARTICLES
+
+app = typer.Typer(
+    help="Generative models written four times, and proven to be the same four times.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model of `tetrapla list`.")]
+DataOption = Annotated[str, typer.Option("--data", help="digits, mnist, or a folder with four IDX files.")]
+DataDirOption = Annotated[Path | None, typer.Option(help="Where MNIST's files are, or are downloaded to.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of initial values, batch order and noise.")]
+DeviceOption = Annotated[str, typer.Option(help="cpu or gpu.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
+JobsOption = Annotated[int, typer.Option(min=1, help="Runs at a time; each gets its part of the cores.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """Models, articles and backends."""
+    for title, found in (("Models", specs.SPECS), ("Variants of them", specs.VARIANTS)):
+        models = Table("model", "parameters", "article", "original framework", "what it is", title=title)
+        models.columns[0].no_wrap = True
+        for spec in found.values():
+            article = ARTICLES[spec.article]
+            models.add_row(spec.name, f"{spec.parameter_count():,}", spec.article, article.frameworks, spec.title)
+        OUT.print(models)
+    columns = Table("backend", "installed", "to install", title="Backends")
+    for backend in backends.BACKENDS:
+        versions = backends.versions(backend)
+        found = ", ".join(f"{name} {version}" for name, version in versions.items()) if versions else "no"
+        columns.add_row(backend, found, "" if versions else f"pip install -e '.\\[{backend}]'")
+    OUT.print(columns)
+
+
+@app.command()
+def show(
+    model: ModelArgument,
+    backend: Annotated[
+        list[str] | None, typer.Argument(metavar="[BACKEND]...", help="With --code: the columns; default: all four.")
+    ] = None,
+    code: Annotated[bool, typer.Option("--code", help="The model's files instead, side by side.")] = False,
+) -> None:
+    """The specification of a model as tables: layers, shapes, parameter counts, noise, updates."""
+    from common.tools import show
+
+    if backend and not code:
+        raise UsageError("backends choose the columns of --code; add it, or leave them out")
+    if code:
+        columns = tuple(dict.fromkeys(backends.check_name(name) for name in backend or backends.BACKENDS))
+        OUT.print(show.code(specs.get(model), columns))
+        return
+    for table in show.tables(specs.get(model)):
+        OUT.print(table)
+
+
+@app.command()
+def compare(
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all installed.")] = None,
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("runs/compare"),
+    seed: SeedOption = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Updates in the last stage, and of the deviation's curve.")] = 100,
+    rate: Annotated[
+        float | None, typer.Option(min=0, help="Compare at this times the learning rates; default: the model's choice.")
+    ] = None,
+    train_steps: Annotated[int, typer.Option(min=1, help="Steps of the short training.")] = 300,
+    train_epochs: Annotated[int | None, typer.Option(min=1, help="Instead of --train-steps.")] = None,
+    device: DeviceOption = "cpu",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Prove backends equal, stage by stage, and train them side by side. Exit code 1 if any differs."""
+    from common.data import load
+    from common.tools.compare import compare as compare_all
+    from common.tools.show import comparison_tables
+    from common.tools.training import prepare_folder
+
+    chosen = [specs.get(name) for name in models] if models else list(specs.SPECS.values())
+    columns = _columns(backend)
+    dataset = load(data, data_dir)
+    _check_device(device)
+    prepare_folder(out, resume=False, overwrite=overwrite)
+    reports = compare_all(
+        chosen,
+        columns,
+        dataset,
+        out,
+        data_name=data,
+        data_dir=data_dir,
+        seed=seed,
+        steps=steps,
+        rate=rate,
+        train_steps=None if train_epochs else train_steps,
+        train_epochs=train_epochs,
+        device=device,
+    )
+    for table in comparison_tables(reports, columns, dataset, steps):
+        OUT.print(table)
+    OUT.print(f"Report: {out / 'report.html'}, {out / 'report.json'}", soft_wrap=True)
+    if not all(report.passed for report in reports):
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    model: ModelArgument,
+    backend: Annotated[str, typer.Option(help="pytorch, tensorflow, paddle or jax.")],
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the article's length.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Instead of --epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the article's.")] = None,
+    seed: SeedOption = 0,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    noise: Annotated[
+        str, typer.Option(help="native (drawn on the device) or replayed (same bits everywhere).")
+    ] = "native",
+    device: DeviceOption = "cpu",
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between checkpoints. Default: at each evaluation.")
+    ] = None,
+    as_published: Annotated[
+        bool, typer.Option("--as-published", help="With the article's erratum: aae in PyTorch.")
+    ] = False,
+    evaluate_every: Annotated[
+        int | None, typer.Option(min=1, help="Steps between evaluations. Default: an epoch, or 200 steps if longer.")
+    ] = None,
+    keep: Annotated[
+        int, typer.Option(min=0, help="At each evaluation keep samples and the codes of this many test images.")
+    ] = 0,
+    out: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-BACKEND.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in the output folder, in this or another backend.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train one model in one backend; metrics, checkpoints and pictures go to a folder."""
+    from common.data import load
+    from common.tools import training
+
+    spec = specs.as_published(model) if as_published else specs.get(model)
+    _check_installed(backends.check_name(backend))
+    _check_choice("--dtype", dtype, ("float32", "float64"))
+    _check_choice("--noise", noise, ("native", "replayed"))
+    _check_device(device)
+    if epochs and steps:
+        raise UsageError("--epochs and --steps exclude each other; give one of them")
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite exclude each other; give one of them")
+    dataset = load(data, data_dir)
+    batch = batch_size or training.batch_size(spec, dataset)
+    total = training.steps_of(spec, dataset, batch, epochs, steps)
+    out = out or Path("runs") / f"{spec.name}-{backend}"
+    options = training.Options(
+        backend, total, batch, seed, dtype, device, noise, checkpoint_every, evaluate_every, keep
+    )
+    training.prepare_folder(out, resume=resume, overwrite=overwrite)
+    _, result = training.train(spec, dataset, options, out, resume=resume)
+    losses = ", ".join(f"{name} {value:.6g}" for name, value in result["test"].items())
+    memory = training.read_run(out)["sessions"][-1]["peak_memory_mib"]
+    OUT.print(
+        f"{spec.name} in {backend} on {dataset.name}: step {result['step']}, epoch {result['epoch']:g}, "
+        f"test per image: {losses}; {result['seconds']:.1f} s, at most {memory or '?'} MiB; {out}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def reproduce(
+    article: Annotated[str, typer.Argument(metavar="ARTICLE", help="An article of `tetrapla list`.")],
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="One of its models; default: all.")] = None,
+    backend: Annotated[str | None, typer.Option(help="Default: the article's original framework.")] = None,
+    scale: Annotated[float, typer.Option(help="Times the article's length: 0.01 for a trial.")] = 1.0,
+    data: DataOption = "mnist",
+    data_dir: DataDirOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    jobs: JobsOption = 1,
+    out: Annotated[Path | None, typer.Option(help="Default: runs/reproduce/ARTICLE.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what the output folder holds.")] = False,
+    overwrite: OverwriteOption = False,
+    publish: Annotated[
+        Path | None,
+        typer.Option(help="Also write a Markdown page below this folder: docs/articles, for this repository."),
+    ] = None,
+) -> None:
+    """Train an article's models as the article has them, draw its figures, check its claims, write one page."""
+    from common.data import load
+    from common.tools import reproduction
+    from common.tools.show import checks_table
+    from common.tools.training import prepare_folder
+
+    _check_choice("ARTICLE", article, tuple(ARTICLES))
+    _check_scale(scale)
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite exclude each other; give one of them")
+    chosen = reproduction.runs(article, model, backend and backends.check_name(backend), scale, seed)
+    for name in dict.fromkeys(run.backend for run in chosen):
+        _check_installed(name)
+    _check_device(device)
+    dataset = load(data, data_dir)
+    out = out or Path("runs/reproduce") / article
+    if out.exists() and not (resume or overwrite):
+        raise UsageError(f"{out}: the folder exists; choose another --out, or add --resume or --overwrite")
+    if overwrite:
+        for run in chosen:
+            prepare_folder(out / run.name, resume=False, overwrite=True)
+    report = reproduction.reproduce(
+        article, chosen, dataset, out, data_name=data, data_dir=data_dir, device=device, scale=scale, jobs=jobs
+    )
+    OUT.print(checks_table(report))
+    OUT.print(f"Report: {out / 'report.html'}, {out / 'report.json'}", soft_wrap=True)
+    if publish:
+        OUT.print(f"Page: {reproduction.publish(out, publish)}", soft_wrap=True)
+
+
+@app.command()
+def results(
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all installed.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, ...")] = 3,
+    scale: Annotated[float, typer.Option(help="Times the table's lengths: 0.01 for a trial.")] = 1.0,
+    data: DataOption = "mnist",
+    data_dir: DataDirOption = None,
+    device: DeviceOption = "cpu",
+    jobs: JobsOption = 1,
+    out: Annotated[Path, typer.Option(help="Folder for the runs; what is trained there already is used.")] = Path(
+        "runs/results"
+    ),
+    page: Annotated[Path | None, typer.Option(help="A page into which the table is put.")] = None,
+) -> None:
+    """Train every model in every backend with several seeds, and set their test metrics side by side."""
+    from common.data import load
+    from common.tools import results as table
+
+    _check_scale(scale)
+    chosen = table.check_models(models or [])
+    columns = _columns(backend)
+    _check_device(device)
+    text = table.results(
+        chosen,
+        columns,
+        seeds,
+        load(data, data_dir),
+        out,
+        data_name=data,
+        data_dir=data_dir,
+        device=device,
+        scale=scale,
+        page=page,
+        jobs=jobs,
+    )
+    OUT.print(text, soft_wrap=True, markup=False)
+
+
+@app.command()
+def bench(
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
+    backend: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all installed.")] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="naive, compiled, fast, sampling; on a GPU tf32, bfloat16; repeat for several; default: all."
+        ),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the model's.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of every framework; default: the cores.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds, in which all are measured in turn.")] = 5,
+    seconds: Annotated[float, typer.Option(help="Of one repeat.")] = 1.0,
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    device: DeviceOption = "cpu",
+    sweep: Annotated[
+        str | None, typer.Option(help="Over several batch sizes (batch) or hidden units of vae (width).")
+    ] = None,
+    publish: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Also keep it in benchmarks/results and docs/benchmarks.md.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted benchmark in --out.")] = False,
+    against: Annotated[Path | None, typer.Option(help="An older result.json: say what moved beyond the noise.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for result.json and the plot.")] = Path("runs/bench"),
+) -> None:
+    """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
+    from benchmarks import suite
+    from benchmarks.cases import SWEPT, cases
+    from benchmarks.precision import PRECISIONS
+    from benchmarks.worker import MODES
+    from common.data import load
+    from common.tools import bench as report
+
+    chosen = [specs.get(name).name for name in models] if models else list(specs.SPECS)
+    if sweep:
+        _check_choice("--sweep", sweep, ("batch", "width"))
+        chosen = chosen if models else [SWEPT]
+        if sweep == "width" and chosen != [SWEPT]:
+            raise UsageError(f"--sweep width: only {SWEPT} has a width to sweep; leave out the other models")
+    here = [name for name in MODES if device == "gpu" or name not in PRECISIONS]
+    modes = list(dict.fromkeys(mode)) if mode else ["fast"] if sweep else here
+    for name in modes:
+        _check_choice("--mode", name, MODES)
+        if name not in here:
+            raise UsageError(f"--mode {name}: a GPU's; on a CPU choose one of: {', '.join(here)}")
+    columns = _columns(backend)
+    _check_device(device)
+    load(data, data_dir)
+    old = report.read(against) if against else None
+    settings = suite.Settings(
+        data=data,
+        data_dir=str(data_dir) if data_dir else None,
+        device=device,
+        threads=threads or environment.cores(),
+        repeats=repeats,
+        seconds=seconds,
+    )
+    done = report.unfinished(out, vars(settings)) if resume else []
+    wanted = cases(chosen, batch_size, sweep)
+    result = suite.run(wanted, columns, modes, settings, done, keep=lambda result: report.write(result, out))
+    paths = report.write(result, out) + (report.publish(result, publish) if publish else [])
+    for part in report.tables(result):
+        OUT.print(part)
+    for line in report.compare(old, result) if old else ():
+        OUT.print(line)
+    OUT.print(f"Result: {', '.join(map(str, paths))}", soft_wrap=True)
+    if any("median" not in row for row in result["rows"]):
+        raise typer.Exit(1)
+
+
+@app.command()
+def profile(
+    model: ModelArgument,
+    backend: Annotated[str, typer.Option(help="pytorch, tensorflow, paddle or jax.")],
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the model's.")] = None,
+    updates: Annotated[int, typer.Option(min=1, help="How many to look at.")] = 50,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the framework; default: the cores.")] = None,
+    data: DataOption = "digits",
+    data_dir: DataDirOption = None,
+    top: Annotated[int, typer.Option(min=1, help="How many operators to name.")] = 15,
+) -> None:
+    """Where the time of an update goes on this CPU, operator by operator, as the framework's own profiler tells it."""
+    from benchmarks import suite
+    from benchmarks.profile import profile, table
+    from benchmarks.worker import enough
+    from common.data import load
+    from common.data.batches import batch_indices
+    from common.parameters import initial_parameters
+
+    spec = specs.get(model)
+    _check_installed(backends.check_name(backend))
+    batch = batch_size or spec.batch_size
+    images = enough(load(data, data_dir).train_images, batch)
+    os.environ.update(suite.thread_settings(backend, threads or environment.cores()))
+    column = backends.create(backend, spec, initial_parameters(spec, 0))
+    column.upload(images)
+    indices = batch_indices(len(images), batch, 0, range(updates))
+    OUT.print(table(f"{spec.name} in {backends.TITLES[backend]}", *profile(backend, column, indices), top))
+
+
+@app.command()
+def site(
+    out: Annotated[Path, typer.Option(help="A new or empty folder, or an earlier site.")] = Path("site"),
+    compare: Annotated[Path | None, typer.Option(help="A folder of `tetrapla compare`; default: docs/parity.")] = None,
+    bench: Annotated[
+        list[Path] | None,
+        typer.Option(help="A result.json of `tetrapla bench`; repeat for several; default: benchmarks/results/*.json."),
+    ] = None,
+) -> None:
+    """Write the pages that show the four columns side by side, with the results that are there; open them from disk."""
+    from common.tools.site.build import build
+
+    if compare and not compare.exists():
+        raise UsageError(f"{compare}: expected a folder of `tetrapla compare`, found nothing")
+    index = build(out, compare, bench)
+    OUT.print(f"Site: {index}", soft_wrap=True)
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="How many samples.")] = 64,
+    backend: Annotated[str | None, typer.Option(help="Default: the backend that trained the run.")] = None,
+    seed: SeedOption = 0,
+    out: Annotated[Path | None, typer.Option(help="The PNG to write; default: RUN/samples.png.")] = None,
+) -> None:
+    """Draw samples from a trained model, in any backend."""
+    from common.tools.sampling import sample_run
+
+    path = sample_run(run, count=count, backend=backend, seed=seed, out=out)
+    OUT.print(f"{count} samples: {path}", soft_wrap=True)
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to look, at any depth.")] = Path("runs"),
+) -> None:
+    """The training runs below a folder, with how far they are and their last losses."""
+    from common.tools.runs import listing
+
+    for part in listing(folder):
+        OUT.print(part, soft_wrap=isinstance(part, str))
+
+
+@app.command()
+def convert(
+    run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
+    to: Annotated[str, typer.Option(help="pytorch, tensorflow, paddle or jax.")],
+    out: Annotated[Path | None, typer.Option(help="Default: RUN/export-BACKEND.")] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Export a trained model for users of one framework: its own file format, and a script that loads it without us."""
+    from common.tools.export import export
+
+    _check_installed(backends.check_name(to))
+    path = export(run, to, out or run / f"export-{to}", overwrite=overwrite)
+    OUT.print(f"{run} for {to}: {path}; see {path / 'README.md'}", soft_wrap=True)
+
+
+def _check_installed(backend: str) -> None:
+    if backends.versions(backend) is None:
+        raise MissingFramework(f"backend {backend!r} is not installed; install it with: pip install -e '.[{backend}]'")
+
+
+def _columns(chosen: list[str] | None) -> tuple[str, ...]:
+    """The backends asked for, or all that are installed."""
+    columns = tuple(dict.fromkeys(backends.check_name(name) for name in chosen)) if chosen else backends.installed()
+    if not columns:
+        raise MissingFramework("no backend is installed; install all four with: pip install -e '.[all]'")
+    for name in columns:
+        _check_installed(name)
+    return columns
+
+
+def _check_scale(scale: float) -> None:
+    if not 0 < scale <= 1:
+        raise UsageError(f"--scale: expected above 0 and at most 1, found {scale:g}")
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{option}: {value!r} is unknown; choose one of: {', '.join(choices)}")
+
+
+def _check_device(device: str) -> None:
+    _check_choice("--device", device, ("cpu", "gpu"))
+
+
+def _interrupt(number, frame):
+    raise Interrupted("interrupted; what was saved is whole, and --resume continues a training run from there")
+
+
+def main() -> None:
+    """Entry point: errors that a user can act on become one line and an exit code; typer words its own."""
+    signal.signal(signal.SIGINT, _interrupt)  # typer would say no more than "Aborted."
+    try:
+        app()
+    except TetraplaError as error:
+        ERR.print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        ERR.print(f"error: {error.filename or 'file'}: {error.strerror or error}", markup=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The `convert` command: a trained model in the form that users of one framework load without us.
+
+The folder holds the weights in the framework's own format, `example.py` (the lines that load them and run the model) and,
+but for Paddle, whose inference models carry their Program, `model.py`: the networks as they stand in our model file, and
+`create()`, which is our `build` with the sizes filled in.
+"""
+
+import ast
+import importlib
+import inspect
+import shutil
+from pathlib import Path
+
+import backends
+from common import checkpoint, specs
+from common.errors import UsageError
+from common.specs.records import Bernoulli, Normal, OneHot, Spec, Uniform
+from common.tools.training import read_run
+
+COUNT = 16
+
+
+def export(run: Path, backend: str, out: Path, *, overwrite: bool) -> Path:
+    """Write the folder `out` and return it. Raises UsageError if `run` is no run, or `out` exists."""
+    if out.exists() and not (overwrite and (out / "example.py").exists()):
+        raise UsageError(f"{out}: the folder exists; choose another --out, or add --overwrite for one of our exports")
+    description = read_run(run)
+    spec, dtype = specs.get(description["model"]), description["options"]["dtype"]
+    snapshot = checkpoint.load_checkpoint(run / "checkpoint.safetensors", spec)
+    _, module = backends.load(backend, spec)
+    column = backends.create(backend, spec, snapshot.parameters, dtype=dtype)
+    column.restore(snapshot)
+    exporter = importlib.import_module(f"backends.{backend}.export")
+    job = "sample" if spec.sample else "reconstruct"
+    temporary = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        exporter.save(column, temporary)
+        if exporter.DTYPE:
+            text = standalone(module, spec, exporter.DTYPE.format(dtype=dtype), job)
+            (temporary / "model.py").write_text(text, encoding="utf-8")
+        networks = tuple(network.name for network in spec.networks)
+        example = exporter.EXAMPLE.format(job=job, inputs=_inputs(spec, job, dtype), dtype=dtype, networks=networks)
+        (temporary / "example.py").write_text(example, encoding="utf-8")
+        (temporary / "README.md").write_text(_readme(spec, backend, snapshot.step, example), encoding="utf-8")
+        if out.exists():
+            shutil.rmtree(out)
+        temporary.replace(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+def standalone(module, spec: Spec, dtype: str, job: str) -> str:
+    """The source of `module` without engine, losses and training, and `create()`; `dtype` is an expression."""
+    source = inspect.getsource(module)
+    tree = ast.parse(source)
+    nodes = {name: node for node in tree.body for name in _defines(node)}
+    build = nodes["build"]
+    body = build.body[0].body if isinstance(build.body[0], ast.With) else build.body
+    lines = [ast.unparse(_Filled(spec, dtype).visit(line)) for line in body if not isinstance(line, ast.Return)]
+    needed, left = set(), {job} | {n.id for line in lines for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Name)}
+    while left:
+        name = left.pop()
+        if name in nodes and name not in needed:
+            needed |= set(_defines(nodes[name]))
+            left |= {node.id for node in ast.walk(nodes[name]) if isinstance(node, ast.Name)}
+    kept = [ast.get_source_segment(source, node) for node in tree.body if needed & set(_defines(node))]
+    title = f'"""{spec.title}: the networks of tetrapla\'s {module.__name__.replace(".", "/")}.py."""'
+    create = "def create():\n    " + "\n    ".join(lines) + "\n    return model"
+    imports = [part for part in kept if part.startswith(("import ", "from "))]
+    code = [part for part in kept if part not in imports]
+    return "\n\n\n".join([title + "\n\n" + "\n".join(imports), *code, create]) + "\n"
+
+
+def _defines(node):
+    match node:
+        case ast.FunctionDef() | ast.ClassDef():
+            return (node.name,)
+        case ast.Assign(targets=[ast.Tuple(elts=names)]):
+            return tuple(name.id for name in names)
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            return (name,)
+        case ast.ImportFrom(module=module) if module.startswith("backends."):
+            return ()
+        case ast.Import() | ast.ImportFrom():
+            return tuple((alias.asname or alias.name).split(".")[0] for alias in node.names)
+    return ()
+
+
+class _Filled(ast.NodeTransformer):
+    """`spec.options["hidden"]` -> 400, `spec.reduction` -> "sum", `dtype` and `device` -> what they are here."""
+
+    def __init__(self, spec, dtype):
+        self.spec, self.dtype = spec, dtype
+
+    def visit_Subscript(self, node):
+        if ast.unparse(node.value) == "spec.options":
+            return ast.Constant(self.spec.options[node.slice.value])
+        return self.generic_visit(node)
+
+    def visit_Attribute(self, node):
+        return ast.Constant(self.spec.reduction) if ast.unparse(node) == "spec.reduction" else self.generic_visit(node)
+
+    def visit_Name(self, node):
+        if node.id == "dtype":
+            return ast.parse(self.dtype, mode="eval").body
+        return ast.Constant("cpu") if node.id == "device" else node
+
+
+def _inputs(spec, job, dtype):
+    """A line that makes the NumPy arrays which the job takes, by name."""
+    if job == "reconstruct":
+        low, high = spec.pixels
+        return f'inputs = {{"x": random.uniform({low}, {high}, {(COUNT, *spec.input_shape)}).astype("{dtype}")}}'
+    draws = ", ".join(f'"{n.name}": {_draw(n.distribution, (COUNT, *n.shape))}' for n in spec.sampling_noise)
+    return f'inputs = {{name: value.astype("{dtype}") for name, value in {{{draws}}}.items()}}'
+
+
+def _draw(distribution, shape):
+    match distribution:
+        case Normal(mean, std):
+            return f"random.normal({mean}, {std}, {shape})"
+        case Uniform(low, high):
+            return f"random.uniform({low}, {high}, {shape})"
+        case OneHot():
+            return f"np.eye({shape[-1]})[random.integers({shape[-1]}, size={shape[0]})]"
+        case Bernoulli(keep):
+            return f"(random.uniform(size={shape}) < {keep})"
+
+
+def _readme(spec, backend, step, example):
+    low, high = spec.pixels
+    return (
+        f"# {spec.title} ({spec.name}), for {backend}\n\n{spec.source}; trained for {step:,} steps. Images are pixels in "
+        f"[{low:g}, {high:g}].\n\n```python\n{example}```\n"
+    )

@@ -1,0 +1,293 @@
+"""Article `infogan`: "InfoGAN：一种无监督生成方法 | 经典论文复现", Huang Tao, PaddlePaddle static programs."""
+
+import math
+
+import numpy as np
+
+from common.data.batches import in_batches, model_input, to_bytes
+from common.noise import draw
+from common.reference.networks import Networks
+from common.specs import get
+from common.tools.evaluation.matching import match
+from common.tools.reproduction import plots
+from common.tools.reproduction.measures import FRECHET_NOTE, SAMPLES, distance, features, unit
+from common.tools.reproduction.probe import samples
+from common.tools.reproduction.report import Report
+from common.tools.reproduction.results import Run
+
+SAYS = (
+    "What a static Program is, on a GAN of two layers: a Program per job, because every operator in a Program runs whether or "
+    "not its result is fetched; parameters shared between Programs by name; each optimiser restricted to one network.",
+    "InfoGAN adds latent codes to the noise and rewards the generator for making them recognisable: a lower bound L_I of their "
+    "mutual information with the image, given by a network Q that shares the discriminator's layers. Rows of its figures vary "
+    "the category c1, columns vary a continuous code from -2 to 2.",
+    "The paper (Chen et al. 2016): L_I(c1) reaches ln 10 ≈ 2.30 while a plain GAN's stays low, and c1 alone, matched to digits, "
+    "classifies with an error of about 5% without a label.",
+)
+DEVIATIONS = (
+    "The article prints no sizes for InfoGAN and refers to the paper, whose MNIST network this is; each model's notes stand with "
+    "its run below.",
+    "The study over seeds takes 2,000 of the 5,000 steps, its variants 1,000, and runs in TensorFlow unless --backend says "
+    "otherwise: the columns are proven equal, and a step takes two thirds of Paddle's time on this CPU. What the other steps do "
+    "is to be seen in the run of full length.",
+)
+CATEGORIES, CODES, WALK = 10, 2, 9
+KEEP = {"evaluate_every": 250, "keep": 10_000}
+# Seeds 0, 1, ... and steps of each.
+STUDY = {
+    "infogan": (5, 2_000),
+    "infogan_plain": (1, 1_000),
+    "infogan_slope": (2, 1_000),
+    "infogan_codes": (2, 1_000),
+    "infogan_category": (2, 1_000),
+}
+TITLES = {
+    "infogan": "InfoGAN",
+    "infogan_plain": "plain GAN, Q on the side",
+    "infogan_slope": "InfoGAN, slope 0.01",
+    "infogan_codes": "InfoGAN, weight of c2 and c3 1",
+    "infogan_category": "InfoGAN, weight of c2 and c3 0",
+}
+
+
+def runs():
+    study = [
+        Run(name, "tensorflow", seed, steps, **KEEP) for name, (seeds, steps) in STUDY.items() for seed in range(seeds)
+    ]
+    return [Run("infogan", "paddle", **KEEP), *study, Run("gan_two_layer", "paddle")]
+
+
+def probe(column, data):
+    found = {"samples": samples(column, SAMPLES)}
+    if column.spec.name == "gan_two_layer":
+        return found
+    x = model_input(column.spec, data.test_images)
+    for k in range(CODES):
+        found[f"walk_c{k + 2}"] = to_bytes(column.spec, column.sample(_walk(k)))
+    # Batch norms with the running statistics, which mix real and generated images; and with the test images' own.
+    networks = Networks(column.spec, column.parameters(), column.statistics(), training=True)
+    return found | {
+        "codes": in_batches(column.encode, x),
+        "codes_of_batches": in_batches(lambda part: column.spec.encode(networks, part), x),
+    }
+
+
+def _walk(code):
+    """Latents of CATEGORIES rows, one a category, and WALK columns along one continuous code; one z for all."""
+    z = draw(get("infogan").sampling_noise, 1, 0, "sampling", 2)["z"]
+    category = np.repeat(np.eye(CATEGORIES), WALK, axis=0)
+    codes = np.zeros((CATEGORIES * WALK, CODES))
+    codes[:, code] = np.tile(np.linspace(-2, 2, WALK), CATEGORIES)
+    return {"z": z.repeat(CATEGORIES * WALK, axis=0), "category": category, "codes": codes}
+
+
+def error(codes: np.ndarray, data) -> float:
+    """Error rate of c1 on the test images, under the best one-to-one matching of categories to digits."""
+    return match(*_categories_and_labels(codes, data))[0]
+
+
+def shares(codes: np.ndarray, data) -> np.ndarray:
+    """(10, 10): of each digit (columns) the share in each category (rows), in the order of the matched digits."""
+    categories, labels = _categories_and_labels(codes, data)
+    matched = match(categories, labels)[1]
+    counts = np.zeros((CATEGORIES, CATEGORIES))
+    np.add.at(counts, (matched[categories], labels), 1)
+    return counts / np.maximum(1, counts.sum(axis=0))
+
+
+def _categories_and_labels(codes, data):
+    return codes[:, :CATEGORIES].argmax(axis=1), data.test_labels[: len(codes)]
+
+
+def report(results, data, out, scale):
+    page = Report("infogan", SAYS, DEVIATIONS, results, data, scale, out)
+    demonstration = [result for result in results if result.spec.name == "gan_two_layer"]
+    study = [result for result in results if result.spec.name != "gan_two_layer"]
+    space = features(data)
+    if study:
+        _pictures(page, study[0])
+        _curves(page, study, data)
+        _study(page, study, data, space)
+    for result in demonstration:
+        _two_layers(page, result, data, space)
+    page.write()
+    return page
+
+
+def _pictures(page, result):
+    for code in ("c2", "c3"):
+        file = f"walk-{code}.png"
+        images = unit(result.probe[f"walk_{code}"])
+        plots.matrix(
+            page.figure(file, f"c1 down, {code} across", "One z for all; training saw codes in [-1, 1] only."),
+            images,
+            WALK,
+            rows="category c1, 0 to 9",
+            across=f"{code}, from -2 to 2",
+        )
+    plots.grids(
+        page.figure("samples.png", "Samples of InfoGAN", "100 draws of the latents, none chosen by hand."),
+        {"": unit(result.probe["samples"][:100])},
+        columns=10,
+    )
+
+
+def _label(result, separator=", "):
+    return f"{TITLES[result.spec.name]}{separator}{result.run.backend} {result.run.seed}"
+
+
+def _curves(page, study, data):
+    first = {result.spec.name: result for result in reversed(study)}  # of each kind
+    curves = {TITLES[name]: first[name].curve("info_c1") for name in TITLES if name in first}
+    plots.lines(
+        page.figure(
+            "information.png",
+            "The bound of the mutual information",
+            "Of InfoGAN and of a plain GAN, whose generator is not rewarded for it; means of blocks of steps.",
+        ),
+        curves,
+        title="L_I(c1) in training",
+        x="step",
+        y="nats",
+        level=("ln 10", math.log(10)),
+    )
+    curves = {}
+    for result in study:
+        errors = [100 * error(kept["codes"], data) for kept in result.kept.values()]
+        curves.setdefault(f"{TITLES[result.spec.name]}, {result.run.backend}", []).append((list(result.kept), errors))
+    plots.lines(
+        page.figure(
+            "errors.png",
+            "Error of c1 as an unsupervised classifier",
+            "Every run, a line a seed. Best one-to-one matching of categories to digits at each point.",
+        ),
+        curves,
+        title="c1 as a classifier of test digits",
+        x="step",
+        y="error, %",
+        level=("paper", 5.0),
+        band=(0, 100),
+    )
+    plots.tables(
+        page.figure(
+            "categories.png",
+            "Where the digits go",
+            "Of each digit of the test images, the share that falls into each category, at the end of every run; the categories "
+            "are in the order of the digits that they are matched to, so that a perfect classifier is a bright diagonal.",
+        ),
+        {_label(result, "\n") + f": {100 * error(result.probe['codes'], data):.0f}%": shares(result.probe["codes"], data)
+         for result in study},
+        rows="category",
+        across="digit",
+        per_row=5,
+    )  # fmt: skip
+
+
+def _bound(result, step=math.inf):
+    """L_I(c1), mean of the last 100 steps up to this one."""
+    return np.mean([row["info_c1"] for row in result.training_rows if row["step"] <= step][-100:])
+
+
+def _lengths(study, data):
+    """Rows of what the runs of each kind had reached when the shortest of all ended, and when their own did."""
+    shortest = min(result.steps for result in study)
+    rows = []
+    for name, title in TITLES.items():
+        runs = [result for result in study if result.spec.name == name]
+        for step in sorted({shortest} | {result.steps for result in runs}):
+            there = [result for result in runs if step in result.kept]
+            errors = [100 * error(result.kept[step]["codes"], data) for result in there]
+            if there:
+                rows.append(
+                    [
+                        title,
+                        f"{step:,}",
+                        f"{len(there)}",
+                        f"{np.mean([_bound(result, step) for result in there]):.3f}",
+                        f"{np.mean(errors):.1f}%",
+                        f"{min(errors):.1f}% to {max(errors):.1f}%",
+                    ]
+                )
+    return rows
+
+
+def _study(page, study, data, space):
+    rows, errors = [], {}
+    for result in study:
+        values = {key: error(result.probe[key], data) for key in ("codes", "codes_of_batches")}
+        errors.setdefault(result.spec.name, []).append(values["codes"])
+        rows.append(
+            [
+                _label(result),
+                f"{result.steps:,}",
+                f"{_bound(result):.3f}",
+                f"{100 * values['codes']:.1f}%",
+                f"{100 * values['codes_of_batches']:.1f}%",
+                f"{100 * min(error(kept['codes'], data) for kept in result.kept.values()):.1f}%",
+                f"{distance(space, result.probe['samples'], data):.2f}",
+            ]
+        )
+    head = ["run", "steps", "L_I(c1), last 100", "error of c1", "with the batch's statistics", "least error", "Fréchet"]
+    page.tables.append(("Every run", head, rows))
+    head = ["what", "after steps", "runs", "L_I(c1), mean", "error of c1, mean", "least and most"]
+    page.tables.append(("By slope, weight and length", head, _lengths(study, data)))
+
+    bounds = {name: [_bound(r) for r in study if r.spec.name == name] for name in TITLES}
+    if bounds["infogan"]:
+        low, high = min(bounds["infogan"]), max(bounds["infogan"])
+        page.verdict(
+            "InfoGAN: L_I(c1) at the end",
+            "→ 2.30 (ln 10)",
+            f"{low:.3f} to {high:.3f}, {len(bounds['infogan'])} runs",
+            low >= 2.25,
+            "Mean of the last 100 steps; reached means at least 2.25 in every run.",
+        )
+        found = errors["infogan"]
+        page.verdict(
+            "InfoGAN: error of c1 as a classifier",
+            "5%",
+            f"{100 * min(found):.1f}% to {100 * max(found):.1f}%, mean {100 * np.mean(found):.1f}%, {len(found)} runs",
+            bool(np.mean(found) <= 0.07),
+            "Test images; the matching is made on them too, as usual for categories without names. Reached means at most 7% "
+            "on average. What moves it: docs/reproducing.md.",
+        )
+    if bounds["infogan_plain"]:
+        page.verdict(
+            "Plain GAN: L_I(c1) stays low",
+            "low",
+            f"{max(bounds['infogan_plain']):.3f}",
+            max(bounds["infogan_plain"]) < 1.0,
+            "Q learns on the side; reached means below 1.",
+        )
+    page.verdict("Fréchet distances in the table", "none", "see the table", None, FRECHET_NOTE)
+
+
+def _two_layers(page, result, data, space):
+    plots.grids(
+        page.figure("two-layers.png", "The two-layer GAN", "100 draws of z, none chosen by hand."),
+        {"": unit(result.probe["samples"][:100])},
+        columns=10,
+    )
+    curves = {"discriminator": result.curve("loss_d"), "generator": result.curve("loss_g")}
+    plots.lines(
+        page.figure("two-layers-losses.png", "Its losses", "Means of blocks of steps."),
+        curves,
+        title="The two-layer GAN",
+        x="step",
+        y="loss, nats",
+    )
+    page.verdict(
+        "Two-layer GAN: Fréchet distance of its samples",
+        "none",
+        f"{distance(space, result.probe['samples'], data):.2f}",
+        None,
+        "The article shows it to explain Programs and states no number.",
+    )
+    page.verdict(
+        "Programs: shared by name, and nothing runs that was not asked for",
+        "as the article says of fluid",
+        "shown by tests/differences/test_paddle.py",
+        None,
+        "Within one Program a name used twice is two parameters today; the article's code, translated call by call, trains "
+        "wrongly and says nothing (docs/differences.md).",
+    )

@@ -1,0 +1,225 @@
+"""Tables for the terminal: a specification, and the result of a comparison."""
+
+import math
+import re
+
+from rich import box
+from rich.syntax import Syntax
+from rich.table import Table
+
+from backends import TITLES
+from common import parity
+from common.environment import ROOT
+from common.specs.records import Layer, Spec
+from common.tools import sections
+from common.tools.articles import ARTICLES
+
+
+def tables(spec: Spec) -> list[Table | str]:
+    """Networks with shapes and parameter counts, noise, updates, hyperparameters, notes."""
+    article = ARTICLES[spec.article]
+    length = f"{spec.epochs} epochs" if spec.epochs else f"{spec.steps:,} steps"
+    head = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for key, value in (
+        ("model", f"{spec.name}: {spec.title}"),
+        ("article", f"{spec.article} ({article.frameworks}): {article.title}"),
+        ("source", spec.source),
+        ("input", f"(B, {', '.join(map(str, spec.input_shape))}), pixels in [{spec.pixels[0]:g}, {spec.pixels[1]:g}]"),
+        ("losses", f"{spec.reduction} over the batch"),
+        ("training", f"batch {spec.batch_size}, {length}"),
+        (
+            "compared at",
+            f"{spec.parity_rate:g} of the learning rates" if spec.parity_rate != 1 else "the learning rates",
+        ),
+        ("initial values", f"{spec.initial}: {spec.initial.__doc__}"),
+        ("code", " ".join(f"backends/*/{spec.module}.py".split())),
+        ("fingerprint", spec.fingerprint()),
+    ):
+        head.add_row(f"[bold]{key}[/]", value)
+    return [head, _networks(spec), _noise(spec), _updates(spec), *(f"• {note}" for note in spec.notes)]
+
+
+def _networks(spec):
+    table = Table("network", "layer", "kind", "output shape", "parameters", title="Networks", box=box.SIMPLE_HEAD)
+    table.columns[-1].justify = "right"
+    for column in table.columns[:2]:
+        column.no_wrap = True
+    for network in spec.networks:
+        name = network.name
+        for layer, shape in network.rows():
+            count = size(layer)
+            row = (layer.name, kind(layer), f"(B, {', '.join(map(str, shape))})", f"{count:,}" if count else "")
+            table.add_row(name, *row)
+            name = ""
+        table.add_section()
+    table.add_row("[bold]total[/]", "", "", "", f"[bold]{spec.parameter_count():,}[/]")
+    return table
+
+
+def size(layer: Layer) -> int:
+    """How many parameters a layer has."""
+    return sum(math.prod(shape) for shape in layer.parameters.values())
+
+
+def kind(layer: Layer) -> str:
+    """What a layer is, and to what it is set besides its sizes: "Conv kernel 3, stride 2, padding 1, no bias"."""
+    settings = {
+        key: value for key, value in vars(layer).items() if key not in ("name", "inputs", "outputs", "features")
+    }
+    parts = [f"{key} {value:g}" for key, value in settings.items() if isinstance(value, (int, float)) and key != "bias"]
+    parts += ["no bias"] if settings.get("bias") is False else []
+    return f"{type(layer).__name__ if layer.parameters else ''} {', '.join(parts)}".strip()
+
+
+def _noise(spec):
+    if not spec.noise and not spec.sampling_noise:
+        return "No randomness in a step."
+    table = Table(
+        "name", "used by", "shape", "distribution", title="Noise, drawn afresh each time", box=box.SIMPLE_HEAD
+    )
+    table.columns[0].no_wrap = True
+    uses = [(f"update {update.name}", update.noise) for update in spec.updates] + [("sample", spec.sampling_noise)]
+    for used_by, records in uses:
+        for record in records:
+            table.add_row(record.name, used_by, f"(B, {', '.join(map(str, record.shape))})", str(record.distribution))
+    return table
+
+
+def _updates(spec):
+    table = Table(
+        "update",
+        "minimises",
+        "moves",
+        "rate",
+        "β1",
+        "β2",
+        "ε",
+        "L2",
+        title="Updates of one step, in order",
+        box=box.SIMPLE_HEAD,
+    )
+    for update in spec.updates:
+        adam = update.adam
+        numbers = (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.l2)
+        table.add_row(update.name, update.objective, ", ".join(update.networks), *(f"{n:g}" for n in numbers))
+    return table
+
+
+def code(spec: Spec, backends: tuple[str, ...]) -> Table:
+    """The model's files in columns as wide as the terminal allows; sections of one name stand level."""
+    sources = {b: (ROOT / f"backends/{b}/{spec.module}.py").read_text(encoding="utf-8") for b in backends}
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), expand=True)
+    for backend in backends:
+        table.add_column(f"{TITLES[backend]}: backends/{backend}/{spec.module}.py", ratio=1, overflow="fold")
+    for row in sections.align({backend: sections.split(source) for backend, source in sources.items()}):
+        table.add_row(*(_lines(sources[b], row[b]) if b in row else "" for b in backends))
+    return table
+
+
+def _lines(source, section):
+    text = "\n".join(sections.lines_of(source)[section.first - 1 : section.last])
+    if section.kind == "banner":
+        text = re.sub("-{10,}", "----", text)  # as wide as the file, it would wrap
+    return Syntax(text, "python", theme="ansi_dark", word_wrap=True, background_color="default")
+
+
+def comparison_tables(reports, backends, data, steps) -> list[Table | str]:
+    """One stage table a model, or one matrix of models × backends when there are several."""
+    result: list[Table | str] = [f"Data: {data.description}"]
+    for report in reports:
+        result += _stages(report, backends, steps)
+    if len(reports) > 1:
+        result.append(_matrix(reports, backends))
+    passed = all(report.passed for report in reports)
+    result.append("[bold green]✓ all equal[/]" if passed else "[bold red]✗ not equal: see the first ✗ of a column[/]")
+    return result
+
+
+def _stages(report, backends, steps):
+    table = Table(
+        "stage", "bar", title=f"{report.spec.name}: deviation from the oracle{_at_rate(report)}", box=box.SIMPLE_HEAD
+    )
+    for backend in backends:
+        table.add_column(backend)
+    for dtype in ("float64", "float32"):
+        columns = {backend: report.stages.get((dtype, backend)) for backend in backends}
+        template = next((stages for stages in columns.values() if stages), [])
+        for number, stage in enumerate(template):
+            name = f"{steps} updates" if stage.name == parity.MANY else stage.name
+            cells = [_cell(stages[number]) if stages else "[red]✗ crashed[/]" for stages in columns.values()]
+            table.add_row(f"{name} [dim]{dtype}[/]", _bar(stage), *cells)
+        table.add_section()
+    lines: list[Table | str] = [table]
+    for backend, crash in report.crashes.items():
+        lines.append(f"[red]✗ {backend} did not finish:[/] {crash}")
+    for (dtype, backend), stages in report.stages.items():
+        failed = parity.first_failure(stages)
+        if failed:
+            what = failed.problem or f"deviates by {failed.deviation:.1e}, bar {failed.tolerance:.0e}"
+            lines.append(
+                f"[red]✗ {backend}, {dtype}: parts at stage {failed.name!r}, tensor {failed.tensor}: {what}[/]"
+            )
+    if report.stages:
+        who, worst = report.worst()
+        lines.append(f"  Largest float64 deviation: {worst.deviation:.1e} ({who}), {worst.name}: {worst.tensor}")
+    if report.growth:
+        lines += [_growth(report, "float64"), _growth(report, "float32")]
+    if report.training:
+        losses = next(iter(report.training.values()))["test"]
+        steps = next(iter(report.training.values()))["step"]
+        table = Table(
+            "backend",
+            *(f"test {n}" for n in losses),
+            title=f"after {steps} float32 steps, per image",
+            box=box.SIMPLE_HEAD,
+        )
+        for backend, row in report.training.items():
+            table.add_row(backend, *(f"{value:.6g}" for value in row["test"].values()))
+        lines.append(table)
+    return lines
+
+
+def _growth(report, dtype):
+    curves = {backend: rows for (of, backend), rows in report.growth.items() if of == dtype}
+    title = f"{report.spec.name}: growth of the deviation from the oracle, {dtype}{_at_rate(report)}"
+    table = Table("updates", *curves, title=title, box=box.SIMPLE_HEAD)
+    for rows in zip(*curves.values(), strict=True):
+        table.add_row(str(rows[0][0]), *(f"{deviation:.1e}" for _, deviation, _ in rows))
+    return table
+
+
+def _at_rate(report):
+    return "" if report.rate == 1 else f", at {report.rate:g} of the learning rates"
+
+
+def _matrix(reports, backends):
+    table = Table("model", title="Worst float64 deviation from the oracle, any stage", box=box.SIMPLE_HEAD)
+    for backend in backends:
+        table.add_column(backend)
+    for report in reports:
+        cells = []
+        for backend in backends:
+            stages = report.stages.get(("float64", backend))
+            worst = parity.first_failure(stages) or report.worst(backend)[1] if stages else None
+            cells.append(_cell(worst) if worst else "[red]✗ crashed[/]")
+        table.add_row(report.spec.name, *cells)
+    return table
+
+
+def _cell(stage):
+    number = f"{stage.deviation:.1e}" if stage.deviation else "exact"
+    return f"[green]✓[/] {number}" if stage.passed else f"[bold red]✗ {number}[/]"
+
+
+def _bar(stage):
+    return f"{stage.tolerance:.0e}" if stage.tolerance else "exact"
+
+
+def checks_table(report) -> Table:
+    """The checks of a reproduction: published, ours, verdict."""
+    title = f"Article {report.article} on {report.data.name}"
+    table = Table("what", "published", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
+    styles = {"reached": "green", "missed": "red", "beside": ""}
+    for check in report.checks:
+        table.add_row(check.what, check.published, check.ours, f"[{styles[check.verdict] or 'none'}]{check.verdict}[/]")
+    return table

@@ -1,0 +1,182 @@
+"""Which pages the site has, and the folder that they are written to."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+from backends import BACKENDS, TITLES
+from common import specs
+from common.environment import ROOT
+from common.errors import UsageError
+from common.terminal import progress_bar
+from common.tools import sections
+from common.tools.articles import ARTICLES
+from common.tools.bench import RESULTS
+from common.tools.figures import STYLES
+from common.tools.pages import template
+from common.tools.reproduction.publish import SIGNS
+from common.tools.show import kind, size
+from common.tools.site import guide, measured, pairs, source
+from common.tools.site.pages import Page, Shelf, code_lines, page_of, read, slug
+
+GENERATOR = "tetrapla site"  # the mark by which an earlier site is known
+COMPARE, RESULTS_PAGE = "docs/parity", "docs/results.md"
+PAIRS = tuple(itertools.combinations(BACKENDS, 2))
+
+
+def build(out: Path, compare: Path | None = None, bench: list[Path] | None = None) -> Path:
+    """Write the site into `out` and return its first page. `compare` is the folder of a comparison, by default COMPARE if
+    it is there; of the benchmark results `bench`, by default those of benchmarks/results, the newest of each device is shown.
+
+    Raises UsageError if `out` holds anything but an earlier site, or something that the pages show is not found.
+    """
+    if out.exists() and not _is_ours(out):
+        raise UsageError(f"{out}: expected an empty folder or an earlier site; choose another --out")
+    target = out.resolve()
+    temporary = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        parity = measured.parity(compare or ROOT / COMPARE)
+        benchmarks = measured.benchmarks(bench or sorted(RESULTS.glob("*.json")))
+        _Site(Shelf(temporary), parity, benchmarks).write()
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out / "index.html"
+
+
+def _is_ours(out):
+    if not out.is_dir():
+        return False
+    index = out / "index.html"
+    return not any(out.iterdir()) or index.exists() and f'content="{GENERATOR}"'.encode() in index.read_bytes()
+
+
+class _Site:
+    def __init__(self, shelf, parity, benchmarks):
+        self.shelf, self.parity, self.benchmarks = shelf, parity, benchmarks
+        self.entries, self.templates = guide.entries(), {}
+        self.articles = {name: _report(name) for name in ARTICLES}
+        self.common = {
+            "generator": GENERATOR,
+            "backends": BACKENDS,
+            "titles": TITLES,
+            "specs": specs.SPECS,
+            "articles": ARTICLES,
+            "pairs": PAIRS,
+            "reports": self.articles,
+            "parity": parity,
+            "compare": COMPARE,
+            "slug": slug,
+            "kind": kind,
+            "size": size,
+            "signs": SIGNS,
+        }
+
+    def write(self):
+        documents = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))]
+        documents = ["CONTRIBUTING.md", *(path for path in documents if path not in (guide.PATH, RESULTS_PAGE))]
+        jobs = [(job,) for job in (self._index, self._guide, self._results, self._articles)]
+        jobs += [(self._model, spec) for spec in specs.SPECS.values()]
+        jobs += [(self._pair, *pair) for pair in PAIRS]
+        jobs += [(self._article, name) for name in ARTICLES]
+        jobs += [(self._document, path) for path in documents]
+        with progress_bar("site") as progress:
+            task = progress.add_task("", total=len(jobs), note="pages")
+            for job, *arguments in jobs:
+                job(*arguments)
+                progress.advance(task)
+            progress.update(task, total=len(jobs) + len(self.shelf.code), note="files")
+            for path in list(self.shelf.code):  # those that a page links to
+                self._code(path)
+                progress.advance(task)
+        self.shelf.write("site.css", self._text("site.css", styles=STYLES, hidden=PAIRS, tokens=source.stylesheet()))
+        self.shelf.write("site.js", self._text("site.js"))
+
+    def _text(self, name, **values):
+        if name not in self.templates:
+            self.templates[name] = template(f"site/{name}", trim_blocks=True, lstrip_blocks=True)
+        return self.templates[name].render(self.common | values)
+
+    def _page(self, place, name, **values):
+        page = values.pop("page", None) or Page(self.shelf, place)
+        self.shelf.write(place, self._text(name, page=page, **values))
+
+    def _index(self):
+        self._page("index.html", "index.html", entries=self.entries)
+
+    def _model(self, spec):
+        files = {backend: f"backends/{backend}/{spec.module}.py" for backend in BACKENDS}
+        rows = sections.align({backend: sections.split(read(path)) for backend, path in files.items()})
+        self._page(
+            f"models/{spec.name}.html",
+            "model.html",
+            spec=spec,
+            files=files,
+            rows=[(row, _shown(row, files)) for row in rows],
+            specification=f"common/specs/{spec.module}.py",
+            throughput=self._times(spec.name),
+            compared=self.parity.model(spec.name) if self.parity else None,
+        )
+
+    def _pair(self, a, b):
+        about = [entry for entry in self.entries if entry.about(a) and entry.about(b)]
+        self._page(f"pairs/{a}-{b}.html", "pair.html", pair=(a, b), topics=pairs.TOPICS, entries=about)
+
+    def _guide(self):
+        page = Page(self.shelf, "guide.html")
+        head = page.markdown(read(guide.PATH).partition("\n## ")[0], guide.PATH)
+        groups = {name: list(found) for name, found in itertools.groupby(self.entries, key=lambda entry: entry.group)}
+        self._page(page.place, "guide.html", page=page, head=head, groups=groups, source=guide.PATH)
+
+    def _results(self):
+        page = Page(self.shelf, "results.html")
+        models = {name: times for name in specs.SPECS if (times := self._times(name))}
+        body = page.markdown(read(RESULTS_PAGE), RESULTS_PAGE)
+        self._page(page.place, "results.html", page=page, body=body, models=models)
+
+    def _times(self, name):
+        """(result, rows) of each benchmark that measured the model."""
+        found = ((result, measured.throughput(result, name)) for result in self.benchmarks)
+        return [(result, rows) for result, rows in found if rows]
+
+    def _articles(self):
+        self._page("articles/index.html", "articles.html")
+
+    def _article(self, name):
+        page, path, body = Page(self.shelf, f"articles/{name}.html"), f"docs/articles/{name}/README.md", None
+        if self.articles[name]:
+            title = ARTICLES[name].title
+            body = page.markdown(read(path), path).replace(title, f'<span lang="zh">{title}</span>')
+        self._page(page.place, "article.html", page=page, article=ARTICLES[name], body=body)
+
+    def _document(self, path):
+        page, text = Page(self.shelf, page_of(path)), read(path)
+        title = text.partition("\n")[0].removeprefix("# ")
+        self._page(page.place, "document.html", page=page, title=title, body=page.markdown(text, path), path=path)
+
+    def _code(self, path):
+        found = sections.split(read(path)) if path.endswith(".py") else []
+        found = [section for section in found if section.kind in ("function", "class")]
+        self._page(f"code/{path}.html", "code.html", path=path, lines=code_lines(path), sections=found)
+
+
+def _shown(row, files):
+    """{column: (first, last) line} of a row's cells. A banner's own line becomes a heading; what stands below it stays."""
+    shown = {}
+    for column, section in row.items():
+        lines = sections.lines_of(read(files[column]))
+        written = [number for number in range(section.first, section.last + 1) if lines[number - 1].strip()]
+        if written := written[1:] if section.kind == "banner" else written:
+            shown[column] = (written[0], written[-1])
+    return shown
+
+
+def _report(name):
+    """report.json of an article's published reproduction, or None."""
+    path = ROOT / "docs/articles" / name / "report.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

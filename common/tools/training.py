@@ -1,0 +1,343 @@
+"""The training loop, the same for every backend: many updates per call, metrics, figures, checkpoints, progress.
+
+A run's folder holds
+    run.json                 what was run: model, data, options, specification; and for every session (the first and each
+                             resumption) command, backend, versions, hardware, git commit, time and peak memory
+    metrics.jsonl            one line per step {"step", losses} and one per evaluation {"step", "epoch", "test"}
+    checkpoint.safetensors   everything that training changes, as of the last checkpoint
+    figures/*.png            reconstructions and samples at each evaluation, loss curves at the end
+    kept/STEP.safetensors    with --keep N: at each evaluation `samples` (100, 28, 28) uint8, and `codes` (N, ...) of the
+                             first N test images
+    .tetrapla.lock           held by the process that writes
+
+Whatever a checkpoint depends on (metrics up to its step, figures) is on disk before it, so that resuming from it, however
+the process ended, leaves the folder as if it had never stopped.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import shlex
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import numpy as np
+import safetensors.numpy
+
+import backends
+from common import checkpoint, environment
+from common.contract import STEPS_PER_CALL, Column, Snapshot
+from common.data import Dataset
+from common.data.batches import batch_indices, batches_per_epoch, in_batches, model_input, to_bytes
+from common.errors import NonFiniteLoss, UsageError
+from common.noise import draw, draw_steps
+from common.parameters import initial_parameters
+from common.specs.records import Spec
+from common.terminal import progress_bar
+from common.tools import figures
+
+EVALUATION_BATCH = 1000
+FIGURE_IMAGES = 10
+LOCK = ".tetrapla.lock"
+OURS = ("run.json", "report.json", LOCK)  # one of them is in every folder that we wrote
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train; what is to be trained is the Spec, on what is the Dataset."""
+
+    backend: str
+    steps: int
+    batch_size: int
+    seed: int = 0
+    dtype: str = "float32"
+    device: str = "cpu"
+    noise: str = "native"  # "native": drawn on the device; "replayed": from NumPy, the same bits in every backend
+    checkpoint_every: int | None = None  # steps; None: at each evaluation
+    evaluate_every: int | None = None  # steps; None: every epoch, or every 200 steps where epochs are shorter
+    keep: int = 0  # test images whose codes are kept at each evaluation, with samples
+
+
+def batch_size(spec: Spec, data: Dataset) -> int:
+    """The specification's batch size, or all images where there are fewer."""
+    return min(spec.batch_size, len(data.train_images))
+
+
+def steps_of(spec: Spec, data: Dataset, batch_size: int, epochs: int | None, steps: int | None) -> int:
+    """The number of training steps asked for: `steps`, else `epochs`, else the specification's own length."""
+    per_epoch = batches_per_epoch(len(data.train_images), batch_size)
+    if steps is not None:
+        return steps
+    if epochs is not None:
+        return epochs * per_epoch
+    return spec.steps or spec.epochs * per_epoch
+
+
+def train(spec: Spec, data: Dataset, options: Options, out: Path, *, resume: bool = False, quiet: bool = False):
+    """Train into the folder `out`, which exists only with `resume`. Returns (column, row of the last evaluation).
+
+    The training images are handed to the device and forgotten here: `data.train_images` is empty afterwards.
+    Raises NonFiniteLoss at the first loss that is not finite; the last checkpoint stays.
+    """
+    out.mkdir(parents=True, exist_ok=resume)
+    with _lock(out):
+        column = backends.create(
+            options.backend,
+            spec,
+            initial_parameters(spec, options.seed),
+            dtype=options.dtype,
+            device=options.device,
+            seed=options.seed,
+        )
+        run = _Run(spec, data, options, out)
+        run.resume(column) if resume else run.start()
+        column.upload(data.train_images)
+        data.forget_training_images()
+        result = run.last_evaluation()
+        with progress_bar(f"{spec.name} {options.backend}", quiet) as progress:
+            task = progress.add_task("", total=options.steps, completed=column.step, note="")
+            while column.step < options.steps:
+                row = run.advance(column)
+                progress.update(task, completed=column.step, note=_note(row))
+                if run.evaluation_due(column.step):
+                    result = run.evaluate(column)
+                if run.checkpoint_due(column.step):
+                    run.save(column)
+        figures.loss_curves(spec, {options.backend: run.metrics()}, out / "figures" / "losses.png")
+        run.finish(column.step)
+    return column, result
+
+
+def _lock(out):
+    """The folder for this process alone; the system lifts the lock of a process that dies."""
+    try:
+        return filelock.FileLock(out / LOCK, timeout=0).acquire()
+    except filelock.Timeout as error:
+        raise UsageError(f"{out}: another process is training into this folder; choose another --out") from error
+
+
+def evaluate(column: Column, data: Dataset, seed: int) -> dict[str, float]:
+    """Mean losses per image on the test images; the noise is the same in every backend."""
+    spec, totals, images = column.spec, {}, data.test_images
+    for number, start in enumerate(range(0, len(images), EVALUATION_BATCH)):
+        x = model_input(spec, images[start : start + EVALUATION_BATCH])
+        values = column.losses(x, draw(spec.noise, len(x), seed, "evaluation", number))
+        for name, value in values.items():
+            totals[name] = totals.get(name, 0.0) + value * (1 if spec.reduction == "sum" else len(x))
+    return {name: total / len(images) for name, total in totals.items()}
+
+
+def pictures(column: Column, data: Dataset, seed: int) -> dict[str, np.ndarray]:
+    """{"originals", "reconstructions", "samples"}: (N, 784) in the model's range, from the same inputs in every backend."""
+    spec = column.spec
+    x = model_input(spec, data.test_images[:FIGURE_IMAGES])
+    result = {"originals": x}
+    if spec.reconstruct:
+        result["reconstructions"] = column.reconstruct(x, draw(spec.noise, len(x), seed, "evaluation", 0))
+    if spec.sample:
+        result["samples"] = column.sample(draw(spec.sampling_noise, FIGURE_IMAGES**2, seed, "sampling", 0))
+    return result
+
+
+class _Run:
+    """The folder of one run, and the parts of the loop that write to it."""
+
+    def __init__(self, spec, data, options, out):
+        self.spec, self.data, self.options, self.out = spec, data, options, out
+        self.started, self.count = time.perf_counter(), len(data.train_images)
+        self.per_epoch = batches_per_epoch(self.count, options.batch_size)
+        # Every epoch, unless epochs are short: then every so many epochs as make 200 steps.
+        self.interval = options.evaluate_every or self.per_epoch * math.ceil(200 / self.per_epoch)
+        self.checkpoint, self.metrics_path = out / "checkpoint.safetensors", out / "metrics.jsonl"
+        # What a run depends on; the backend may change at a checkpoint, and the length.
+        self.about = {
+            "data": data.name,
+            "batch_size": options.batch_size,
+            "seed": options.seed,
+            "dtype": options.dtype,
+            "noise": options.noise,
+        }
+
+    def start(self):
+        (self.out / "figures").mkdir(exist_ok=True)
+        self.description = {
+            "model": self.spec.name,
+            "title": self.spec.title,
+            "data": {"name": self.data.name, "description": self.data.description},
+            "options": dataclasses.asdict(self.options),
+            "fingerprint": self.spec.fingerprint(),
+            "specification": self.spec.described(),
+            "sessions": [],
+        }
+        self.metrics_path.touch()
+        self._begin_session(0)
+
+    def resume(self, column):
+        self.description = read_run(self.out)
+        before = self.description["options"] | {"data": self.description["data"].get("name")}
+        if self.description["model"] != self.spec.name:
+            raise UsageError(f"{self.out}: the run to resume is of {self.description['model']}, not {self.spec.name}")
+        for key, value in self.about.items():
+            if before.get(key) != value:
+                raise UsageError(
+                    f"{self.out}: the run to resume has {key} {before.get(key)!r}, not {value!r}; use the same"
+                )
+        if self.checkpoint.exists():
+            column.restore(checkpoint.load_checkpoint(self.checkpoint, self.spec))
+        if column.step > self.options.steps:
+            raise UsageError(
+                f"{self.out}: the run is at step {column.step} already; ask for more than {self.options.steps}"
+            )
+        kept = [row for row in self.metrics() if row["step"] <= column.step]
+        checkpoint.write_atomically(self.metrics_path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+        self.description["options"]["steps"] = self.options.steps
+        self._begin_session(column.step)
+
+    def _begin_session(self, step):
+        session = {
+            "from_step": step,
+            "backend": self.options.backend,
+            "device": self.options.device,
+            "command": shlex.join(sys.argv),
+            "environment": environment.describe(backends.versions(self.options.backend)),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+        self.description["sessions"].append(session)
+        checkpoint.write_json(self.out / "run.json", self.description)
+
+    def finish(self, step):
+        memory = environment.peak_memory()
+        self.description["sessions"][-1] |= {
+            "to_step": step,
+            "seconds": round(time.perf_counter() - self.started, 3),
+            "peak_memory_mib": memory and round(memory / 2**20),
+        }
+        checkpoint.write_json(self.out / "run.json", self.description)
+
+    def metrics(self):
+        return read_metrics(self.metrics_path)
+
+    def last_evaluation(self):
+        return next((row for row in reversed(self.metrics()) if "test" in row), {})
+
+    def evaluation_due(self, step):
+        return step % self.interval == 0 or step == self.options.steps
+
+    def checkpoint_due(self, step):
+        every = self.options.checkpoint_every
+        return self.evaluation_due(step) if every is None else step % every == 0 or step == self.options.steps
+
+    def save(self, column):
+        with open(self.metrics_path, "a") as file:
+            os.fsync(file.fileno())  # the checkpoint must not reach the disk before the steps that led to it
+        checkpoint.save_checkpoint(self.checkpoint, self.spec, Snapshot.of(column), self.about)
+
+    def advance(self, column):
+        """Up to STEPS_PER_CALL steps, stopping where an evaluation is due; writes and returns the losses."""
+        options, first = self.options, column.step
+        stops = [(first // every + 1) * every for every in (self.interval, options.checkpoint_every) if every]
+        stop = min(first + STEPS_PER_CALL, *stops, options.steps)
+        steps = range(first, stop)
+        indices = batch_indices(self.count, options.batch_size, options.seed, steps)
+        noise = None
+        if options.noise == "replayed":
+            noise = draw_steps(self.spec.noise, options.batch_size, options.seed, "training", steps)
+        losses = column.train_steps(indices, noise)
+        finite = np.all([np.isfinite(values) for values in losses.values()], axis=0)
+        good = len(steps) if finite.all() else int(np.argmin(finite))
+        rows = [{"step": first + k + 1} | {n: float(v[k]) for n, v in losses.items()} for k in range(good)]
+        with open(self.metrics_path, "a") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in rows))
+        if good < len(steps):
+            bad = ", ".join(f"{name} = {values[good]}" for name, values in losses.items())
+            kept = (
+                f"the last checkpoint is kept in {self.checkpoint}" if self.checkpoint.exists() else "nothing was saved"
+            )
+            raise NonFiniteLoss(f"{self.spec.name} in {options.backend}: at step {first + good + 1} {bad}; {kept}")
+        return rows[-1]
+
+    def evaluate(self, column):
+        epoch = column.step / self.per_epoch
+        row = {"step": column.step, "epoch": round(epoch, 3), "test": evaluate(column, self.data, self.options.seed)}
+        row["seconds"] = round(time.perf_counter() - self.started, 3)
+        with open(self.metrics_path, "a") as file:
+            file.write(json.dumps(row) + "\n")
+        images = pictures(column, self.data, self.options.seed)
+        if "reconstructions" in images:
+            figures.reconstructions(self.spec, images, self.out / "figures" / f"reconstructions-{column.step:07d}.png")
+        if "samples" in images:
+            figures.grid(self.spec, images["samples"], self.out / "figures" / f"samples-{column.step:07d}.png")
+        if self.options.keep:
+            self._keep(column, images)
+        return row
+
+    def _keep(self, column, images):
+        kept = {}
+        if "samples" in images:
+            kept["samples"] = to_bytes(self.spec, images["samples"])
+        if self.spec.encode:
+            tests = self.data.test_images[: self.options.keep]
+            kept["codes"] = in_batches(lambda part: column.encode(model_input(self.spec, part)), tests)
+        path = self.out / "kept" / f"{column.step:07d}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        checkpoint.write_atomically(path, safetensors.numpy.save(kept))
+
+
+def prepare_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse an output folder that exists, unless it is to be resumed or overwritten. Raises UsageError."""
+    if resume:
+        read_run(out)
+    elif out.exists():
+        if not overwrite:
+            raise UsageError(f"{out}: the folder exists; choose another --out, or add --resume or --overwrite")
+        if not out.is_dir() or (any(out.iterdir()) and not any((out / name).exists() for name in OURS)):
+            raise UsageError(f"{out}: not a folder that tetrapla wrote, so it is not overwritten; choose another --out")
+        with _lock(out):
+            shutil.rmtree(out)
+
+
+def read_run(out: Path) -> dict:
+    """run.json of a run's folder. Raises UsageError if it is not one."""
+    try:
+        description = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{out}: expected the folder of a run with a run.json ({error})") from error
+    expected = {"model": str, "data": dict, "options": dict, "sessions": list}
+    found = description if isinstance(description, dict) else {}
+    wrong = sorted(key for key, kind in expected.items() if not isinstance(found.get(key), kind) or not found[key])
+    if wrong:
+        raise UsageError(f"{out}: expected the run.json of a run, found one without {', '.join(wrong)}")
+    return description
+
+
+def finished(out: Path, steps: int) -> bool:
+    """Whether the run in a folder ended at so many steps. Raises UsageError if it holds a checkpoint and is no run."""
+    return (out / "checkpoint.safetensors").exists() and read_run(out)["sessions"][-1].get("to_step") == steps
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """The rows of a metrics.jsonl; from a line that a kill cut short they are left out."""
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            break
+        if not isinstance(row, dict) or "step" not in row:
+            break
+        rows.append(row)
+    return rows
+
+
+def read_kept(out: Path) -> dict[int, dict[str, np.ndarray]]:
+    """{step: {"samples", "codes"}} of a run that was trained with `keep`, in the order of steps."""
+    return {int(path.stem): safetensors.numpy.load_file(path) for path in sorted((out / "kept").glob("*.safetensors"))}
+
+
+def _note(row):
+    return "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "step")

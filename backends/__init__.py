@@ -23,6 +23,15 @@ TITLES = {
     "paddle": "Paddle",
     "jax": "JAX",
 }  # as they are written in tables
+# The fast path on a GPU with matrix products in less than float32: TF32 rounds the inputs of products and convolutions to 10
+# bits of mantissa, bfloat16 to 7. TensorFlow and Paddle have bfloat16 too, as a policy of each layer and as a rewritten
+# Program, which the model files would have to know of.
+PRECISIONS = {
+    "pytorch": ("tf32", "bfloat16"),
+    "tensorflow": ("tf32",),
+    "paddle": ("tf32",),
+    "jax": ("tf32", "bfloat16"),
+}
 
 
 def check_name(backend: str) -> str:
@@ -53,12 +62,17 @@ def installed() -> tuple[str, ...]:
     return tuple(backend for backend in BACKENDS if versions(backend))
 
 
+def engine(backend: str, part: str):
+    """The module `part` of the backend's engine: "process", "timing", "export" ... Imports the framework."""
+    return importlib.import_module(f"backends.{check_name(backend)}.{part}")
+
+
 def load(backend: str, spec: Spec):
-    """(engine module, model module) of `spec` in `backend`. Raises MissingFramework if the framework cannot be imported,
+    """(column module, model module) of `spec` in `backend`. Raises MissingFramework if the framework cannot be imported,
     UsageError if the model is not written in it."""
     check_name(backend)
     try:
-        engine = importlib.import_module(f"backends.{backend}.engine")
+        column = engine(backend, "column")
         module = importlib.import_module(f"backends.{backend}.{spec.module}")
     except ImportError as error:
         raise MissingFramework(
@@ -66,10 +80,10 @@ def load(backend: str, spec: Spec):
         ) from error
     if spec.accumulates and not hasattr(module, "accumulating_train_step"):
         raise UsageError(f"{spec.name} is not written in {backend}; use its article's framework")
-    return engine, module
+    return column, module
 
 
 def create(backend: str, spec: Spec, parameters, *, dtype: str = "float32", device: str = "cpu", seed: int = 0):
     """A `common.contract.Column`: `spec` in `backend`, starting from `parameters` (canonical names and layouts)."""
-    engine, module = load(backend, spec)
-    return engine.Column(spec, module, parameters, dtype=dtype, device=device, seed=seed)
+    column, module = load(backend, spec)
+    return column.Column(spec, module, parameters, dtype=dtype, device=device, seed=seed)

@@ -17,7 +17,8 @@ from common.contract import Snapshot
 from common.noise import draw
 from common.parameters import initial_parameters
 from common.reference.networks import Networks
-from common.specs.records import Conv, ConvTranspose, Dense, Layer, Spec
+from common.specs.layers import Conv, ConvTranspose, Dense, Layer
+from common.specs.records import Spec
 
 # Of every moved number per update: parameter, both moments (read and written), gradient (written and read).
 PASSES = 8
@@ -71,7 +72,8 @@ class _Counting(Networks):
 def work(spec: Spec, batch: int) -> Work:
     """The work of one training step of `spec`, all of its updates, on `batch` images."""
     parameters = initial_parameters(spec, 0)
-    x, noise = np.full((IMAGES, *spec.input_shape), 0.5), draw(spec.noise, IMAGES, 0, "checks", 0)
+    inputs = {one.name: np.full((IMAGES, *one.shape), 0.5) for one in spec.inputs}
+    noise = draw(spec.noise, IMAGES, 0, "checks", 0)
     statistics, operations, numbers, products = Snapshot.start(spec, parameters).statistics, 0, 0, []
     for update in spec.updates:
         networks = _Counting(batch, spec, parameters, statistics, training=True)
@@ -79,7 +81,7 @@ def work(spec: Spec, batch: int) -> Work:
 
         def objective(values, networks=networks, update=update):
             networks.parameters = {**parameters, **values}
-            return update.losses(networks, x, noise)[update.objective]
+            return update.losses(networks, inputs, noise)[update.objective]
 
         grad(objective)(moved)
         operations += networks.operations

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from backends import versions
+from backends import PRECISIONS, versions
 from benchmarks import floor
 from benchmarks.cases import Case
-from benchmarks.precision import OFFERED, PRECISIONS
-from benchmarks.worker import SAMPLES
+from benchmarks.worker import LOWERED, SAMPLES
 from common import environment
 from common.terminal import progress_bar
 
@@ -148,7 +147,7 @@ def run(
             chosen = [mode for mode in modes if mode != "sampling" or spec.sample]
             for group in [[mode] for mode in chosen] if spec.convolutional else [chosen]:  # memory: gigabytes a process
                 progress.update(task, note=f"{case.model}, batch {case.batch}: {', '.join(group)}")
-                pairs = [(b, mode) for mode in group for b in backends if mode not in PRECISIONS or mode in OFFERED[b]]
+                pairs = [(b, mode) for mode in group for b in backends if mode not in LOWERED or mode in PRECISIONS[b]]
                 wanted = {(*vars(case).values(), *pair) for pair in pairs}
                 if not wanted <= set(map(key_of, rows)):
                     rows = [row for row in rows if key_of(row) not in wanted]
@@ -208,7 +207,7 @@ def _derive(row, yardstick, products=None):
     median = statistics.median(row["seconds"])
     images = SAMPLES if row["mode"] == "sampling" else row["batch"]
     row |= {"median": median, "least": min(row["seconds"]), "most": max(row["seconds"]), "per_second": images / median}
-    if row["mode"] not in ("sampling", *PRECISIONS) and yardstick["product"]:
+    if row["mode"] not in ("sampling", *LOWERED) and yardstick["product"]:
         row["floor"] = _work(Case.of(row)).seconds(yardstick["product"], yardstick["copy"])
         row["times_floor"] = median / row["floor"]
         if products:

@@ -9,47 +9,42 @@ import json
 import os
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
 
 import backends
-from benchmarks import floor, naive, yardstick
+from benchmarks import floor, yardstick
 from benchmarks.cases import Case
-from benchmarks.precision import PRECISIONS, lower
-from common import data, environment, parity
+from common import data as sets
+from common import environment, parity
 from common.contract import STEPS_PER_CALL
-from common.data.batches import batch_indices, model_input
+from common.data.batches import batch_indices, model_inputs, row_sets
 from common.errors import TetraplaError
 from common.noise import draw
 from common.parameters import initial_parameters
 from common.reference.column import Reference
 
-MODES = ("naive", "compiled", "fast", *PRECISIONS, "sampling")
+LOWERED = ("tf32", "bfloat16")  # fast, on a GPU, with products in less than float32
+MODES = ("naive", "compiled", "fast", *LOWERED, "sampling")
 LARGE = 5e9  # operations of an update, beyond which a tenth of training's updates a call are enough to hide the call
 SAMPLES = 1000  # images per call when sampling is timed
 PARITY_BATCH = 16
 
 
 def create(spec, parameters, backend, mode, device):
-    """The column that is proven and timed: in float32; PyTorch's step by torch.compile where one compiled update is timed."""
+    """The column that is proven and timed: in float32; where one compiled update is timed and the framework leaves that to
+    its users, compiled."""
     column = backends.create(backend, spec, parameters, dtype="float32", device=device)
-    if (backend, mode) == ("pytorch", "compiled"):
-        import torch
-
-        with warnings.catch_warnings():
-            # The compiler decorates a method of its own with what PyTorch has deprecated.
-            warnings.filterwarnings("ignore", "`torch.jit.script_method` is deprecated", DeprecationWarning)
-            # Shapes as they are: the proof has another batch, after which the compiler would leave the batch open.
-            column.train_one = torch.compile(column.train_one, dynamic=False)
+    if mode == "compiled":
+        backends.engine(backend, "timing").compile_step(column)
     return column
 
 
-def prove(spec, backend, mode, device, images) -> dict:
+def prove(spec, backend, mode, device, data) -> dict:
     """The stages up to one update in float32, in this very process, and two updates on the path that is timed if training
     takes it too; {"passed", "stage", "deviation", "tensor"}."""
-    case = parity.Case(spec.calmed(), images, batch=PARITY_BATCH, steps=0)
+    case = parity.Case(spec.calmed(), data, batch=PARITY_BATCH, steps=0)
     column = create(case.spec, case.parameters(), backend, mode, device)
     stages = parity.compare(
         parity.expected(case, "float32"), parity.collect(column, case, "float32"), "float32", case.spec
@@ -73,12 +68,13 @@ class Timed:
     """The work that is timed: `run(count)` makes `count` updates, or draws `count` batches of samples; `many` updates a call
     where training would make as many."""
 
-    def __init__(self, spec, backend, mode, device, batch, images, many=STEPS_PER_CALL):
-        self.spec, self.mode, self.batch, self.images = spec, mode, batch, images
+    def __init__(self, spec, backend, mode, device, batch, data, many=STEPS_PER_CALL):
+        self.spec, self.mode, self.batch, self.data = spec, mode, batch, data
         self.column = create(spec, initial_parameters(spec, 0), backend, mode, device)
-        self.column.upload(images)
-        self.chunk = many if mode in ("fast", *PRECISIONS) else 1
-        self.step = naive.step(backend, self.column) if mode == "naive" else None
+        self.column.upload(data)
+        self.rows = row_sets(spec, data)
+        self.chunk = many if mode in ("fast", *LOWERED) else 1
+        self.step = backends.engine(backend, "timing").naive(self.column) if mode == "naive" else None
         self.done = 0
         if mode == "sampling":
             self.noise = draw(spec.sampling_noise, SAMPLES, 0, "sampling", 0)
@@ -91,11 +87,11 @@ class Timed:
             return
         for _ in range(count // self.chunk):
             steps = range(self.done, self.done + self.chunk)
-            indices = batch_indices(len(self.images), self.batch, 0, steps)
+            indices = batch_indices(self.rows, self.batch, 0, steps)
             self.done += self.chunk
             if self.mode == "naive":
-                x = model_input(self.spec, self.images[indices[0]]).astype(np.float32)
-                losses = self.step(x)
+                inputs = model_inputs(self.spec, self.data, {name: rows[0] for name, rows in indices.items()})
+                losses = self.step({name: value.astype(np.float32) for name, value in inputs.items()})
             else:
                 losses = self.column.train_steps(indices)
             if not np.isfinite(list(losses.values())).all():
@@ -104,17 +100,17 @@ class Timed:
 
 def main(job: dict) -> None:
     spec, backend, mode, device = Case.of(job).spec, job["backend"], job["mode"], job["device"]
-    dataset = data.load(job["data"], job["data_dir"] and Path(job["data_dir"]))
-    images = enough(dataset.train_images, job["batch"])
-    proof = prove(spec, backend, mode, device, dataset.train_images)
+    dataset = sets.load(job["data"], job["data_dir"] and Path(job["data_dir"]))
+    data = enough(dataset.train, job["batch"])
+    proof = prove(spec, backend, mode, device, dataset.train)
     if not proof["passed"]:
         return say({"proof": proof})
-    if mode in PRECISIONS:
-        lower(backend, mode)
+    if mode in LOWERED:
+        backends.engine(backend, "process").lower(mode)
     work = floor.work(spec, job["batch"])
     many = STEPS_PER_CALL // (1 if work.operations < LARGE else 10)
     start = time.perf_counter()
-    timed = Timed(spec, backend, mode, device, job["batch"], images, many)
+    timed = Timed(spec, backend, mode, device, job["batch"], data, many)
     built = time.perf_counter()
     timed.run(timed.chunk)
     first = time.perf_counter()
@@ -144,15 +140,18 @@ def main(job: dict) -> None:
     say(
         {
             "peak_memory_mib": round((environment.peak_memory() or 0) / 2**20),
-            "peak_device_mib": round(yardstick.device_memory(backend) / 2**20) if device == "gpu" else None,
+            "peak_device_mib": round(backends.engine(backend, "timing").device_memory() / 2**20)
+            if device == "gpu"
+            else None,
             "updates": count,
         }
     )
 
 
-def enough(images: np.ndarray, batch: int) -> np.ndarray:
-    """The images, repeated where they do not fill a batch."""
-    return np.concatenate([images] * -(-batch // len(images)))
+def enough(data: dict[str, np.ndarray], batch: int) -> dict[str, np.ndarray]:
+    """The images and labels, repeated where they do not fill a batch."""
+    times = -(-batch // len(data["images"]))
+    return {name: np.concatenate([values] * times) for name, values in data.items()}
 
 
 def say(message: dict) -> None:

@@ -2,18 +2,30 @@
 
 A model file (`backends/*/vae.py`) is plain functions in its framework's own types, the same names in all four:
 
-    build(spec, ...)              -> state: networks and optimisers (Paddle: Programs)
-    forward(model, x, noise)      -> {name: (B, ...)}
-    losses(model, x, noise)       -> {name: scalar}
-    train_step(state, x, noise)   -> {name: scalar}; applies all of the specification's updates, in its order
-    encode(model, x), reconstruct(model, x, noise), sample(model, noise)     where the model has them
+    build(spec, ...)                   -> state: networks and optimisers (Paddle: Programs)
+    forward(model, inputs, noise)      -> {name: (B, ...)}
+    losses(model, inputs, noise)       -> {name: scalar}
+    train_step(state, inputs, noise)   -> {name: scalar}; applies all of the specification's updates, in its order
+    encode(model, inputs), reconstruct(model, inputs, noise), sample(model, noise)     where the model has them
 
-Randomness is an argument: `noise` holds every random draw of a step, named as in the specification, so a step is a
-pure function of its inputs. `train_step` updates the state in place in all four; under JAX the state is made of nnx
-modules, which `engine.py` splits into pure values around jit and scan.
+`inputs` holds what a step is given of the data set and `noise` every random draw, named as in the specification, so a step
+is a pure function of them. `train_step` updates the state in place in all four; under JAX the state is made of nnx modules,
+which are split into pure values around jit and scan.
 
-Each `engine.py` wraps one model file into a `Column`, which speaks NumPy only: canonical names and layouts, float64
-or float32 arrays. The oracle (`common.reference.column`) is a Column too, so a comparison treats all five alike.
+What does not depend on the model is each backend's engine, the same files in all four folders:
+
+    process.py     what is set before the framework is imported, threads, precision; imported before all others
+    optimizer.py   the specification's optimisers, and their state by canonical names
+    layouts.py     canonical names and axes to the framework's own, and back
+    noise.py       native noise
+    terms.py       loss terms that several models share
+    exact.py       what stands in for the framework's own where that is inexact in float64, or means something else
+    steps.py       inputs gathered on the device; many training steps a call
+    column.py      `Column`, which speaks NumPy only: canonical names and layouts, float64 or float32 arrays
+    export.py      the framework's own file format
+    timing.py      what the benchmarks ask: a tutorial's step, the profiler, the yardstick
+
+The oracle (`common.reference.column`) is a Column too, so a comparison treats all five alike.
 """
 
 from dataclasses import dataclass
@@ -57,9 +69,10 @@ class Column(Protocol):
         Column(spec, module, parameters, *, dtype, device, seed)
 
     dtype: "float64" | "float32", of parameters, inputs and results. device: "cpu" | "gpu". seed: of native noise.
-    `x` is (B, *spec.input_shape) in spec.pixels, `noise` {name: (B, *shape)}; both are cast to dtype. Batch norms use
-    and move their running statistics as `common.specs.records.BatchNorm` says: `encode`, `reconstruct` and `sample` run
-    in evaluation mode, all else in training mode.
+    `inputs` and `noise` are {name: (B, *shape)}, as the specification names them; both are cast to dtype; `encode` and
+    `reconstruct` need only the inputs that they use. Batch norms use and move their running statistics as
+    `common.specs.layers.BatchNorm` says: `encode`, `reconstruct` and `sample` run in evaluation mode, all else in training
+    mode.
     """
 
     spec: Spec
@@ -77,34 +90,35 @@ class Column(Protocol):
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from here."""
 
-    def forward(self, x, noise) -> Arrays:
+    def forward(self, inputs, noise) -> Arrays:
         """Every named output of the specification's `forward`; changes nothing."""
 
-    def losses(self, x, noise) -> dict[str, float]:
+    def losses(self, inputs, noise) -> dict[str, float]:
         """Every loss of every update at the current parameters; changes nothing."""
 
-    def gradients(self, x, noise) -> Arrays:
+    def gradients(self, inputs, noise) -> Arrays:
         """{"train.encoder.fc0.weight": ...}: d objective / d parameter of each update at the current parameters,
         without L2; changes nothing."""
 
-    def train_step(self, x, noise) -> dict[str, float]:
+    def train_step(self, inputs, noise) -> dict[str, float]:
         """One training step; the losses as computed on the way."""
 
-    def upload(self, images) -> None:
-        """Place uint8 images (N, 28, 28) on the device, for `train_steps`."""
+    def upload(self, data) -> None:
+        """Place {"images": uint8 (N, ...), "labels": uint8 (N,)} on the device, for `train_steps`."""
 
     def train_steps(self, indices, noise=None) -> Arrays:
-        """K training steps in one call: indices (K, B) into the uploaded images, noise {name: (K, B, *shape)}.
+        """K training steps in one call: indices {set: (K, B)} into the uploaded data, by the sets that the inputs come from
+        (`spec.rows`); noise {name: (K, B, *shape)}.
 
-        Without noise the device draws its own, from (seed, step). Returns {loss: (K,)}. The batch is gathered and
+        Without noise the device draws its own, from (seed, step). Returns {loss: (K,)}. The inputs are gathered and
         scaled inside the compiled step. This is the path that training uses.
         """
 
     def native_noise(self, count, batch) -> Arrays:
         """{name: (count, batch, *shape)}: what `train_steps` without noise would draw for its next `count` steps."""
 
-    def encode(self, x) -> np.ndarray: ...
+    def encode(self, inputs) -> np.ndarray: ...
 
-    def reconstruct(self, x, noise) -> np.ndarray: ...
+    def reconstruct(self, inputs, noise) -> np.ndarray: ...
 
     def sample(self, noise) -> np.ndarray: ...

@@ -25,6 +25,19 @@ def describe(versions: Mapping[str, str] | None = None) -> dict:
     }
 
 
+def settle(**variables: object) -> dict[str, str]:
+    """Variables that a framework reads when it is imported, unless the user has set them; {name: what holds now}."""
+    return {name: os.environ.setdefault(name, str(value)) for name, value in variables.items()}
+
+
+def threads() -> int:
+    """How many threads a framework may use here: one for each core that $TETRAPLA_CORES names ("0,1"), to which this
+    process is held from now on; without it one for each core that this process may use."""
+    if (named := os.environ.get("TETRAPLA_CORES")) and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core) for core in named.split(",")})
+    return len(named.split(",")) if named else cores()
+
+
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

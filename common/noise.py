@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from common.specs.records import Noise
+from common.specs.draws import Noise
 
 PURPOSES = {"parameters": 1, "batches": 2, "training": 3, "evaluation": 4, "sampling": 5, "checks": 6}
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from common.noise import stream
-from common.specs.records import BatchNorm, Spec
+from common.specs.layers import BatchNorm
+from common.specs.records import Spec
 
 
 def initial_parameters(spec: Spec, seed: int) -> dict[str, np.ndarray]:

@@ -7,13 +7,13 @@ takes a specification and implementations of `common.contract.Column`, so that i
 Deviation of a tensor: ‖found - expected‖ / ‖expected‖ (Euclidean norms). Names, shapes and dtypes must be equal.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from common.contract import Column, Snapshot
-from common.data.batches import batch_indices, model_input
+from common.data.batches import batch_indices, model_inputs, row_sets
 from common.noise import draw, draw_steps, stream
 from common.parameters import initial_parameters
 from common.reference.column import Reference
@@ -54,14 +54,14 @@ SEGMENTS = 10  # of the many updates, after each of which the growth of the devi
 
 @dataclass(frozen=True)
 class Case:
-    """What every column is given: weights, images (uint8), batch order and noise, all from `seed`.
+    """What every column is given: weights, data {"images": uint8, "labels": uint8}, batch order and noise, all from `seed`.
 
     `spec` is what is compared, rates included: usually `Spec.calmed()` of the model. Without `steps` the last stage,
     many updates, is left out.
     """
 
     spec: Spec
-    images: np.ndarray
+    data: Mapping[str, np.ndarray]
     batch: int = 16
     steps: int = 100
     seed: int = 0
@@ -70,15 +70,16 @@ class Case:
         return initial_parameters(self.spec, self.seed)
 
     def indices(self):
-        return batch_indices(len(self.images), self.batch, self.seed, range(self.steps))
+        return batch_indices(row_sets(self.spec, self.data), self.batch, self.seed, range(self.steps))
 
     def noise(self):
         return draw_steps(self.spec.noise, self.batch, self.seed, "training", range(self.steps))
 
     def first_batch(self):
-        """(x, noise) of step 0."""
-        (batch,) = batch_indices(len(self.images), self.batch, self.seed, range(1))
-        return model_input(self.spec, self.images[batch]), draw(self.spec.noise, self.batch, self.seed, "training", 0)
+        """(inputs, noise) of step 0."""
+        indices = batch_indices(row_sets(self.spec, self.data), self.batch, self.seed, range(1))
+        inputs = model_inputs(self.spec, self.data, {name: rows[0] for name, rows in indices.items()})
+        return inputs, draw(self.spec.noise, self.batch, self.seed, "training", 0)
 
     def sampling_noise(self):
         return draw(self.spec.sampling_noise, self.batch, self.seed, "sampling", 0)
@@ -98,19 +99,19 @@ def collect(column: Column, case: Case, dtype: str, watch: Watch | None = None) 
 
 def stages(column: Column, case: Case, dtype: str, watch: Watch | None = None) -> Iterator[tuple[str, dict]]:
     """What `collect` gives, stage by stage: nothing is computed for a stage that nobody asks for."""
-    x, noise = case.first_batch()
+    inputs, noise = case.first_batch()
     yield "parameters", column.parameters()
-    yield "forward", column.forward(x, noise) | _jobs(column, case, x, noise)
-    yield "losses", _arrays(column.losses(x, noise), dtype)
-    yield "gradients", column.gradients(x, noise)
-    during, after = column.train_step(x, noise), column.losses(x, noise)
+    yield "forward", column.forward(inputs, noise) | _jobs(column, case, inputs, noise)
+    yield "losses", _arrays(column.losses(inputs, noise), dtype)
+    yield "gradients", column.gradients(inputs, noise)
+    during, after = column.train_step(inputs, noise), column.losses(inputs, noise)
     names = list(during) if dtype == "float64" else [update.objective for update in case.spec.updates]
     tensors = {f"{name} during": during[name] for name in names} | {f"{name} after": after[name] for name in names}
     tensors = _arrays(tensors, dtype)
     if dtype == "float64":
         tensors |= _state(column)
         # Once more, now that the running statistics of batch norms are no longer what they start from.
-        tensors |= {f"{name} after": value for name, value in _jobs(column, case, x, noise).items()}
+        tensors |= {f"{name} after": value for name, value in _jobs(column, case, inputs, noise).items()}
     yield "one update", tensors
     if case.steps and (dtype == "float64" or watch):
         curves = many_updates(column, case, watch)
@@ -121,12 +122,17 @@ def stages(column: Column, case: Case, dtype: str, watch: Watch | None = None) -
 def many_updates(column: Column, case: Case, watch: Watch | None = None) -> dict[str, np.ndarray]:
     """{loss: (steps,)} of `case.steps` updates from its weights, on the path that training takes, noise replayed."""
     column.restore(Snapshot.start(case.spec, case.parameters()))
-    column.upload(case.images)
+    column.upload(case.data)
     indices, noise, rows = case.indices(), case.noise(), []
     length = -(-case.steps // SEGMENTS)
     for first in range(0, case.steps, length):
         part = slice(first, first + length)
-        rows.append(column.train_steps(indices[part], {name: value[part] for name, value in noise.items()}))
+        rows.append(
+            column.train_steps(
+                {name: rows[part] for name, rows in indices.items()},
+                {name: value[part] for name, value in noise.items()},
+            )
+        )
         if watch:
             watch(column.step, column.parameters() | column.statistics())
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
@@ -192,15 +198,17 @@ def largest_deviation(expected: dict[str, np.ndarray], found: dict[str, np.ndarr
 def slopes(case: Case) -> dict[str, tuple[np.ndarray, float]]:
     """{"train.encoder.fc0.weight": (direction, slope)}: a random unit vector per gradient, and the derivative of the
     oracle's objective along it, from values of the objective alone."""
-    x, noise = case.first_batch()
+    inputs, noise = case.first_batch()
     oracle, parameters = Reference(case.spec, case.parameters()), case.parameters()
-    gradients, result = oracle.gradients(x, noise), {}
+    gradients, result = oracle.gradients(inputs, noise), {}
     for update in case.spec.updates:
         for name in case.spec.parameter_shapes(update.networks):
             key = f"{update.name}.{name}"
             direction = random_direction(gradients[key], stream(case.seed, "checks", name))
             slope = directional_derivative(
-                lambda value, u=update, n=name: oracle.loss_at(u, {n: value}, x, noise), parameters[name], direction
+                lambda value, u=update, n=name: oracle.loss_at(u, {n: value}, inputs, noise),
+                parameters[name],
+                direction,
             )
             result[key] = (direction, slope)
     return result
@@ -219,13 +227,13 @@ def _state(column):
     return column.parameters() | column.statistics() | column.moments()
 
 
-def _jobs(column, case, x, noise):
+def _jobs(column, case, inputs, noise):
     """What the model can do besides training, as tensors of the forward stage."""
     jobs = {}
     if case.spec.encode:
-        jobs["encode()"] = column.encode(x)
+        jobs["encode()"] = column.encode(inputs)
     if case.spec.reconstruct:
-        jobs["reconstruct()"] = column.reconstruct(x, noise)
+        jobs["reconstruct()"] = column.reconstruct(inputs, noise)
     if case.spec.sample:
         jobs["sample()"] = column.sample(case.sampling_noise())
     return jobs

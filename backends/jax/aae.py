@@ -74,43 +74,43 @@ def masks(noise, which):
     return [noise[f"{which}_mask{k}"] for k in range(2)]
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
-    code = model.encoder(x, masks(noise, "encoder"))
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
+    code = model.encoder(inputs["images"], masks(noise, "encoder"))
     return {
         "code": code,
         "logits": model.decoder(code, masks(noise, "decoder")),
         "real": model.discriminator(noise["prior"], masks(noise, "real")),
-        "fake": model.discriminator(model.encoder(x), masks(noise, "fake")),
+        "fake": model.discriminator(model.encoder(inputs["images"]), masks(noise, "fake")),
     }
 
 
-def reconstruction_losses(model, x, noise):
+def reconstruction_losses(model, inputs, noise):
     """mean BCE(decoder(encoder(x)), x)."""
-    logits = model.decoder(model.encoder(x, masks(noise, "encoder")), masks(noise, "decoder"))
-    return {"loss_r": jnp.mean(optax.sigmoid_binary_cross_entropy(logits, x))}
+    logits = model.decoder(model.encoder(inputs["images"], masks(noise, "encoder")), masks(noise, "decoder"))
+    return {"loss_r": jnp.mean(optax.sigmoid_binary_cross_entropy(logits, inputs["images"]))}
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """-mean[log(D(z) + EPS) + log(1 - D(encoder(x)) + EPS)], no dropout in the encoder."""
-    code = model.encoder(x)
+    code = model.encoder(inputs["images"])
     real = model.discriminator(noise["prior"], masks(noise, "real"))
     fake = model.discriminator(code, masks(noise, "fake"))
     return {"loss_d": -jnp.mean(jnp.log(real + EPS) + jnp.log(1 - fake + EPS))}
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """-mean log(D(encoder(x)) + EPS), with dropout in the encoder."""
-    code = model.encoder(x, masks(noise, "generator"))
+    code = model.encoder(inputs["images"], masks(noise, "generator"))
     fooled = model.discriminator(code, masks(noise, "fooled"))
     return {"loss_g": -jnp.mean(jnp.log(fooled + EPS))}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     return (
-        reconstruction_losses(model, x, noise)
-        | discriminator_losses(model, x, noise)
-        | generator_losses(model, x, noise)
+        reconstruction_losses(model, inputs, noise)
+        | discriminator_losses(model, inputs, noise)
+        | generator_losses(model, inputs, noise)
     )
 
 
@@ -125,18 +125,20 @@ def build(spec, dtype):
     return State(model, {name: adam(spec.update(name), model) for name in names})
 
 
-def train_step(state, x, noise):
-    values_r = update(state, "reconstruction", reconstruction_losses, "loss_r", x, noise)
-    values_d = update(state, "discriminator", discriminator_losses, "loss_d", x, noise)  # of the codes just improved
-    values_g = update(state, "generator", generator_losses, "loss_g", x, noise)  # judged by the D just updated
+def train_step(state, inputs, noise):
+    values_r = update(state, "reconstruction", reconstruction_losses, "loss_r", inputs, noise)
+    values_d = update(
+        state, "discriminator", discriminator_losses, "loss_d", inputs, noise
+    )  # of the codes just improved
+    values_g = update(state, "generator", generator_losses, "loss_g", inputs, noise)  # judged by the D just updated
     return values_r | values_d | values_g
 
 
-def update(state, name, losses, objective, x, noise):
+def update(state, name, losses, objective, inputs, noise):
     optimizer = state.optimizers[name]
 
     def of_model(model):
-        values = losses(model, x, noise)
+        values = losses(model, inputs, noise)
         return values[objective], values  # the gradient is of the first, by the update's networks alone
 
     gradient = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
@@ -148,14 +150,14 @@ def update(state, name, losses, objective, x, noise):
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 784) -> code (B, 120)."""
-    return model.encoder(x)
+def encode(model, inputs):
+    """images (B, 784) -> code (B, 120)."""
+    return model.encoder(inputs["images"])
 
 
-def reconstruct(model, x, noise):
-    """x (B, 784) -> pixels (B, 784) in [0, 1]."""
-    return nnx.sigmoid(model.decoder(model.encoder(x)))
+def reconstruct(model, inputs, noise):
+    """images (B, 784) -> pixels (B, 784) in [0, 1]."""
+    return nnx.sigmoid(model.decoder(model.encoder(inputs["images"])))
 
 
 def sample(model, noise):

@@ -52,16 +52,16 @@ class Autoencoder(nnx.Module):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [-1, 1] -> code (B, 3), reconstruction (B, 784)."""
-    code = model.encoder(x)
+def forward(model, inputs, noise):
+    """images (B, 784) in [-1, 1] -> code (B, 3), reconstruction (B, 784)."""
+    code = model.encoder(inputs["images"])
     return {"code": code, "reconstruction": model.decoder(code)}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     """Mean squared error over all elements."""
-    reconstruction = forward(model, x, noise)["reconstruction"]
-    return {"loss": jnp.mean((reconstruction - x) ** 2)}
+    reconstruction = forward(model, inputs, noise)["reconstruction"]
+    return {"loss": jnp.mean((reconstruction - inputs["images"]) ** 2)}
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -73,11 +73,11 @@ def build(spec, dtype):
     return State(model, {"train": adam(spec.update("train"), model)})
 
 
-def train_step(state, x, noise):
+def train_step(state, inputs, noise):
     optimizer = state.optimizers["train"]
 
     def objective(model):
-        values = losses(model, x, noise)
+        values = losses(model, inputs, noise)
         return values["loss"], values  # the gradient is of the first
 
     gradient = nnx.grad(objective, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
@@ -89,11 +89,11 @@ def train_step(state, x, noise):
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 784) -> code (B, 3)."""
-    return model.encoder(x)
+def encode(model, inputs):
+    """images (B, 784) -> code (B, 3)."""
+    return model.encoder(inputs["images"])
 
 
-def reconstruct(model, x, noise):
-    """x (B, 784) -> reconstruction (B, 784) in [-1, 1]."""
-    return forward(model, x, noise)["reconstruction"]
+def reconstruct(model, inputs, noise):
+    """images (B, 784) -> reconstruction (B, 784) in [-1, 1]."""
+    return forward(model, inputs, noise)["reconstruction"]

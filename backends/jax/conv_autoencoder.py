@@ -62,16 +62,16 @@ class ConvAutoencoder(nnx.Module):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 1, 28, 28) in [-1, 1] -> code (B, 8, 2, 2), reconstruction (B, 1, 28, 28)."""
-    code = model.encoder(to_nhwc(x))
+def forward(model, inputs, noise):
+    """images (B, 1, 28, 28) in [-1, 1] -> code (B, 8, 2, 2), reconstruction (B, 1, 28, 28)."""
+    code = model.encoder(to_nhwc(inputs["images"]))
     return {"code": to_nchw(code), "reconstruction": to_nchw(model.decoder(code))}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     """Mean squared error over all elements."""
-    reconstruction = forward(model, x, noise)["reconstruction"]
-    return {"loss": jnp.mean((reconstruction - x) ** 2)}
+    reconstruction = forward(model, inputs, noise)["reconstruction"]
+    return {"loss": jnp.mean((reconstruction - inputs["images"]) ** 2)}
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -83,11 +83,11 @@ def build(spec, dtype):
     return State(model, {"train": adam(spec.update("train"), model)})
 
 
-def train_step(state, x, noise):
+def train_step(state, inputs, noise):
     optimizer = state.optimizers["train"]
 
     def objective(model):
-        values = losses(model, x, noise)
+        values = losses(model, inputs, noise)
         return values["loss"], values  # the gradient is of the first
 
     gradient = nnx.grad(objective, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
@@ -99,11 +99,11 @@ def train_step(state, x, noise):
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 1, 28, 28) -> code (B, 8, 2, 2)."""
-    return to_nchw(model.encoder(to_nhwc(x)))
+def encode(model, inputs):
+    """images (B, 1, 28, 28) -> code (B, 8, 2, 2)."""
+    return to_nchw(model.encoder(to_nhwc(inputs["images"])))
 
 
-def reconstruct(model, x, noise):
-    """x (B, 1, 28, 28) -> reconstruction (B, 1, 28, 28) in [-1, 1]."""
-    return forward(model, x, noise)["reconstruction"]
+def reconstruct(model, inputs, noise):
+    """images (B, 1, 28, 28) -> reconstruction (B, 1, 28, 28) in [-1, 1]."""
+    return forward(model, inputs, noise)["reconstruction"]

@@ -19,7 +19,9 @@ from jax import numpy as jnp
 
 from common.contract import Snapshot
 from common.errors import UsageError
-from common.specs.records import BatchNorm, Bernoulli, Conv, ConvTranspose, Dense, Normal, OneHot, Spec, Uniform
+from common.specs.draws import Bernoulli, Normal, OneHot, Uniform
+from common.specs.layers import BatchNorm, Conv, ConvTranspose, Dense
+from common.specs.records import Spec
 
 # Without x64 JAX silently turns float64 into float32. It is on for float32 columns too. They stay float32, every dtype
 # here being explicit, except for 1 - β^t inside Optax, which float32 gets wrong by 1.3e-5 and more at β = 0.999. And
@@ -54,7 +56,7 @@ class State(nnx.Module):
 def adam(update, model):
     """Optax's Adam, restricted to the update's networks; `wrt` also tells nnx.grad what to differentiate by."""
     networks = nnx.Any(*(nnx.PathContains(name) for name in update.networks))
-    return nnx.Optimizer(model, _transformation(update.adam), wrt=nnx.All(nnx.Param, networks))
+    return nnx.Optimizer(model, _transformation(update.optimizer), wrt=nnx.All(nnx.Param, networks))
 
 
 @cache  # Optax's transformations compare by identity, and columns that share them share compiled steps
@@ -229,7 +231,7 @@ class Compiled:
     def one(self, values, images, key, row):
         """One step: `row` holds its number, its indices into `images` and its noise, None for native."""
         number, batch, noise = row
-        x = self.spec.scale(images[batch].astype(self.dtype)).reshape(len(batch), *self.spec.input_shape)
+        x = self.spec.images.scale(images[batch].astype(self.dtype)).reshape(len(batch), *self.spec.images.shape)
         return self.step(values, x, self._draw(key, number, len(batch)) if noise is None else noise)
 
     @partial(jax.jit, static_argnums=0, donate_argnums=1)

@@ -64,19 +64,19 @@ def bce(logits, target):
     return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, target)))
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
+def forward(model, inputs, noise):
+    """images (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
     generated = model.generator(noise["discriminator_z"])
     return {
         "generated": generated,
-        "real_logits": model.discriminator(x, masks(noise, "real")),
+        "real_logits": model.discriminator(inputs["images"], masks(noise, "real")),
         "fake_logits": model.discriminator(generated, masks(noise, "fake")),
     }
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """mean BCE(D(x), 1) + mean BCE(D(G(z)), 0), and D's mean probabilities."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     real, fake = output["real_logits"], output["fake_logits"]
     return {
         "loss_d": bce(real, 1.0) + bce(fake, 0.0),
@@ -85,14 +85,14 @@ def discriminator_losses(model, x, noise):
     }
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """mean BCE(D(G(z)), 1), with a z of its own."""
     fooled = model.discriminator(model.generator(noise["generator_z"]), masks(noise, "fooled"))
     return {"loss_g": bce(fooled, 1.0)}
 
 
-def losses(model, x, noise):
-    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+def losses(model, inputs, noise):
+    return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -104,17 +104,17 @@ def build(spec, dtype):
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 
-def train_step(state, x, noise):
-    values_d = update(state, "discriminator", discriminator_losses, "loss_d", x, noise)
-    values_g = update(state, "generator", generator_losses, "loss_g", x, noise)  # judged by the D just updated
+def train_step(state, inputs, noise):
+    values_d = update(state, "discriminator", discriminator_losses, "loss_d", inputs, noise)
+    values_g = update(state, "generator", generator_losses, "loss_g", inputs, noise)  # judged by the D just updated
     return values_d | values_g
 
 
-def update(state, name, losses, objective, x, noise):
+def update(state, name, losses, objective, inputs, noise):
     optimizer = state.optimizers[name]
 
     def of_model(model):
-        values = losses(model, x, noise)
+        values = losses(model, inputs, noise)
         return values[objective], values  # the gradient is of the first, by the update's networks alone
 
     gradient = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)

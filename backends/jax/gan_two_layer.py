@@ -46,32 +46,32 @@ class GAN(nnx.Module):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
     generated = model.generator(noise["discriminator_z"])
     return {
         "generated": generated,
-        "real": model.discriminator(x),
+        "real": model.discriminator(inputs["images"]),
         "fake": model.discriminator(generated),
     }
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """-mean[log(D(x) + EPS) + log(1 - D(G(z)) + EPS)], and D's mean probabilities."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     real, fake = output["real"], output["fake"]
     loss = -jnp.mean(jnp.log(real + EPS) + jnp.log(1 - fake + EPS))
     return {"loss_d": loss, "score_real": jnp.mean(real), "score_fake": jnp.mean(fake)}
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """-mean log(D(G(z)) + EPS), with a z of its own."""
     fooled = model.discriminator(model.generator(noise["generator_z"]))
     return {"loss_g": -jnp.mean(jnp.log(fooled + EPS))}
 
 
-def losses(model, x, noise):
-    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+def losses(model, inputs, noise):
+    return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -83,17 +83,17 @@ def build(spec, dtype):
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 
-def train_step(state, x, noise):
-    values_d = update(state, "discriminator", discriminator_losses, "loss_d", x, noise)
-    values_g = update(state, "generator", generator_losses, "loss_g", x, noise)  # judged by the D just updated
+def train_step(state, inputs, noise):
+    values_d = update(state, "discriminator", discriminator_losses, "loss_d", inputs, noise)
+    values_g = update(state, "generator", generator_losses, "loss_g", inputs, noise)  # judged by the D just updated
     return values_d | values_g
 
 
-def update(state, name, losses, objective, x, noise):
+def update(state, name, losses, objective, inputs, noise):
     optimizer = state.optimizers[name]
 
     def of_model(model):
-        values = losses(model, x, noise)
+        values = losses(model, inputs, noise)
         return values[objective], values  # the gradient is of the first, by the update's networks alone
 
     gradient = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)

@@ -46,19 +46,19 @@ class VAE(nnx.Module):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1], epsilon (B, latent) ~ N(0, 1) -> mean, logvar, z (B, latent), logits (B, 784)."""
-    mean, logvar = model.encoder(x)
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1], epsilon (B, latent) ~ N(0, 1) -> mean, logvar, z (B, latent), logits (B, 784)."""
+    mean, logvar = model.encoder(inputs["images"])
     z = mean + jnp.exp(logvar / 2) * noise["epsilon"]
     return {"mean": mean, "logvar": logvar, "z": z, "logits": model.decoder(z)}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     """BCE + KL(N(mean, exp(logvar)) ‖ N(0, 1)), summed over pixels and code, then reduced over the batch."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     mean, logvar, logits = output["mean"], output["logvar"], output["logits"]
     # Not optax.sigmoid_binary_cross_entropy, which takes two exponentials and logarithms of each logit.
-    bce = jnp.sum(nnx.softplus(logits) - x * logits, axis=1)  # (B,)
+    bce = jnp.sum(nnx.softplus(logits) - inputs["images"] * logits, axis=1)  # (B,)
     kl = -0.5 * jnp.sum(1 + logvar - mean**2 - jnp.exp(logvar), axis=1)  # (B,)
     reduce = jnp.sum if model.reduction == "sum" else jnp.mean
     return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
@@ -73,11 +73,11 @@ def build(spec, dtype):
     return State(model, {"train": adam(spec.update("train"), model)})
 
 
-def train_step(state, x, noise):
+def train_step(state, inputs, noise):
     optimizer = state.optimizers["train"]
 
     def objective(model):
-        values = losses(model, x, noise)
+        values = losses(model, inputs, noise)
         return values["loss"], values  # the gradient is of the first
 
     gradient = nnx.grad(objective, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
@@ -89,15 +89,15 @@ def train_step(state, x, noise):
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 784) -> mean of the code (B, latent)."""
-    mean, _ = model.encoder(x)
+def encode(model, inputs):
+    """images (B, 784) -> mean of the code (B, latent)."""
+    mean, _ = model.encoder(inputs["images"])
     return mean
 
 
-def reconstruct(model, x, noise):
-    """x (B, 784), epsilon (B, latent) -> pixels (B, 784) in [0, 1]."""
-    return nnx.sigmoid(forward(model, x, noise)["logits"])
+def reconstruct(model, inputs, noise):
+    """images (B, 784), epsilon (B, latent) -> pixels (B, 784) in [0, 1]."""
+    return nnx.sigmoid(forward(model, inputs, noise)["logits"])
 
 
 def sample(model, noise):

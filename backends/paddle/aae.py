@@ -73,45 +73,45 @@ def masks(noise, which):
     return [noise[f"{which}_mask{k}"] for k in range(2)]
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
-    code = model.encoder(x, masks(noise, "encoder"))
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
+    code = model.encoder(inputs["images"], masks(noise, "encoder"))
     return {
         "code": code,
         "logits": model.decoder(code, masks(noise, "decoder")),
         "real": model.discriminator(noise["prior"], masks(noise, "real")),
-        "fake": model.discriminator(model.encoder(x), masks(noise, "fake")),
+        "fake": model.discriminator(model.encoder(inputs["images"]), masks(noise, "fake")),
     }
 
 
-def reconstruction_losses(model, x, noise):
+def reconstruction_losses(model, inputs, noise):
     """mean BCE(decoder(encoder(x)), x)."""
-    logits = model.decoder(model.encoder(x, masks(noise, "encoder")), masks(noise, "decoder"))
+    logits = model.decoder(model.encoder(inputs["images"], masks(noise, "encoder")), masks(noise, "decoder"))
     # Not F.binary_cross_entropy_with_logits, whose gradient at a logit of exactly 0 is off by 1.
-    return {"loss_r": paddle.mean(F.softplus(logits, beta=1, threshold=40) - x * logits)}
+    return {"loss_r": paddle.mean(F.softplus(logits, beta=1, threshold=40) - inputs["images"] * logits)}
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """-mean[log(D(z) + EPS) + log(1 - D(encoder(x)) + EPS)], no dropout in the encoder."""
-    code = model.encoder(x)
+    code = model.encoder(inputs["images"])
     code.stop_gradient = True  # the encoder learns from loss_r and loss_g alone
     real = model.discriminator(noise["prior"], masks(noise, "real"))
     fake = model.discriminator(code, masks(noise, "fake"))
     return {"loss_d": -paddle.mean(paddle.log(real + number(EPS)) + paddle.log(1 - fake + number(EPS)))}
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """-mean log(D(encoder(x)) + EPS), with dropout in the encoder."""
-    code = model.encoder(x, masks(noise, "generator"))
+    code = model.encoder(inputs["images"], masks(noise, "generator"))
     fooled = model.discriminator(code, masks(noise, "fooled"))
     return {"loss_g": -paddle.mean(paddle.log(fooled + number(EPS)))}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     return (
-        reconstruction_losses(model, x, noise)
-        | discriminator_losses(model, x, noise)
-        | generator_losses(model, x, noise)
+        reconstruction_losses(model, inputs, noise)
+        | discriminator_losses(model, inputs, noise)
+        | generator_losses(model, inputs, noise)
     )
 
 
@@ -162,24 +162,24 @@ def build(spec, dtype, device):
     return state
 
 
-def train_step(state, x, noise):
-    values_r = state.run("reconstruction", x, noise)
-    values_d = state.run("discriminator", x, noise)  # of the codes just improved
-    values_g = state.run("generator", x, noise)  # judged by the D just updated
+def train_step(state, inputs, noise):
+    values_r = state.run("reconstruction", inputs, noise)
+    values_d = state.run("discriminator", inputs, noise)  # of the codes just improved
+    values_g = state.run("generator", inputs, noise)  # judged by the D just updated
     return values_r | values_d | values_g
 
 
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 784) -> code (B, 120)."""
-    return model.encoder(x)
+def encode(model, inputs):
+    """images (B, 784) -> code (B, 120)."""
+    return model.encoder(inputs["images"])
 
 
-def reconstruct(model, x, noise):
-    """x (B, 784) -> pixels (B, 784) in [0, 1]."""
-    return F.sigmoid(model.decoder(model.encoder(x)))
+def reconstruct(model, inputs, noise):
+    """images (B, 784) -> pixels (B, 784) in [0, 1]."""
+    return F.sigmoid(model.decoder(model.encoder(inputs["images"])))
 
 
 def sample(model, noise):

@@ -52,16 +52,16 @@ class Autoencoder(nn.Layer):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [-1, 1] -> code (B, 3), reconstruction (B, 784)."""
-    code = model.encoder(x)
+def forward(model, inputs, noise):
+    """images (B, 784) in [-1, 1] -> code (B, 3), reconstruction (B, 784)."""
+    code = model.encoder(inputs["images"])
     return {"code": code, "reconstruction": model.decoder(code)}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     """Mean squared error over all elements."""
-    reconstruction = forward(model, x, noise)["reconstruction"]
-    return {"loss": paddle.mean(paddle.square(reconstruction - x))}  # ** 2 takes 25 times as long
+    reconstruction = forward(model, inputs, noise)["reconstruction"]
+    return {"loss": paddle.mean(paddle.square(reconstruction - inputs["images"]))}  # ** 2 takes 25 times as long
 
 
 # -------------------------------------------------------------------------------------------- programs
@@ -98,18 +98,18 @@ def build(spec, dtype, device):
     return state
 
 
-def train_step(state, x, noise):
-    return state.run("train", x, noise)
+def train_step(state, inputs, noise):
+    return state.run("train", inputs, noise)
 
 
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 784) -> code (B, 3)."""
-    return model.encoder(x)
+def encode(model, inputs):
+    """images (B, 784) -> code (B, 3)."""
+    return model.encoder(inputs["images"])
 
 
-def reconstruct(model, x, noise):
-    """x (B, 784) -> reconstruction (B, 784) in [-1, 1]."""
-    return forward(model, x, noise)["reconstruction"]
+def reconstruct(model, inputs, noise):
+    """images (B, 784) -> reconstruction (B, 784) in [-1, 1]."""
+    return forward(model, inputs, noise)["reconstruction"]

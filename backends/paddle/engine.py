@@ -16,7 +16,8 @@ import numpy as np
 from common.contract import Snapshot
 from common.environment import amd_processor, has_avx512
 from common.errors import UsageError
-from common.specs.records import BatchNorm, Bernoulli, Conv, ConvTranspose, Dense, Normal, OneHot, Uniform
+from common.specs.draws import Bernoulli, Normal, OneHot, Uniform
+from common.specs.layers import BatchNorm, Conv, ConvTranspose, Dense
 
 # The CPU wheel brings an MKL of 2019 that takes its slow generic path on AMD processors unless told that AVX-512 (7) or
 # AVX2 (5) is there: square matrix products at 430 GFLOP/s or 230 instead of 90.
@@ -78,11 +79,11 @@ class CoupledL2(paddle.regularizer.WeightDecayRegularizer):
 def adam(update):
     """Paddle's Adam: Algorithm 1, once its numbers are tensors of the model's dtype."""
     return paddle.optimizer.Adam(
-        learning_rate=update.adam.learning_rate,
-        beta1=number(update.adam.beta1),
-        beta2=number(update.adam.beta2),
-        epsilon=number(update.adam.epsilon),
-        weight_decay=CoupledL2(update.adam.l2) if update.adam.l2 else None,
+        learning_rate=update.optimizer.learning_rate,
+        beta1=number(update.optimizer.beta1),
+        beta2=number(update.optimizer.beta2),
+        epsilon=number(update.optimizer.epsilon),
+        weight_decay=CoupledL2(update.optimizer.l2) if update.optimizer.l2 else None,
     )
 
 
@@ -134,16 +135,16 @@ class Program:
         return self.inputs[-1]
 
     def x(self):
-        """(B, *input_shape) in spec.pixels."""
+        """(B, *input_shape) in spec.images.pixels."""
         if self.source == "fed":
-            return self.data("x", self.spec.input_shape)
+            return self.data("x", self.spec.images.shape)
         images = paddle.static.data("images", [None, 28, 28], "uint8")
         images.persistable = True  # it lies in the Scope and is not fed
         # spec.scale with tensors for its numbers, see `number`; without what changes nothing.
-        low, high = self.spec.pixels
+        low, high = self.spec.images.pixels
         x = paddle.gather(images, self.indices).astype(paddle.get_default_dtype()) / number(255)  # (B, 28, 28)
         x = x if (low, high) == (0, 1) else x * number(high - low) + number(low)
-        return x.reshape([-1, *self.spec.input_shape])
+        return x.reshape([-1, *self.spec.images.shape])
 
     def noise(self, declared):
         """{name: (B, *shape)} of the `declared` random draws: fed, or drawn by the Program itself."""
@@ -257,7 +258,7 @@ class Column:
         for update in self.spec.updates:
             # Adam keeps βᵗ⁺¹ beside each parameter, a running product; given β as a tensor, it starts from 0.9 and
             # 0.999 whatever β is.
-            for key, beta in (("beta1", update.adam.beta1), ("beta2", update.adam.beta2)):
+            for key, beta in (("beta1", update.optimizer.beta1), ("beta2", update.optimizer.beta2)):
                 power = np.cumprod(np.full(self.step + 1, beta, self.dtype))[-1:]
                 for name in self.spec.parameter_shapes(update.networks):
                     self._set(f"{update.name}.{name}_{key}_pow_acc_0", power)

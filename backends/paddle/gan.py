@@ -64,20 +64,20 @@ def bce(logits, target):
     return paddle.mean(F.softplus(logits, beta=1, threshold=40) - target * logits)
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
+def forward(model, inputs, noise):
+    """images (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
     generated = model.generator(noise["discriminator_z"])
     generated.stop_gradient = True  # G learns from loss_g alone
     return {
         "generated": generated,
-        "real_logits": model.discriminator(x, masks(noise, "real")),
+        "real_logits": model.discriminator(inputs["images"], masks(noise, "real")),
         "fake_logits": model.discriminator(generated, masks(noise, "fake")),
     }
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """mean BCE(D(x), 1) + mean BCE(D(G(z)), 0), and D's mean probabilities."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     real, fake = output["real_logits"], output["fake_logits"]
     return {
         "loss_d": bce(real, 1.0) + bce(fake, 0.0),
@@ -86,14 +86,14 @@ def discriminator_losses(model, x, noise):
     }
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """mean BCE(D(G(z)), 1), with a z of its own."""
     fooled = model.discriminator(model.generator(noise["generator_z"]), masks(noise, "fooled"))
     return {"loss_g": bce(fooled, 1.0)}
 
 
-def losses(model, x, noise):
-    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+def losses(model, inputs, noise):
+    return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
 # -------------------------------------------------------------------------------------------- programs
@@ -132,9 +132,9 @@ def build(spec, dtype, device):
     return state
 
 
-def train_step(state, x, noise):
-    values_d = state.run("discriminator", x, noise)
-    values_g = state.run("generator", x, noise)  # judged by the D just updated
+def train_step(state, inputs, noise):
+    values_d = state.run("discriminator", inputs, noise)
+    values_g = state.run("generator", inputs, noise)  # judged by the D just updated
     return values_d | values_g
 
 

@@ -46,33 +46,33 @@ class GAN(nn.Layer):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
     generated = model.generator(noise["discriminator_z"])
     generated.stop_gradient = True  # G learns from loss_g alone
     return {
         "generated": generated,
-        "real": model.discriminator(x),
+        "real": model.discriminator(inputs["images"]),
         "fake": model.discriminator(generated),
     }
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """-mean[log(D(x) + EPS) + log(1 - D(G(z)) + EPS)], and D's mean probabilities."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     real, fake = output["real"], output["fake"]
     loss = -paddle.mean(paddle.log(real + number(EPS)) + paddle.log(1 - fake + number(EPS)))
     return {"loss_d": loss, "score_real": paddle.mean(real), "score_fake": paddle.mean(fake)}
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """-mean log(D(G(z)) + EPS), with a z of its own."""
     fooled = model.discriminator(model.generator(noise["generator_z"]))
     return {"loss_g": -paddle.mean(paddle.log(fooled + number(EPS)))}
 
 
-def losses(model, x, noise):
-    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+def losses(model, inputs, noise):
+    return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
 # -------------------------------------------------------------------------------------------- programs
@@ -111,9 +111,9 @@ def build(spec, dtype, device):
     return state
 
 
-def train_step(state, x, noise):
-    values_d = state.run("discriminator", x, noise)
-    values_g = state.run("generator", x, noise)  # judged by the D just updated
+def train_step(state, inputs, noise):
+    values_d = state.run("discriminator", inputs, noise)
+    values_g = state.run("generator", inputs, noise)  # judged by the D just updated
     return values_d | values_g
 
 

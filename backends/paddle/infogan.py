@@ -145,12 +145,12 @@ def information(model, recognized, noise, which):
     return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
 
 
-def forward(model, x, noise):
-    """x (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
+def forward(model, inputs, noise):
+    """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
     generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
     generated = model.generator(latent(noise, "discriminator_"))
     generated.stop_gradient = True  # G learns from objective_g alone
-    real, fake = model.trunk(x), model.trunk(generated)
+    real, fake = model.trunk(inputs["images"]), model.trunk(generated)
     return {
         "generated": generated,
         "real_logits": model.discriminator(real),
@@ -159,9 +159,9 @@ def forward(model, x, noise):
     }
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound, its parts, and D's mean probabilities."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     real, fake = output["real_logits"], output["fake_logits"]
     bound, info = information(model, output, noise, "discriminator_")
     loss = bce(real, 1.0) + bce(fake, 0.0)
@@ -174,7 +174,7 @@ def discriminator_losses(model, x, noise):
     }
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """mean BCE(D(G), 1) - generator_weight · bound, with latents of its own."""
     fooled = model.trunk(model.generator(latent(noise, "generator_")))
     bound, _ = information(model, model.recognition(fooled), noise, "generator_")
@@ -182,8 +182,8 @@ def generator_losses(model, x, noise):
     return {"objective_g": loss - number(model.generator_weight) * bound, "loss_g": loss}
 
 
-def losses(model, x, noise):
-    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+def losses(model, inputs, noise):
+    return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
 # -------------------------------------------------------------------------------------------- programs
@@ -230,18 +230,18 @@ def build(spec, dtype, device):
     return state
 
 
-def train_step(state, x, noise):
-    values_d = state.run("discriminator", x, noise)  # trunk, D and Q
-    values_g = state.run("generator", x, noise)  # judged by those just updated
+def train_step(state, inputs, noise):
+    values_d = state.run("discriminator", inputs, noise)  # trunk, D and Q
+    values_g = state.run("generator", inputs, noise)  # judged by those just updated
     return values_d | values_g
 
 
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
-    recognized = model.recognition(model.trunk(x))
+def encode(model, inputs):
+    """images (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
+    recognized = model.recognition(model.trunk(inputs["images"]))
     return paddle.concat([F.softmax(recognized["category"], axis=1), recognized["mean"]], axis=1)
 
 

@@ -46,20 +46,20 @@ class VAE(nn.Layer):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1], epsilon (B, latent) ~ N(0, 1) -> mean, logvar, z (B, latent), logits (B, 784)."""
-    mean, logvar = model.encoder(x)
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1], epsilon (B, latent) ~ N(0, 1) -> mean, logvar, z (B, latent), logits (B, 784)."""
+    mean, logvar = model.encoder(inputs["images"])
     z = mean + paddle.exp(logvar / 2) * noise["epsilon"]
     return {"mean": mean, "logvar": logvar, "z": z, "logits": model.decoder(z)}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     """BCE + KL(N(mean, exp(logvar)) ‖ N(0, 1)), summed over pixels and code, then reduced over the batch."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     mean, logvar, logits = output["mean"], output["logvar"], output["logits"]
     # Not F.binary_cross_entropy_with_logits, whose gradient at a logit of exactly 0 is -1/2 - x instead of 1/2 - x.
     # From the threshold on softplus returns the logit itself: at Paddle's default of 20 still 2e-9 off, at 40 exact.
-    bce = paddle.sum(F.softplus(logits, beta=1, threshold=40) - x * logits, axis=1)  # (B,)
+    bce = paddle.sum(F.softplus(logits, beta=1, threshold=40) - inputs["images"] * logits, axis=1)  # (B,)
     kl = -0.5 * paddle.sum(1 + logvar - mean**2 - paddle.exp(logvar), axis=1)  # (B,)
     reduce = paddle.sum if model.reduction == "sum" else paddle.mean
     return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
@@ -105,22 +105,22 @@ def build(spec, dtype, device):
     return state
 
 
-def train_step(state, x, noise):
-    return state.run("train", x, noise)
+def train_step(state, inputs, noise):
+    return state.run("train", inputs, noise)
 
 
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 784) -> mean of the code (B, latent)."""
-    mean, _ = model.encoder(x)
+def encode(model, inputs):
+    """images (B, 784) -> mean of the code (B, latent)."""
+    mean, _ = model.encoder(inputs["images"])
     return mean
 
 
-def reconstruct(model, x, noise):
-    """x (B, 784), epsilon (B, latent) -> pixels (B, 784) in [0, 1]."""
-    return F.sigmoid(forward(model, x, noise)["logits"])
+def reconstruct(model, inputs, noise):
+    """images (B, 784), epsilon (B, latent) -> pixels (B, 784) in [0, 1]."""
+    return F.sigmoid(forward(model, inputs, noise)["logits"])
 
 
 def sample(model, noise):

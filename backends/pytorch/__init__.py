@@ -1,1 +1,1 @@
-"""The PyTorch column: one file per model, and `engine.py` for what does not depend on it."""
+"""The PyTorch column: a file per model, and what does not depend on it: process, optimizer, noise, steps, column ..."""

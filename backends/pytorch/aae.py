@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backends.pytorch.engine import State, adam
+from backends.pytorch.optimizer import adam, update
+from backends.pytorch.steps import State
 
 EPS = 1e-15
 
@@ -73,44 +74,44 @@ def masks(noise, which):
     return [noise[f"{which}_mask{k}"] for k in range(2)]
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
-    code = model.encoder(x, masks(noise, "encoder"))
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
+    code = model.encoder(inputs["images"], masks(noise, "encoder"))
     return {
         "code": code,
         "logits": model.decoder(code, masks(noise, "decoder")),
         "real": model.discriminator(noise["prior"], masks(noise, "real")),
-        "fake": model.discriminator(model.encoder(x), masks(noise, "fake")),
+        "fake": model.discriminator(model.encoder(inputs["images"]), masks(noise, "fake")),
     }
 
 
-def reconstruction_losses(model, x, noise):
+def reconstruction_losses(model, inputs, noise):
     """mean BCE(decoder(encoder(x)), x)."""
-    logits = model.decoder(model.encoder(x, masks(noise, "encoder")), masks(noise, "decoder"))
-    return {"loss_r": F.binary_cross_entropy_with_logits(logits, x)}
+    logits = model.decoder(model.encoder(inputs["images"], masks(noise, "encoder")), masks(noise, "decoder"))
+    return {"loss_r": F.binary_cross_entropy_with_logits(logits, inputs["images"])}
 
 
-def discriminator_losses(model, x, noise, detach=True):
+def discriminator_losses(model, inputs, noise, detach=True):
     """-mean[log(D(z) + EPS) + log(1 - D(encoder(x)) + EPS)], no dropout in the encoder."""
-    code = model.encoder(x)
+    code = model.encoder(inputs["images"])
     code = code.detach() if detach else code  # the encoder learns from loss_r and loss_g alone
     real = model.discriminator(noise["prior"], masks(noise, "real"))
     fake = model.discriminator(code, masks(noise, "fake"))
     return {"loss_d": -torch.mean(torch.log(real + EPS) + torch.log(1 - fake + EPS))}
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """-mean log(D(encoder(x)) + EPS), with dropout in the encoder."""
-    code = model.encoder(x, masks(noise, "generator"))
+    code = model.encoder(inputs["images"], masks(noise, "generator"))
     fooled = model.discriminator(code, masks(noise, "fooled"))
     return {"loss_g": -torch.mean(torch.log(fooled + EPS))}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     return (
-        reconstruction_losses(model, x, noise)
-        | discriminator_losses(model, x, noise)
-        | generator_losses(model, x, noise)
+        reconstruction_losses(model, inputs, noise)
+        | discriminator_losses(model, inputs, noise)
+        | generator_losses(model, inputs, noise)
     )
 
 
@@ -124,33 +125,27 @@ def build(spec, dtype, device):
     return State(model, {name: adam(spec.update(name), model) for name in names})
 
 
-def train_step(state, x, noise):
-    values_r = reconstruction_losses(state.model, x, noise)
+def train_step(state, inputs, noise):
+    values_r = reconstruction_losses(state.model, inputs, noise)
     update(state.optimizers["reconstruction"], values_r["loss_r"])
-    values_d = discriminator_losses(state.model, x, noise)  # of the codes just improved
+    values_d = discriminator_losses(state.model, inputs, noise)  # of the codes just improved
     update(state.optimizers["discriminator"], values_d["loss_d"])
-    values_g = generator_losses(state.model, x, noise)  # judged by the D just updated
+    values_g = generator_losses(state.model, inputs, noise)  # judged by the D just updated
     update(state.optimizers["generator"], values_g["loss_g"])
     return values_r | values_d | values_g
 
 
-def update(optimizer, loss):
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # loss_g leaves gradients in D too; D's next zero_grad clears them
-    optimizer.step()
-
-
-def accumulating_train_step(state, x, noise):
+def accumulating_train_step(state, inputs, noise):
     """As the article prints it (`aae_as_published`): gradients are cleared here, and pile up from update to update."""
     model, optimizers = state.model, state.optimizers
     model.zero_grad(set_to_none=True)
-    values_r = reconstruction_losses(model, x, noise)
+    values_r = reconstruction_losses(model, inputs, noise)
     values_r["loss_r"].backward()
     optimizers["reconstruction"].step()
-    values_d = discriminator_losses(model, x, noise, detach=False)  # it reaches the encoder
+    values_d = discriminator_losses(model, inputs, noise, detach=False)  # it reaches the encoder
     values_d["loss_d"].backward()
     optimizers["discriminator"].step()
-    values_g = generator_losses(model, x, noise)
+    values_g = generator_losses(model, inputs, noise)
     values_g["loss_g"].backward()
     optimizers["generator"].step()  # the encoder, by the sum of all three gradients
     return values_r | values_d | values_g
@@ -159,14 +154,14 @@ def accumulating_train_step(state, x, noise):
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 784) -> code (B, 120)."""
-    return model.encoder(x)
+def encode(model, inputs):
+    """images (B, 784) -> code (B, 120)."""
+    return model.encoder(inputs["images"])
 
 
-def reconstruct(model, x, noise):
-    """x (B, 784) -> pixels (B, 784) in [0, 1]."""
-    return torch.sigmoid(model.decoder(model.encoder(x)))
+def reconstruct(model, inputs, noise):
+    """images (B, 784) -> pixels (B, 784) in [0, 1]."""
+    return torch.sigmoid(model.decoder(model.encoder(inputs["images"])))
 
 
 def sample(model, noise):

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backends.pytorch.engine import State, adam
+from backends.pytorch.optimizer import adam, update
+from backends.pytorch.steps import State
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -48,16 +49,16 @@ class ConvAutoencoder(nn.Module):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 1, 28, 28) in [-1, 1] -> code (B, 8, 2, 2), reconstruction (B, 1, 28, 28)."""
-    code = model.encoder(x)
+def forward(model, inputs, noise):
+    """images (B, 1, 28, 28) in [-1, 1] -> code (B, 8, 2, 2), reconstruction (B, 1, 28, 28)."""
+    code = model.encoder(inputs["images"])
     return {"code": code, "reconstruction": model.decoder(code)}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     """Mean squared error over all elements."""
-    reconstruction = forward(model, x, noise)["reconstruction"]
-    return {"loss": torch.mean((reconstruction - x) ** 2)}
+    reconstruction = forward(model, inputs, noise)["reconstruction"]
+    return {"loss": torch.mean((reconstruction - inputs["images"]) ** 2)}
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -68,23 +69,20 @@ def build(spec, dtype, device):
     return State(model, {"train": adam(spec.update("train"), model)})
 
 
-def train_step(state, x, noise):
-    values = losses(state.model, x, noise)
-    optimizer = state.optimizers["train"]
-    optimizer.zero_grad(set_to_none=True)
-    values["loss"].backward()
-    optimizer.step()
+def train_step(state, inputs, noise):
+    values = losses(state.model, inputs, noise)
+    update(state.optimizers["train"], values["loss"])
     return values
 
 
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 1, 28, 28) -> code (B, 8, 2, 2)."""
-    return model.encoder(x)
+def encode(model, inputs):
+    """images (B, 1, 28, 28) -> code (B, 8, 2, 2)."""
+    return model.encoder(inputs["images"])
 
 
-def reconstruct(model, x, noise):
-    """x (B, 1, 28, 28) -> reconstruction (B, 1, 28, 28) in [-1, 1]."""
-    return forward(model, x, noise)["reconstruction"]
+def reconstruct(model, inputs, noise):
+    """images (B, 1, 28, 28) -> reconstruction (B, 1, 28, 28) in [-1, 1]."""
+    return forward(model, inputs, noise)["reconstruction"]

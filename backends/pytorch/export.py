@@ -16,10 +16,10 @@ model.load_state_dict(load_file("model.safetensors"))
 model.eval()
 
 random = np.random.default_rng(0)
-{inputs}
-inputs = {{name: torch.from_numpy(value) for name, value in inputs.items()}}
+{given}
+given = {{name: torch.from_numpy(value) for name, value in given.items()}}
 with torch.no_grad():
-    images = {job}(model, inputs["x"], {{}}) if "x" in inputs else {job}(model, inputs)
+    images = {job}(model, given, {{}}) if "images" in given else {job}(model, given)
 images = images.numpy()
 print(images.shape)
 """

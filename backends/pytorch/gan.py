@@ -7,7 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backends.pytorch.engine import State, adam
+from backends.pytorch.optimizer import adam, update
+from backends.pytorch.steps import State
+from backends.pytorch.terms import bce
 
 SLOPE, KEEP = 0.2, 0.7
 
@@ -58,24 +60,19 @@ def masks(noise, which):
     return [noise[f"{which}_mask{k}"] for k in range(3)]
 
 
-def bce(logits, target):
-    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
-
-
-def forward(model, x, noise):
-    """x (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
+def forward(model, inputs, noise):
+    """images (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
     generated = model.generator(noise["discriminator_z"])
     return {
         "generated": generated,
-        "real_logits": model.discriminator(x, masks(noise, "real")),
+        "real_logits": model.discriminator(inputs["images"], masks(noise, "real")),
         "fake_logits": model.discriminator(generated.detach(), masks(noise, "fake")),  # G learns from loss_g alone
     }
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """mean BCE(D(x), 1) + mean BCE(D(G(z)), 0), and D's mean probabilities."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     real, fake = output["real_logits"], output["fake_logits"]
     return {
         "loss_d": bce(real, 1.0) + bce(fake, 0.0),
@@ -84,14 +81,14 @@ def discriminator_losses(model, x, noise):
     }
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """mean BCE(D(G(z)), 1), with a z of its own."""
     fooled = model.discriminator(model.generator(noise["generator_z"]), masks(noise, "fooled"))
     return {"loss_g": bce(fooled, 1.0)}
 
 
-def losses(model, x, noise):
-    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+def losses(model, inputs, noise):
+    return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -102,18 +99,12 @@ def build(spec, dtype, device):
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 
-def train_step(state, x, noise):
-    values_d = discriminator_losses(state.model, x, noise)
+def train_step(state, inputs, noise):
+    values_d = discriminator_losses(state.model, inputs, noise)
     update(state.optimizers["discriminator"], values_d["loss_d"])
-    values_g = generator_losses(state.model, x, noise)  # judged by the D just updated
+    values_g = generator_losses(state.model, inputs, noise)  # judged by the D just updated
     update(state.optimizers["generator"], values_g["loss_g"])
     return values_d | values_g
-
-
-def update(optimizer, loss):
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # G's loss leaves gradients in D too; D's next zero_grad clears them
-    optimizer.step()
 
 
 # -------------------------------------------------------------------------------------------- sampling

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backends.pytorch.engine import State, adam
+from backends.pytorch.optimizer import adam, update
+from backends.pytorch.steps import State
 
 EPS = 1e-8
 
@@ -46,32 +47,32 @@ class GAN(nn.Module):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
     generated = model.generator(noise["discriminator_z"])
     return {
         "generated": generated,
-        "real": model.discriminator(x),
+        "real": model.discriminator(inputs["images"]),
         "fake": model.discriminator(generated.detach()),  # G learns from loss_g alone
     }
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """-mean[log(D(x) + EPS) + log(1 - D(G(z)) + EPS)], and D's mean probabilities."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     real, fake = output["real"], output["fake"]
     loss = -torch.mean(torch.log(real + EPS) + torch.log(1 - fake + EPS))
     return {"loss_d": loss, "score_real": torch.mean(real), "score_fake": torch.mean(fake)}
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """-mean log(D(G(z)) + EPS), with a z of its own."""
     fooled = model.discriminator(model.generator(noise["generator_z"]))
     return {"loss_g": -torch.mean(torch.log(fooled + EPS))}
 
 
-def losses(model, x, noise):
-    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+def losses(model, inputs, noise):
+    return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -82,18 +83,12 @@ def build(spec, dtype, device):
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 
-def train_step(state, x, noise):
-    values_d = discriminator_losses(state.model, x, noise)
+def train_step(state, inputs, noise):
+    values_d = discriminator_losses(state.model, inputs, noise)
     update(state.optimizers["discriminator"], values_d["loss_d"])
-    values_g = generator_losses(state.model, x, noise)  # judged by the D just updated
+    values_g = generator_losses(state.model, inputs, noise)  # judged by the D just updated
     update(state.optimizers["generator"], values_g["loss_g"])
     return values_d | values_g
-
-
-def update(optimizer, loss):
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # G's loss leaves gradients in D too; D's next zero_grad clears them
-    optimizer.step()
 
 
 # -------------------------------------------------------------------------------------------- sampling

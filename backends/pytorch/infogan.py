@@ -1,7 +1,7 @@
 """InfoGAN, PyTorch. Specification: common/specs/infogan.py.
 
 Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
-training step; encode and sample use them, in evaluation mode, which the engine sets.
+training step; encode and sample use them, in evaluation mode, which the engine sets. Shapes are those of width 64.
 """
 
 import math
@@ -10,87 +10,75 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backends.pytorch.engine import State, adam
+from backends.pytorch.exact import BatchNorm
+from backends.pytorch.optimizer import adam, update
+from backends.pytorch.steps import State
+from backends.pytorch.terms import bce
 
-MOMENTUM, EPSILON = 0.9, 1e-5
 CATEGORIES, CODES = 10, 2
+MOMENTUM, EPSILON = 0.9, 1e-5
 
 # -------------------------------------------------------------------------------------------- networks
 
 
-class BatchNorm(nn.Module):
-    """nn.BatchNorm keeps an unbiased variance among its running statistics, the other frameworks a biased one."""
-
-    def __init__(self, features):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(features))
-        self.bias = nn.Parameter(torch.zeros(features))
-        self.register_buffer("running_mean", torch.zeros(features))
-        self.register_buffer("running_var", torch.ones(features))
-
-    def forward(self, x):
-        if not self.training:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, EPSILON)
-        with torch.no_grad():
-            variance, mean = torch.var_mean(x, (0, *range(2, x.dim())), correction=0)
-            self.running_mean.lerp_(mean, 1 - MOMENTUM)
-            self.running_var.lerp_(variance, 1 - MOMENTUM)
-        return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, EPSILON)
+def batch_norm(features):
+    return BatchNorm(features, MOMENTUM, EPSILON)
 
 
 class Generator(nn.Module):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.fc0 = nn.Linear(74, 1024, bias=False)
-        self.bn0 = BatchNorm(1024)
-        self.fc1 = nn.Linear(1024, 128 * 7 * 7, bias=False)
-        self.bn1 = BatchNorm(128 * 7 * 7)
-        self.conv0 = nn.ConvTranspose2d(128, 64, 4, stride=2, padding=1, bias=False)
-        self.bn2 = BatchNorm(64)
-        self.conv1 = nn.ConvTranspose2d(64, 1, 4, stride=2, padding=1)
+        self.fc0 = nn.Linear(74, 16 * width, bias=False)
+        self.bn0 = batch_norm(16 * width)
+        self.fc1 = nn.Linear(16 * width, 2 * width * 7 * 7, bias=False)
+        self.bn1 = batch_norm(2 * width * 7 * 7)
+        self.conv0 = nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False)
+        self.bn2 = batch_norm(width)
+        self.conv1 = nn.ConvTranspose2d(width, 1, 4, stride=2, padding=1)
 
     def forward(self, latent):
         h = F.relu(self.bn0(self.fc0(latent)))  # (B, 1024)
-        h = F.relu(self.bn1(self.fc1(h))).reshape(-1, 128, 7, 7)  # (B, 128, 7, 7)
+        h = F.relu(self.bn1(self.fc1(h)))  # (B, 6272)
+        h = h.reshape(len(h), -1, 7, 7)  # (B, 128, 7, 7)
         h = F.relu(self.bn2(self.conv0(h)))  # (B, 64, 14, 14)
         return torch.sigmoid(self.conv1(h))  # (B, 1, 28, 28)
 
 
 class Trunk(nn.Module):
-    def __init__(self, slope):
+    def __init__(self, width, slope):
         super().__init__()
         self.slope = slope
-        self.conv0 = nn.Conv2d(1, 64, 4, stride=2, padding=1)
-        self.conv1 = nn.Conv2d(64, 128, 4, stride=2, padding=1, bias=False)
-        self.bn0 = BatchNorm(128)
-        self.fc0 = nn.Linear(128 * 7 * 7, 1024, bias=False)
-        self.bn1 = BatchNorm(1024)
+        self.conv0 = nn.Conv2d(1, width, 4, stride=2, padding=1)
+        self.conv1 = nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False)
+        self.bn0 = batch_norm(2 * width)
+        self.fc0 = nn.Linear(2 * width * 7 * 7, 16 * width, bias=False)
+        self.bn1 = batch_norm(16 * width)
 
     def forward(self, x):
         h = F.leaky_relu(self.conv0(x), self.slope)  # (B, 64, 14, 14)
         h = F.leaky_relu(self.bn0(self.conv1(h)), self.slope)  # (B, 128, 7, 7)
-        h = h.reshape(-1, 128 * 7 * 7)  # (B, 6272)
+        h = h.reshape(len(h), -1)  # (B, 6272)
         return F.leaky_relu(self.bn1(self.fc0(h)), self.slope)  # (B, 1024)
 
 
 class Discriminator(nn.Module):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.logit = nn.Linear(1024, 1)
+        self.logit = nn.Linear(16 * width, 1)
 
     def forward(self, h):
         return self.logit(h)  # (B, 1)
 
 
 class Recognition(nn.Module):
-    def __init__(self, slope):
+    def __init__(self, width, slope):
         super().__init__()
         self.slope = slope
-        self.fc0 = nn.Linear(1024, 128, bias=False)
-        self.bn0 = BatchNorm(128)
-        self.category = nn.Linear(128, CATEGORIES)
-        self.mean = nn.Linear(128, CODES)
-        self.logstd = nn.Linear(128, CODES)
+        self.fc0 = nn.Linear(16 * width, 2 * width, bias=False)
+        self.bn0 = batch_norm(2 * width)
+        self.category = nn.Linear(2 * width, CATEGORIES)
+        self.mean = nn.Linear(2 * width, CODES)
+        self.logstd = nn.Linear(2 * width, CODES)
 
     def forward(self, h):
         h = F.leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
@@ -99,12 +87,12 @@ class Recognition(nn.Module):
 
 
 class InfoGAN(nn.Module):
-    def __init__(self, slope, codes_weight, generator_weight):
+    def __init__(self, width, slope, codes_weight, generator_weight):
         super().__init__()
-        self.generator = Generator()
-        self.trunk = Trunk(slope)
-        self.discriminator = Discriminator()
-        self.recognition = Recognition(slope)
+        self.generator = Generator(width)
+        self.trunk = Trunk(width, slope)
+        self.discriminator = Discriminator(width)
+        self.recognition = Recognition(width, slope)
         self.codes_weight = codes_weight  # of c2 and c3 in the bound
         self.generator_weight = generator_weight  # of the bound in G's objective
 
@@ -115,11 +103,6 @@ class InfoGAN(nn.Module):
 def latent(noise, which):
     """(B, 74): noise, category, codes of the update or job `which`."""
     return torch.cat([noise[f"{which}{part}"] for part in ("z", "category", "codes")], dim=1)
-
-
-def bce(logits, target):
-    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
 
 def information(model, recognized, noise, which):
@@ -133,11 +116,11 @@ def information(model, recognized, noise, which):
     return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
 
 
-def forward(model, x, noise):
-    """x (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
+def forward(model, inputs, noise):
+    """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
     generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
     generated = model.generator(latent(noise, "discriminator_")).detach()  # G learns from objective_g alone
-    real, fake = model.trunk(x), model.trunk(generated)
+    real, fake = model.trunk(inputs["images"]), model.trunk(generated)
     return {
         "generated": generated,
         "real_logits": model.discriminator(real),
@@ -146,9 +129,9 @@ def forward(model, x, noise):
     }
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound, its parts, and D's mean probabilities."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     real, fake = output["real_logits"], output["fake_logits"]
     bound, info = information(model, output, noise, "discriminator_")
     loss = bce(real, 1.0) + bce(fake, 0.0)
@@ -161,7 +144,7 @@ def discriminator_losses(model, x, noise):
     }
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """mean BCE(D(G), 1) - generator_weight · bound, with latents of its own."""
     fooled = model.trunk(model.generator(latent(noise, "generator_")))
     bound, _ = information(model, model.recognition(fooled), noise, "generator_")
@@ -169,39 +152,34 @@ def generator_losses(model, x, noise):
     return {"objective_g": loss - model.generator_weight * bound, "loss_g": loss}
 
 
-def losses(model, x, noise):
-    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+def losses(model, inputs, noise):
+    return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
 # ------------------------------------------------------------------------------------------ train step
 
 
 def build(spec, dtype, device):
-    model = InfoGAN(spec.options["slope"], spec.options["codes_weight"], spec.options["generator_weight"])
+    options = spec.options
+    model = InfoGAN(options["width"], spec.slope, options["codes_weight"], options["generator_weight"])
     model.to(dtype=dtype, device=device)
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 
-def train_step(state, x, noise):
-    values_d = discriminator_losses(state.model, x, noise)
+def train_step(state, inputs, noise):
+    values_d = discriminator_losses(state.model, inputs, noise)
     update(state.optimizers["discriminator"], values_d["objective_d"])  # trunk, D and Q
-    values_g = generator_losses(state.model, x, noise)  # judged by the D and Q just updated
+    values_g = generator_losses(state.model, inputs, noise)  # judged by the D and Q just updated
     update(state.optimizers["generator"], values_g["objective_g"])
     return values_d | values_g
-
-
-def update(optimizer, loss):
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # G's loss leaves gradients in D and Q too; D's next zero_grad clears them
-    optimizer.step()
 
 
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
-    recognized = model.recognition(model.trunk(x))
+def encode(model, inputs):
+    """images (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
+    recognized = model.recognition(model.trunk(inputs["images"]))
     return torch.cat([F.softmax(recognized["category"], dim=1), recognized["mean"]], dim=1)
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backends.pytorch.engine import State, adam
+from backends.pytorch.optimizer import adam, update
+from backends.pytorch.steps import State
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -46,18 +47,18 @@ class VAE(nn.Module):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1], epsilon (B, latent) ~ N(0, 1) -> mean, logvar, z (B, latent), logits (B, 784)."""
-    mean, logvar = model.encoder(x)
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1], epsilon (B, latent) ~ N(0, 1) -> mean, logvar, z (B, latent), logits (B, 784)."""
+    mean, logvar = model.encoder(inputs["images"])
     z = mean + torch.exp(logvar / 2) * noise["epsilon"]
     return {"mean": mean, "logvar": logvar, "z": z, "logits": model.decoder(z)}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     """BCE + KL(N(mean, exp(logvar)) ‖ N(0, 1)), summed over pixels and code, then reduced over the batch."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     mean, logvar = output["mean"], output["logvar"]
-    bce = F.binary_cross_entropy_with_logits(output["logits"], x, reduction="none").sum(dim=1)  # (B,)
+    bce = F.binary_cross_entropy_with_logits(output["logits"], inputs["images"], reduction="none").sum(dim=1)  # (B,)
     kl = -0.5 * torch.sum(1 + logvar - mean**2 - torch.exp(logvar), dim=1)  # (B,)
     reduce = torch.sum if model.reduction == "sum" else torch.mean
     return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
@@ -71,27 +72,24 @@ def build(spec, dtype, device):
     return State(model, {"train": adam(spec.update("train"), model)})
 
 
-def train_step(state, x, noise):
-    values = losses(state.model, x, noise)
-    optimizer = state.optimizers["train"]
-    optimizer.zero_grad(set_to_none=True)
-    values["loss"].backward()
-    optimizer.step()
+def train_step(state, inputs, noise):
+    values = losses(state.model, inputs, noise)
+    update(state.optimizers["train"], values["loss"])
     return values
 
 
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 784) -> mean of the code (B, latent)."""
-    mean, _ = model.encoder(x)
+def encode(model, inputs):
+    """images (B, 784) -> mean of the code (B, latent)."""
+    mean, _ = model.encoder(inputs["images"])
     return mean
 
 
-def reconstruct(model, x, noise):
-    """x (B, 784), epsilon (B, latent) -> pixels (B, 784) in [0, 1]."""
-    return torch.sigmoid(forward(model, x, noise)["logits"])
+def reconstruct(model, inputs, noise):
+    """images (B, 784), epsilon (B, latent) -> pixels (B, 784) in [0, 1]."""
+    return torch.sigmoid(forward(model, inputs, noise)["logits"])
 
 
 def sample(model, noise):

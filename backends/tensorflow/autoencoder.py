@@ -52,16 +52,16 @@ class Autoencoder(keras.Model):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [-1, 1] -> code (B, 3), reconstruction (B, 784)."""
-    code = model.encoder(x)
+def forward(model, inputs, noise):
+    """images (B, 784) in [-1, 1] -> code (B, 3), reconstruction (B, 784)."""
+    code = model.encoder(inputs["images"])
     return {"code": code, "reconstruction": model.decoder(code)}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     """Mean squared error over all elements."""
-    reconstruction = forward(model, x, noise)["reconstruction"]
-    return {"loss": tf.reduce_mean((reconstruction - x) ** 2)}
+    reconstruction = forward(model, inputs, noise)["reconstruction"]
+    return {"loss": tf.reduce_mean((reconstruction - inputs["images"]) ** 2)}
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -75,9 +75,9 @@ def build(spec, dtype, device):
         return State(model, {"train": Adam(spec.update("train"), model)})
 
 
-def train_step(state, x, noise):
+def train_step(state, inputs, noise):
     with tf.GradientTape() as tape:
-        values = losses(state.model, x, noise)
+        values = losses(state.model, inputs, noise)
     optimizer = state.optimizers["train"]
     optimizer.apply(tape.gradient(values["loss"], optimizer.parameters))
     return values
@@ -86,11 +86,11 @@ def train_step(state, x, noise):
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 784) -> code (B, 3)."""
-    return model.encoder(x)
+def encode(model, inputs):
+    """images (B, 784) -> code (B, 3)."""
+    return model.encoder(inputs["images"])
 
 
-def reconstruct(model, x, noise):
-    """x (B, 784) -> reconstruction (B, 784) in [-1, 1]."""
-    return forward(model, x, noise)["reconstruction"]
+def reconstruct(model, inputs, noise):
+    """images (B, 784) -> reconstruction (B, 784) in [-1, 1]."""
+    return forward(model, inputs, noise)["reconstruction"]

@@ -64,16 +64,16 @@ class ConvAutoencoder(keras.Model):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 1, 28, 28) in [-1, 1] -> code (B, 8, 2, 2), reconstruction (B, 1, 28, 28)."""
-    code = model.encoder(to_nhwc(x))
+def forward(model, inputs, noise):
+    """images (B, 1, 28, 28) in [-1, 1] -> code (B, 8, 2, 2), reconstruction (B, 1, 28, 28)."""
+    code = model.encoder(to_nhwc(inputs["images"]))
     return {"code": to_nchw(code), "reconstruction": to_nchw(model.decoder(code))}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     """Mean squared error over all elements."""
-    reconstruction = forward(model, x, noise)["reconstruction"]
-    return {"loss": tf.reduce_mean((reconstruction - x) ** 2)}
+    reconstruction = forward(model, inputs, noise)["reconstruction"]
+    return {"loss": tf.reduce_mean((reconstruction - inputs["images"]) ** 2)}
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -87,9 +87,9 @@ def build(spec, dtype, device):
         return State(model, {"train": Adam(spec.update("train"), model)})
 
 
-def train_step(state, x, noise):
+def train_step(state, inputs, noise):
     with tf.GradientTape() as tape:
-        values = losses(state.model, x, noise)
+        values = losses(state.model, inputs, noise)
     optimizer = state.optimizers["train"]
     optimizer.apply(tape.gradient(values["loss"], optimizer.parameters))
     return values
@@ -98,11 +98,11 @@ def train_step(state, x, noise):
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 1, 28, 28) -> code (B, 8, 2, 2)."""
-    return to_nchw(model.encoder(to_nhwc(x)))
+def encode(model, inputs):
+    """images (B, 1, 28, 28) -> code (B, 8, 2, 2)."""
+    return to_nchw(model.encoder(to_nhwc(inputs["images"])))
 
 
-def reconstruct(model, x, noise):
-    """x (B, 1, 28, 28) -> reconstruction (B, 1, 28, 28) in [-1, 1]."""
-    return forward(model, x, noise)["reconstruction"]
+def reconstruct(model, inputs, noise):
+    """images (B, 1, 28, 28) -> reconstruction (B, 1, 28, 28) in [-1, 1]."""
+    return forward(model, inputs, noise)["reconstruction"]

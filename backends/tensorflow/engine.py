@@ -16,7 +16,8 @@ import numpy as np
 
 from common.contract import Snapshot
 from common.errors import UsageError
-from common.specs.records import BatchNorm, Bernoulli, Conv, ConvTranspose, Dense, Normal, OneHot, Uniform
+from common.specs.draws import Bernoulli, Normal, OneHot, Uniform
+from common.specs.layers import BatchNorm, Conv, ConvTranspose, Dense
 
 # TensorFlow and Keras read these when they are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -90,7 +91,7 @@ class Adam(tf.Module):
 
     def __init__(self, update, model):
         super().__init__()
-        self.settings = update.adam
+        self.settings = update.optimizer
         self.parameters = [v for name in update.networks for v in getattr(model, name).trainable_variables]
         self.first = [tf.Variable(tf.zeros(v.shape, v.dtype)) for v in self.parameters]
         self.second = [tf.Variable(tf.zeros(v.shape, v.dtype)) for v in self.parameters]
@@ -279,8 +280,8 @@ class Column:
     @tf.autograph.experimental.do_not_convert  # it cannot read `match`, and the loop above is all there is to convert
     def _one_of_many(self, images, batch, noise, step):
         size = batch.shape[0]
-        x = self.spec.scale(tf.cast(tf.gather(images, batch), self.dtype))
-        x = tf.reshape(x, (size, *self.spec.input_shape))
+        x = self.spec.images.scale(tf.cast(tf.gather(images, batch), self.dtype))
+        x = tf.reshape(x, (size, *self.spec.images.shape))
         values = self.module.train_step(self.state, x, noise if noise is not None else self._draw(size, step))
         self.loss_names = list(values)
         return tf.stack(list(values.values()))

@@ -46,32 +46,32 @@ class GAN(keras.Model):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
     generated = model.generator(noise["discriminator_z"])
     return {
         "generated": generated,
-        "real": model.discriminator(x),
+        "real": model.discriminator(inputs["images"]),
         "fake": model.discriminator(generated),
     }
 
 
-def discriminator_losses(model, x, noise):
+def discriminator_losses(model, inputs, noise):
     """-mean[log(D(x) + EPS) + log(1 - D(G(z)) + EPS)], and D's mean probabilities."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     real, fake = output["real"], output["fake"]
     loss = -tf.reduce_mean(tf.math.log(real + EPS) + tf.math.log(1 - fake + EPS))
     return {"loss_d": loss, "score_real": tf.reduce_mean(real), "score_fake": tf.reduce_mean(fake)}
 
 
-def generator_losses(model, x, noise):
+def generator_losses(model, inputs, noise):
     """-mean log(D(G(z)) + EPS), with a z of its own."""
     fooled = model.discriminator(model.generator(noise["generator_z"]))
     return {"loss_g": -tf.reduce_mean(tf.math.log(fooled + EPS))}
 
 
-def losses(model, x, noise):
-    return discriminator_losses(model, x, noise) | generator_losses(model, x, noise)
+def losses(model, inputs, noise):
+    return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -85,16 +85,16 @@ def build(spec, dtype, device):
         return State(model, {name: Adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 
-def train_step(state, x, noise):
-    values_d = update(state, "discriminator", discriminator_losses, "loss_d", x, noise)
-    values_g = update(state, "generator", generator_losses, "loss_g", x, noise)  # judged by the D just updated
+def train_step(state, inputs, noise):
+    values_d = update(state, "discriminator", discriminator_losses, "loss_d", inputs, noise)
+    values_g = update(state, "generator", generator_losses, "loss_g", inputs, noise)  # judged by the D just updated
     return values_d | values_g
 
 
-def update(state, name, losses, objective, x, noise):
+def update(state, name, losses, objective, inputs, noise):
     optimizer = state.optimizers[name]
     with tf.GradientTape() as tape:
-        values = losses(state.model, x, noise)
+        values = losses(state.model, inputs, noise)
     optimizer.apply(tape.gradient(values[objective], optimizer.parameters))  # the update's networks alone
     return values
 

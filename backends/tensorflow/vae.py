@@ -46,18 +46,20 @@ class VAE(keras.Model):
 # ------------------------------------------------------------------------------------- forward, losses
 
 
-def forward(model, x, noise):
-    """x (B, 784) in [0, 1], epsilon (B, latent) ~ N(0, 1) -> mean, logvar, z (B, latent), logits (B, 784)."""
-    mean, logvar = model.encoder(x)
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1], epsilon (B, latent) ~ N(0, 1) -> mean, logvar, z (B, latent), logits (B, 784)."""
+    mean, logvar = model.encoder(inputs["images"])
     z = mean + tf.exp(logvar / 2) * noise["epsilon"]
     return {"mean": mean, "logvar": logvar, "z": z, "logits": model.decoder(z)}
 
 
-def losses(model, x, noise):
+def losses(model, inputs, noise):
     """BCE + KL(N(mean, exp(logvar)) ‖ N(0, 1)), summed over pixels and code, then reduced over the batch."""
-    output = forward(model, x, noise)
+    output = forward(model, inputs, noise)
     mean, logvar = output["mean"], output["logvar"]
-    bce = tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels=x, logits=output["logits"]), axis=1)  # (B,)
+    bce = tf.reduce_sum(
+        tf.nn.sigmoid_cross_entropy_with_logits(labels=inputs["images"], logits=output["logits"]), axis=1
+    )  # (B,)
     kl = -0.5 * tf.reduce_sum(1 + logvar - mean**2 - tf.exp(logvar), axis=1)  # (B,)
     reduce = tf.reduce_sum if model.reduction == "sum" else tf.reduce_mean
     return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
@@ -74,9 +76,9 @@ def build(spec, dtype, device):
         return State(model, {"train": Adam(spec.update("train"), model)})
 
 
-def train_step(state, x, noise):
+def train_step(state, inputs, noise):
     with tf.GradientTape() as tape:
-        values = losses(state.model, x, noise)
+        values = losses(state.model, inputs, noise)
     optimizer = state.optimizers["train"]
     optimizer.apply(tape.gradient(values["loss"], optimizer.parameters))
     return values
@@ -85,15 +87,15 @@ def train_step(state, x, noise):
 # ------------------------------------------------------------------------------------ coding, sampling
 
 
-def encode(model, x):
-    """x (B, 784) -> mean of the code (B, latent)."""
-    mean, _ = model.encoder(x)
+def encode(model, inputs):
+    """images (B, 784) -> mean of the code (B, latent)."""
+    mean, _ = model.encoder(inputs["images"])
     return mean
 
 
-def reconstruct(model, x, noise):
-    """x (B, 784), epsilon (B, latent) -> pixels (B, 784) in [0, 1]."""
-    return tf.sigmoid(forward(model, x, noise)["logits"])
+def reconstruct(model, inputs, noise):
+    """images (B, 784), epsilon (B, latent) -> pixels (B, 784) in [0, 1]."""
+    return tf.sigmoid(forward(model, inputs, noise)["logits"])
 
 
 def sample(model, noise):

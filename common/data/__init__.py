@@ -10,7 +10,7 @@ from common.errors import DataError
 
 @dataclass
 class Dataset:
-    """Images are uint8 (N, 28, 28) with ink bright on dark 0..255; labels are uint8 (N,) with values 0..9."""
+    """Images are uint8 (N, H, W) with ink bright on dark 0..255, or (N, C, H, W); labels are uint8 (N,)."""
 
     name: str
     description: str
@@ -18,6 +18,16 @@ class Dataset:
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+
+    @property
+    def train(self) -> dict[str, np.ndarray]:
+        """The training images and their labels, by the names that inputs call them as their source."""
+        return {"images": self.train_images, "labels": self.train_labels}
+
+    @property
+    def test(self) -> dict[str, np.ndarray]:
+        """The test images and their labels, likewise."""
+        return {"images": self.test_images, "labels": self.test_labels}
 
     def forget_training_images(self) -> None:
         """Free their memory, once they are on the device."""

@@ -1,14 +1,17 @@
-"""Batch order and pixel scaling, the same for every backend."""
+"""Batch order, and what a batch of the data set is for a model; the same for every backend."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from common.errors import DataError
 from common.noise import stream
+from common.specs.inputs import Images
 from common.specs.records import Spec
 
 BATCH = 1000  # images at a time where there are many and nothing depends on the others
+
+Arrays = Mapping[str, np.ndarray]
 
 
 def batches_per_epoch(count: int, batch: int) -> int:
@@ -18,29 +21,63 @@ def batches_per_epoch(count: int, batch: int) -> int:
     return count // batch
 
 
-def batch_indices(count: int, batch: int, seed: int, steps: range) -> np.ndarray:
-    """(len(steps), batch) int32: which images each step sees. Every epoch is a new permutation keyed by (seed, epoch)."""
+def row_sets(spec: Spec, data: Arrays) -> dict[str, np.ndarray]:
+    """{"all": (N,), "labelled": (n,)}: which rows of `data` the sets hold that the inputs of `spec` come from.
+
+    Labelled are the first so many of each class, the same number of each. Raises DataError where there are too few.
+    """
+    sets = {"all": np.arange(len(data["images"]), dtype=np.int32)}
+    if "labelled" in spec.rows:
+        count, classes = spec.training.labelled, np.unique(data["labels"])
+        chosen = [np.flatnonzero(data["labels"] == one)[: count // len(classes)] for one in classes]
+        if count % len(classes) or any(len(rows) < count // len(classes) for rows in chosen):
+            raise DataError(f"{spec.name} needs {count} labelled images, as many of each of {len(classes)} classes")
+        sets["labelled"] = np.sort(np.concatenate(chosen)).astype(np.int32)
+    return {name: sets[name] for name in spec.rows}
+
+
+def batch_indices(sets: Arrays, batch: int, seed: int, steps: range) -> dict[str, np.ndarray]:
+    """{set: (len(steps), batch) int32}: which rows each step sees, of the `sets` {name: rows}. Every epoch of a set is a new
+    permutation of it, keyed by (seed, set, epoch)."""
+    return {name: rows[_places(name, len(rows), batch, seed, steps)] for name, rows in sets.items()}
+
+
+def _places(name, count, batch, seed, steps):
     per_epoch = batches_per_epoch(count, batch)
+    key = "order" if name == "all" else f"order {name}"
     orders = {
-        epoch: stream(seed, "batches", "order", epoch).permutation(count) for epoch in {s // per_epoch for s in steps}
+        epoch: stream(seed, "batches", key, epoch).permutation(count) for epoch in {s // per_epoch for s in steps}
     }
     rows = [orders[s // per_epoch][s % per_epoch * batch : (s % per_epoch + 1) * batch] for s in steps]
     return np.array(rows, np.int32).reshape(len(steps), batch)
 
 
-def model_input(spec: Spec, images: np.ndarray) -> np.ndarray:
-    """uint8 (N, 28, 28) -> float64 (N, *spec.input_shape) in spec.pixels."""
-    return spec.scale(images.astype(np.float64)).reshape(len(images), *spec.input_shape)
+def model_inputs(spec: Spec, data: Arrays, indices: Arrays | None = None) -> dict[str, np.ndarray]:
+    """{name: (B, *shape) float64}: the inputs of `spec` that `data` {"images": uint8 (N, ...), "labels": uint8 (N,)} has the
+    source of; at the rows `indices` {set: (B,)}, else at every row."""
+    return {
+        one.name: _input(one, data[one.source] if indices is None else data[one.source][indices[one.rows]])
+        for one in spec.inputs
+        if one.source in data
+    }
+
+
+def _input(one, values):
+    if isinstance(one, Images):
+        return one.scale(values.astype(np.float64)).reshape(len(values), *one.shape)
+    return (values[:, None] == np.arange(one.classes)).astype(np.float64)
 
 
 def to_images(spec: Spec, pixels: np.ndarray) -> np.ndarray:
-    """(N, ...) in spec.pixels -> float (N, 28, 28) in [0, 1], for drawing."""
-    low, high = spec.pixels
-    return np.clip((np.asarray(pixels, np.float64).reshape(-1, 28, 28) - low) / (high - low), 0, 1)
+    """(N, ...) in the model's range -> float (N, H, W), or (N, H, W, 3) in colour, in [0, 1], for drawing."""
+    low, high = spec.images.pixels
+    channels, *sides = spec.images.picture
+    pixels = np.clip((np.asarray(pixels, np.float64).reshape(-1, channels, *sides) - low) / (high - low), 0, 1)
+    return pixels[:, 0] if channels == 1 else np.moveaxis(pixels, 1, -1)
 
 
 def to_bytes(spec: Spec, pixels: np.ndarray) -> np.ndarray:
-    """(N, ...) in spec.pixels -> uint8 (N, 28, 28)."""
+    """(N, ...) in the model's range -> uint8 (N, H, W), or (N, H, W, 3) in colour."""
     return np.rint(to_images(spec, pixels) * 255).astype(np.uint8)
 
 

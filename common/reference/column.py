@@ -5,6 +5,8 @@ from autograd import grad
 from autograd.tracer import getval
 
 from common.contract import Snapshot
+from common.data.batches import model_inputs
+from common.noise import draw_steps
 from common.reference.adam import adam_update
 from common.reference.networks import Networks
 from common.specs.records import Spec
@@ -13,8 +15,8 @@ from common.specs.records import Spec
 class Reference:
     """The specification itself, behind the same contract as the four backends (`common.contract.Column`)."""
 
-    def __init__(self, spec: Spec, parameters):
-        self.spec = spec
+    def __init__(self, spec: Spec, parameters, seed: int = 0):
+        self.spec, self.seed = spec, seed
         self.restore(Snapshot.start(spec, parameters))
 
     def parameters(self):
@@ -32,30 +34,30 @@ class Reference:
         self._statistics = _float64(snapshot.statistics)
         self._moments = _float64(snapshot.moments)
 
-    def forward(self, x, noise):
-        return self.spec.forward(self._networks(training=True), x, noise)
+    def forward(self, inputs, noise):
+        return self.spec.forward(self._networks(training=True), inputs, noise)
 
-    def losses(self, x, noise):
-        return _floats(self.spec.losses(self._networks(training=True), x, noise))
+    def losses(self, inputs, noise):
+        return _floats(self.spec.losses(self._networks(training=True), inputs, noise))
 
-    def loss_at(self, update, parameters, x, noise):
+    def loss_at(self, update, parameters, inputs, noise):
         """The objective of `update` with `parameters` in place of the current ones."""
-        return update.losses(self._networks(training=True, **parameters), x, noise)[update.objective]
+        return update.losses(self._networks(training=True, **parameters), inputs, noise)[update.objective]
 
-    def gradients(self, x, noise):
+    def gradients(self, inputs, noise):
         return {
             f"{update.name}.{name}": value
             for update in self.spec.updates
-            for name, value in self._gradient(update, x, noise, update.networks)[0].items()
+            for name, value in self._gradient(update, inputs, noise, update.networks)[0].items()
         }
 
-    def train_step(self, x, noise):
+    def train_step(self, inputs, noise):
         self.step += 1
         values, accumulated = {}, {}
         for update in self.spec.updates:
             everything = tuple(network.name for network in self.spec.networks)
             networks = everything if self.spec.accumulates else update.networks
-            gradients, losses, self._statistics = self._gradient(update, x, noise, networks)
+            gradients, losses, self._statistics = self._gradient(update, inputs, noise, networks)
             values |= losses
             if self.spec.accumulates:
                 accumulated = {name: accumulated.get(name, 0) + gradient for name, gradient in gradients.items()}
@@ -63,7 +65,7 @@ class Reference:
             for name, gradient in gradients.items():
                 first, second = f"{update.name}.first.{name}", f"{update.name}.second.{name}"
                 self._parameters[name], self._moments[first], self._moments[second] = adam_update(
-                    update.adam,
+                    update.optimizer,
                     self._parameters[name],
                     gradient,
                     self._moments[first],
@@ -72,7 +74,7 @@ class Reference:
                 )
         return values
 
-    def _gradient(self, update, x, noise, networks):
+    def _gradient(self, update, inputs, noise, networks):
         """(gradients of the update's objective in the parameters of `networks`, its losses, the running statistics after
         its passes)."""
         moved = {name: self._parameters[name] for name in self.spec.parameter_shapes(networks)}
@@ -80,7 +82,7 @@ class Reference:
 
         def objective(values):
             networks.parameters = {**self._parameters, **values}
-            losses.update(update.losses(networks, x, noise))
+            losses.update(update.losses(networks, inputs, noise))
             return losses[update.objective]
 
         gradients = grad(objective)(moved)
@@ -89,21 +91,25 @@ class Reference:
     def _networks(self, training, **parameters):
         return Networks(self.spec, self._parameters | parameters, self._statistics, training)
 
-    def upload(self, images):
-        self._images = images
+    def upload(self, data):
+        self._data = data
 
-    def train_steps(self, indices, noise):
-        rows = []
-        for k, batch in enumerate(indices):
-            x = self.spec.scale(self._images[batch].astype(np.float64)).reshape(len(batch), *self.spec.input_shape)
-            rows.append(self.train_step(x, {name: value[k] for name, value in noise.items()}))
+    def train_steps(self, indices, noise=None):
+        count, batch = next(iter(indices.values())).shape
+        noise, rows = noise or self.native_noise(count, batch), []
+        for k in range(count):
+            inputs = model_inputs(self.spec, self._data, {name: rows[k] for name, rows in indices.items()})
+            rows.append(self.train_step(inputs, {name: value[k] for name, value in noise.items()}))
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
-    def encode(self, x):
-        return self.spec.encode(self._networks(training=False), x)
+    def native_noise(self, count, batch):
+        return draw_steps(self.spec.noise, batch, self.seed, "training", range(self.step, self.step + count))
 
-    def reconstruct(self, x, noise):
-        return self.spec.reconstruct(self._networks(training=False), x, noise)
+    def encode(self, inputs):
+        return self.spec.encode(self._networks(training=False), inputs)
+
+    def reconstruct(self, inputs, noise):
+        return self.spec.reconstruct(self._networks(training=False), inputs, noise)
 
     def sample(self, noise):
         return self.spec.sample(self._networks(training=False), noise)

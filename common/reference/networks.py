@@ -6,18 +6,8 @@ from functools import singledispatch
 from autograd import numpy as np
 
 from common.reference.terms import sigmoid
-from common.specs.records import (
-    Activation,
-    BatchNorm,
-    Conv,
-    ConvTranspose,
-    Dense,
-    Dropout,
-    LeakyRelu,
-    MaxPool,
-    Reshape,
-    Spec,
-)
+from common.specs.layers import Activation, BatchNorm, Conv, ConvTranspose, Dense, Dropout, LeakyRelu, MaxPool, Reshape
+from common.specs.records import Spec
 
 
 @singledispatch

@@ -17,20 +17,10 @@ from dataclasses import replace
 from autograd import numpy as np
 
 from common.reference.terms import bce_with_logits, sigmoid
-from common.specs.records import (
-    RELU,
-    SIGMOID,
-    Adam,
-    Bernoulli,
-    Dense,
-    Dropout,
-    FanInUniform,
-    Network,
-    Noise,
-    Normal,
-    Spec,
-    Update,
-)
+from common.specs.draws import Bernoulli, FanInUniform, Noise, Normal
+from common.specs.inputs import Images
+from common.specs.layers import RELU, SIGMOID, Dense, Dropout, Network
+from common.specs.records import About, Adam, Spec, Training, Update
 
 EPS = 1e-15
 CODER_DROPOUT, DISCRIMINATOR_DROPOUT = Dropout(0.25), Dropout(0.2)
@@ -40,41 +30,41 @@ def masks(noise, which):
     return [noise[f"{which}_mask{k}"] for k in range(2)]
 
 
-def forward(networks, x, noise):
-    """x (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
-    code = networks.encoder(x, masks(noise, "encoder"))
+def forward(networks, inputs, noise):
+    """images (B, 784) in [0, 1] -> code (B, 120), logits (B, 784), D's probabilities for the prior and the code (B, 1)."""
+    code = networks.encoder(inputs["images"], masks(noise, "encoder"))
     return {
         "code": code,
         "logits": networks.decoder(code, masks(noise, "decoder")),
         "real": networks.discriminator(noise["prior"], masks(noise, "real")),
-        "fake": networks.discriminator(networks.encoder(x), masks(noise, "fake")),
+        "fake": networks.discriminator(networks.encoder(inputs["images"]), masks(noise, "fake")),
     }
 
 
-def reconstruction_losses(networks, x, noise):
-    code = networks.encoder(x, masks(noise, "encoder"))
+def reconstruction_losses(networks, inputs, noise):
+    code = networks.encoder(inputs["images"], masks(noise, "encoder"))
     logits = networks.decoder(code, masks(noise, "decoder"))
-    return {"loss_r": np.mean(bce_with_logits(logits, x))}
+    return {"loss_r": np.mean(bce_with_logits(logits, inputs["images"]))}
 
 
-def discriminator_losses(networks, x, noise):
+def discriminator_losses(networks, inputs, noise):
     real = networks.discriminator(noise["prior"], masks(noise, "real"))
-    fake = networks.discriminator(networks.encoder(x), masks(noise, "fake"))
+    fake = networks.discriminator(networks.encoder(inputs["images"]), masks(noise, "fake"))
     return {"loss_d": -np.mean(np.log(real + EPS) + np.log(1 - fake + EPS))}
 
 
-def generator_losses(networks, x, noise):
-    code = networks.encoder(x, masks(noise, "generator"))
+def generator_losses(networks, inputs, noise):
+    code = networks.encoder(inputs["images"], masks(noise, "generator"))
     fooled = networks.discriminator(code, masks(noise, "fooled"))
     return {"loss_g": -np.mean(np.log(fooled + EPS))}
 
 
-def encode(networks, x):
-    return networks.encoder(x)
+def encode(networks, inputs):
+    return networks.encoder(inputs["images"])
 
 
-def reconstruct(networks, x, noise):
-    return sigmoid(networks.decoder(networks.encoder(x)))
+def reconstruct(networks, inputs, noise):
+    return sigmoid(networks.decoder(networks.encoder(inputs["images"])))
 
 
 def sample(networks, noise):
@@ -94,12 +84,8 @@ PRIOR = Normal(0.0, 5.0)
 
 AAE = Spec(
     name="aae",
-    title="Adversarial autoencoder, 120-D code",
     module="aae",
-    article="aae",
-    source="arXiv 1511.05644",
-    input_shape=(784,),
-    pixels=(0.0, 1.0),
+    inputs=(Images(shape=(784,), pixels=(0.0, 1.0), picture=(1, 28, 28)),),
     reduction="mean",
     options={},
     initial=FanInUniform(),
@@ -152,7 +138,7 @@ AAE = Spec(
             networks=("encoder", "decoder"),
             noise=(*_masks("encoder", 1000, CODER_DROPOUT), *_masks("decoder", 1000, CODER_DROPOUT)),
             losses=reconstruction_losses,
-            adam=_adam(1e-4),
+            optimizer=_adam(1e-4),
         ),
         Update(
             name="discriminator",
@@ -164,7 +150,7 @@ AAE = Spec(
                 *_masks("fake", 500, DISCRIMINATOR_DROPOUT),
             ),
             losses=discriminator_losses,
-            adam=_adam(5e-5),
+            optimizer=_adam(5e-5),
         ),
         Update(
             name="generator",
@@ -172,22 +158,25 @@ AAE = Spec(
             networks=("encoder",),
             noise=(*_masks("generator", 1000, CODER_DROPOUT), *_masks("fooled", 500, DISCRIMINATOR_DROPOUT)),
             losses=generator_losses,
-            adam=_adam(5e-5),
+            optimizer=_adam(5e-5),
         ),
     ),
-    batch_size=100,
-    epochs=None,
-    steps=50_000,
     forward=forward,
     encode=encode,
     reconstruct=reconstruct,
     sample=sample,
-    notes=(
-        "Erratum: the article clears gradients once per step, so that its generator update of the encoder also applies the "
-        "left-over reconstruction gradient and the discriminator loss's; each update here uses its own loss alone.",
-        "The article adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it needs none.",
-        "The article's two optimisers of the reconstruction update (encoder, decoder) are one Adam over both: it acts element by element.",
-        "Initial values are PyTorch's defaults, the article's framework.",
+    training=Training(batch_size=100, steps=50_000),
+    about=About(
+        title="Adversarial autoencoder, 120-D code",
+        article="aae",
+        source="arXiv 1511.05644",
+        notes=(
+            "Erratum: the article clears gradients once per step, so that its generator update of the encoder also applies the "
+            "left-over reconstruction gradient and the discriminator loss's; each update here uses its own loss alone.",
+            "The article adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it needs none.",
+            "The article's two optimisers of the reconstruction update (encoder, decoder) are one Adam over both: it acts element by element.",
+            "Initial values are PyTorch's defaults, the article's framework.",
+        ),
     ),
 )
 
@@ -195,11 +184,14 @@ AAE = Spec(
 AAE_AS_PUBLISHED = replace(
     AAE,
     name="aae_as_published",
-    title="Adversarial autoencoder with the article's erratum",
     accumulates=True,
-    notes=(
-        "The article's own updates: gradients are cleared once per step, at its start. So the discriminator loss's gradient "
-        "flows into the encoder too, and the encoder's generator update applies the sum of all three losses' gradients.",
-        *AAE.notes[1:],
+    about=replace(
+        AAE.about,
+        title="Adversarial autoencoder with the article's erratum",
+        notes=(
+            "The article's own updates: gradients are cleared once per step, at its start. So the discriminator loss's gradient "
+            "flows into the encoder too, and the encoder's generator update applies the sum of all three losses' gradients.",
+            *AAE.about.notes[1:],
+        ),
     ),
 )

@@ -10,36 +10,35 @@ it links (pytorch-beginner, 08-AutoEncoder).
 
 from autograd import numpy as np
 
-from common.specs.records import RELU, TANH, Adam, Dense, FanInUniform, Network, Spec, Update
+from common.specs.draws import FanInUniform
+from common.specs.inputs import Images
+from common.specs.layers import RELU, TANH, Dense, Network
+from common.specs.records import About, Adam, Spec, Training, Update
 
 
-def forward(networks, x, noise):
-    """x (B, 784) in [-1, 1] -> code (B, 3), reconstruction (B, 784)."""
-    code = networks.encoder(x)
+def forward(networks, inputs, noise):
+    """images (B, 784) in [-1, 1] -> code (B, 3), reconstruction (B, 784)."""
+    code = networks.encoder(inputs["images"])
     return {"code": code, "reconstruction": networks.decoder(code)}
 
 
-def losses(networks, x, noise):
-    reconstruction = forward(networks, x, noise)["reconstruction"]
-    return {"loss": np.mean((reconstruction - x) ** 2)}
+def losses(networks, inputs, noise):
+    reconstruction = forward(networks, inputs, noise)["reconstruction"]
+    return {"loss": np.mean((reconstruction - inputs["images"]) ** 2)}
 
 
-def encode(networks, x):
-    return networks.encoder(x)
+def encode(networks, inputs):
+    return networks.encoder(inputs["images"])
 
 
-def reconstruct(networks, x, noise):
-    return forward(networks, x, noise)["reconstruction"]
+def reconstruct(networks, inputs, noise):
+    return forward(networks, inputs, noise)["reconstruction"]
 
 
 AUTOENCODER = Spec(
     name="autoencoder",
-    title="Autoencoder",
     module="autoencoder",
-    article="autoencoders",
-    source="pytorch-beginner 08-AutoEncoder",
-    input_shape=(784,),
-    pixels=(-1.0, 1.0),
+    inputs=(Images(shape=(784,), pixels=(-1.0, 1.0), picture=(1, 28, 28)),),
     reduction="mean",
     options={},
     initial=FanInUniform(),
@@ -80,18 +79,21 @@ AUTOENCODER = Spec(
             networks=("encoder", "decoder"),
             noise=(),
             losses=losses,
-            adam=Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=1e-5),
+            optimizer=Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=1e-5),
         ),
     ),
-    batch_size=128,
-    epochs=100,
-    steps=None,
     forward=forward,
     encode=encode,
     reconstruct=reconstruct,
     sample=None,
-    notes=(
-        "Initial values are PyTorch's defaults, the article's framework.",
-        "The last incomplete batch of an epoch is dropped; the linked repository keeps it.",
+    training=Training(batch_size=128, epochs=100),
+    about=About(
+        title="Autoencoder",
+        article="autoencoders",
+        source="pytorch-beginner 08-AutoEncoder",
+        notes=(
+            "Initial values are PyTorch's defaults, the article's framework.",
+            "The last incomplete batch of an epoch is dropped; the linked repository keeps it.",
+        ),
     ),
 )

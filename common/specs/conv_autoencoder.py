@@ -10,27 +10,15 @@ it links (pytorch-beginner, 08-AutoEncoder). Images are (B, 1, 28, 28).
 """
 
 from common.specs.autoencoder import encode, forward, losses, reconstruct
-from common.specs.records import (
-    RELU,
-    TANH,
-    Adam,
-    Conv,
-    ConvTranspose,
-    FanInUniform,
-    MaxPool,
-    Network,
-    Spec,
-    Update,
-)
+from common.specs.draws import FanInUniform
+from common.specs.inputs import Images
+from common.specs.layers import RELU, TANH, Conv, ConvTranspose, MaxPool, Network
+from common.specs.records import About, Adam, Spec, Training, Update
 
 CONV_AUTOENCODER = Spec(
     name="conv_autoencoder",
-    title="Convolutional autoencoder",
     module="conv_autoencoder",
-    article="autoencoders",
-    source="pytorch-beginner 08-AutoEncoder",
-    input_shape=(1, 28, 28),
-    pixels=(-1.0, 1.0),
+    inputs=(Images(shape=(1, 28, 28), pixels=(-1.0, 1.0), picture=(1, 28, 28)),),
     reduction="mean",
     options={},
     initial=FanInUniform(),
@@ -68,18 +56,21 @@ CONV_AUTOENCODER = Spec(
             networks=("encoder", "decoder"),
             noise=(),
             losses=losses,
-            adam=Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=1e-5),
+            optimizer=Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=1e-5),
         ),
     ),
-    batch_size=128,
-    epochs=100,
-    steps=None,
     forward=forward,
     encode=encode,
     reconstruct=reconstruct,
     sample=None,
-    notes=(
-        "Initial values are PyTorch's defaults, the article's framework.",
-        "The last incomplete batch of an epoch is dropped; the linked repository keeps it.",
+    training=Training(batch_size=128, epochs=100),
+    about=About(
+        title="Convolutional autoencoder",
+        article="autoencoders",
+        source="pytorch-beginner 08-AutoEncoder",
+        notes=(
+            "Initial values are PyTorch's defaults, the article's framework.",
+            "The last incomplete batch of an epoch is dropped; the linked repository keeps it.",
+        ),
     ),
 )

@@ -12,20 +12,10 @@ Dropout is always on, also while G learns; each of the three passes through D ha
 from autograd import numpy as np
 
 from common.reference.terms import bce_with_logits, sigmoid
-from common.specs.records import (
-    TANH,
-    Adam,
-    Bernoulli,
-    Dense,
-    Dropout,
-    FanInUniform,
-    LeakyRelu,
-    Network,
-    Noise,
-    Normal,
-    Spec,
-    Update,
-)
+from common.specs.draws import Bernoulli, FanInUniform, Noise, Normal
+from common.specs.inputs import Images
+from common.specs.layers import TANH, Dense, Dropout, LeakyRelu, Network
+from common.specs.records import About, Adam, Spec, Training, Update
 
 LEAKY, DROPOUT = LeakyRelu(0.2), Dropout(0.3)
 
@@ -34,18 +24,18 @@ def masks(noise, which):
     return [noise[f"{which}_mask{k}"] for k in range(3)]
 
 
-def forward(networks, x, noise):
-    """x (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
+def forward(networks, inputs, noise):
+    """images (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
     generated = networks.generator(noise["discriminator_z"])
     return {
         "generated": generated,
-        "real_logits": networks.discriminator(x, masks(noise, "real")),
+        "real_logits": networks.discriminator(inputs["images"], masks(noise, "real")),
         "fake_logits": networks.discriminator(generated, masks(noise, "fake")),
     }
 
 
-def discriminator_losses(networks, x, noise):
-    output = forward(networks, x, noise)
+def discriminator_losses(networks, inputs, noise):
+    output = forward(networks, inputs, noise)
     real, fake = output["real_logits"], output["fake_logits"]
     return {
         "loss_d": np.mean(bce_with_logits(real, 1.0)) + np.mean(bce_with_logits(fake, 0.0)),
@@ -54,7 +44,7 @@ def discriminator_losses(networks, x, noise):
     }
 
 
-def generator_losses(networks, x, noise):
+def generator_losses(networks, inputs, noise):
     fooled = networks.discriminator(networks.generator(noise["generator_z"]), masks(noise, "fooled"))
     return {"loss_g": np.mean(bce_with_logits(fooled, 1.0))}
 
@@ -74,12 +64,8 @@ ADAM = Adam(learning_rate=2e-4, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 GAN = Spec(
     name="gan",
-    title="Generative adversarial network",
     module="gan",
-    article="gan",
-    source="arXiv 1406.2661",
-    input_shape=(784,),
-    pixels=(-1.0, 1.0),
+    inputs=(Images(shape=(784,), pixels=(-1.0, 1.0), picture=(1, 28, 28)),),
     reduction="mean",
     options={},
     initial=FanInUniform(),
@@ -123,7 +109,7 @@ GAN = Spec(
             networks=("discriminator",),
             noise=(Noise("discriminator_z", (100,), Z), *_masks("real"), *_masks("fake")),
             losses=discriminator_losses,
-            adam=ADAM,
+            optimizer=ADAM,
         ),
         Update(
             name="generator",
@@ -131,20 +117,23 @@ GAN = Spec(
             networks=("generator",),
             noise=(Noise("generator_z", (100,), Z), *_masks("fooled")),
             losses=generator_losses,
-            adam=ADAM,
+            optimizer=ADAM,
         ),
     ),
-    batch_size=128,
-    epochs=10,
-    steps=None,
     forward=forward,
     encode=None,
     reconstruct=None,
     sample=sample,
-    notes=(
-        "Erratum: dropout is always on, also in G's update (`F.dropout` without the training flag); kept, as published.",
-        "Erratum: the article prints the constructors as `init`, so its code does not run.",
-        "BCE is taken on logits: the same function as on sigmoid outputs, without PyTorch's clamp at 100.",
-        "Initial values are PyTorch's defaults, the article's framework.",
+    training=Training(batch_size=128, epochs=10),
+    about=About(
+        title="Generative adversarial network",
+        article="gan",
+        source="arXiv 1406.2661",
+        notes=(
+            "Erratum: dropout is always on, also in G's update (`F.dropout` without the training flag); kept, as published.",
+            "Erratum: the article prints the constructors as `init`, so its code does not run.",
+            "BCE is taken on logits: the same function as on sigmoid outputs, without PyTorch's clamp at 100.",
+            "Initial values are PyTorch's defaults, the article's framework.",
+        ),
     ),
 )

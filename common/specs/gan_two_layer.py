@@ -9,29 +9,32 @@ G: minimise  -mean log(D(G(z′)) + 1e-8)                   with the D just upda
 
 from autograd import numpy as np
 
-from common.specs.records import RELU, SIGMOID, Adam, Dense, FanInUniform, Network, Noise, Spec, Uniform, Update
+from common.specs.draws import FanInUniform, Noise, Uniform
+from common.specs.inputs import Images
+from common.specs.layers import RELU, SIGMOID, Dense, Network
+from common.specs.records import About, Adam, Spec, Training, Update
 
 EPS = 1e-8
 
 
-def forward(networks, x, noise):
-    """x (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
+def forward(networks, inputs, noise):
+    """images (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
     generated = networks.generator(noise["discriminator_z"])
     return {
         "generated": generated,
-        "real": networks.discriminator(x),
+        "real": networks.discriminator(inputs["images"]),
         "fake": networks.discriminator(generated),
     }
 
 
-def discriminator_losses(networks, x, noise):
-    output = forward(networks, x, noise)
+def discriminator_losses(networks, inputs, noise):
+    output = forward(networks, inputs, noise)
     real, fake = output["real"], output["fake"]
     loss = -np.mean(np.log(real + EPS) + np.log(1 - fake + EPS))
     return {"loss_d": loss, "score_real": np.mean(real), "score_fake": np.mean(fake)}
 
 
-def generator_losses(networks, x, noise):
+def generator_losses(networks, inputs, noise):
     fooled = networks.discriminator(networks.generator(noise["generator_z"]))
     return {"loss_g": -np.mean(np.log(fooled + EPS))}
 
@@ -46,12 +49,8 @@ ADAM = Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 GAN_TWO_LAYER = Spec(
     name="gan_two_layer",
-    title="Two-layer GAN",
     module="gan_two_layer",
-    article="infogan",
-    source="the article's demonstration of paddle.static",
-    input_shape=(784,),
-    pixels=(0.0, 1.0),
+    inputs=(Images(shape=(784,), pixels=(0.0, 1.0), picture=(1, 28, 28)),),
     reduction="mean",
     options={},
     initial=FanInUniform(),
@@ -67,7 +66,7 @@ GAN_TWO_LAYER = Spec(
             networks=("discriminator",),
             noise=(Noise("discriminator_z", (100,), Z),),
             losses=discriminator_losses,
-            adam=ADAM,
+            optimizer=ADAM,
         ),
         Update(
             name="generator",
@@ -75,19 +74,22 @@ GAN_TWO_LAYER = Spec(
             networks=("generator",),
             noise=(Noise("generator_z", (100,), Z),),
             losses=generator_losses,
-            adam=ADAM,
+            optimizer=ADAM,
         ),
     ),
-    batch_size=128,
-    epochs=100,
-    steps=None,
     forward=forward,
     encode=None,
     reconstruct=None,
     sample=sample,
-    notes=(
-        "The article states neither the width of z, its distribution, the batch, the length nor initial values: "
-        "100, U(-1, 1), 128, 100 epochs and U(±1/√fan_in) are this project's choice.",
-        "A fresh z for each update, as in the article's InfoGAN.",
+    training=Training(batch_size=128, epochs=100),
+    about=About(
+        title="Two-layer GAN",
+        article="infogan",
+        source="the article's demonstration of paddle.static",
+        notes=(
+            "The article states neither the width of z, its distribution, the batch, the length nor initial values: "
+            "100, U(-1, 1), 128, 100 epochs and U(±1/√fan_in) are this project's choice.",
+            "A fresh z for each update, as in the article's InfoGAN.",
+        ),
     ),
 )

@@ -23,26 +23,13 @@ import math
 from autograd import numpy as np
 
 from common.reference.terms import bce_with_logits, log_softmax, sigmoid
-from common.specs.records import (
-    RELU,
-    SIGMOID,
-    Adam,
-    BatchNorm,
-    Conv,
-    ConvTranspose,
-    Dense,
-    FixedNormal,
-    LeakyRelu,
-    Network,
-    Noise,
-    OneHot,
-    Reshape,
-    Spec,
-    Uniform,
-    Update,
-)
+from common.specs.draws import FixedNormal, Noise, OneHot, Uniform
+from common.specs.inputs import Images
+from common.specs.layers import RELU, SIGMOID, BatchNorm, Conv, ConvTranspose, Dense, LeakyRelu, Network, Reshape
+from common.specs.records import About, Adam, Spec, Training, Update
 
 CATEGORIES, CODES = 10, 2
+TWIN = 8  # channels of the narrow twin, of which the full width has 64
 
 
 def latent(noise, which):
@@ -60,11 +47,11 @@ def information(networks, recognized, noise, which):
     return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
 
 
-def forward(networks, x, noise):
-    """x (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
+def forward(networks, inputs, noise):
+    """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
     generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
     generated = networks.generator(latent(noise, "discriminator_"))
-    real, fake = networks.trunk(x), networks.trunk(generated)
+    real, fake = networks.trunk(inputs["images"]), networks.trunk(generated)
     return {
         "generated": generated,
         "real_logits": networks.discriminator(real),
@@ -73,8 +60,8 @@ def forward(networks, x, noise):
     }
 
 
-def discriminator_losses(networks, x, noise):
-    output = forward(networks, x, noise)
+def discriminator_losses(networks, inputs, noise):
+    output = forward(networks, inputs, noise)
     real, fake = output["real_logits"], output["fake_logits"]
     bound, info = information(networks, output, noise, "discriminator_")
     loss = np.mean(bce_with_logits(real, 1.0)) + np.mean(bce_with_logits(fake, 0.0))
@@ -87,16 +74,16 @@ def discriminator_losses(networks, x, noise):
     }
 
 
-def generator_losses(networks, x, noise):
+def generator_losses(networks, inputs, noise):
     fooled = networks.trunk(networks.generator(latent(noise, "generator_")))
     bound, _ = information(networks, networks.recognition(fooled), noise, "generator_")
     loss = np.mean(bce_with_logits(networks.discriminator(fooled), 1.0))
     return {"objective_g": loss - networks.spec.options["generator_weight"] * bound, "loss_g": loss}
 
 
-def encode(networks, x):
-    """x (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
-    recognized = networks.recognition(networks.trunk(x))
+def encode(networks, inputs):
+    """images (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
+    recognized = networks.recognition(networks.trunk(inputs["images"]))
     return np.concatenate([np.exp(log_softmax(recognized["category"])), recognized["mean"]], axis=1)
 
 
@@ -121,35 +108,31 @@ def _adam(learning_rate):
     return Adam(learning_rate=learning_rate, beta1=0.5, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 
-def _spec(name, title, slope, codes_weight, generator_weight, note=()):
-    leaky = LeakyRelu(slope)
+def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, note=(), width=64):
+    leaky, hidden, pixels = LeakyRelu(slope), 16 * width, 2 * width * 7 * 7
     return Spec(
         name=name,
-        title=title,
         module="infogan",
-        article="infogan",
-        source="arXiv 1606.03657",
-        input_shape=(1, 28, 28),
-        pixels=(0.0, 1.0),
+        inputs=(Images(shape=(1, 28, 28), pixels=(0.0, 1.0), picture=(1, 28, 28)),),
         reduction="mean",
-        options={"slope": slope, "codes_weight": codes_weight, "generator_weight": generator_weight},
+        options={"codes_weight": codes_weight, "generator_weight": generator_weight, "width": width},
         initial=FixedNormal(0.02),
         networks=(
             Network(
                 "generator",
                 (74,),
                 (
-                    Dense("fc0", 74, 1024, bias=False),
-                    _batch_norm("bn0", 1024),
+                    Dense("fc0", 74, hidden, bias=False),
+                    _batch_norm("bn0", hidden),
                     RELU,
-                    Dense("fc1", 1024, 6272, bias=False),
-                    _batch_norm("bn1", 6272),
+                    Dense("fc1", hidden, pixels, bias=False),
+                    _batch_norm("bn1", pixels),
                     RELU,
-                    Reshape((128, 7, 7)),
-                    ConvTranspose("conv0", 128, 64, kernel=4, stride=2, padding=1, bias=False),
-                    _batch_norm("bn2", 64),
+                    Reshape((2 * width, 7, 7)),
+                    ConvTranspose("conv0", 2 * width, width, kernel=4, stride=2, padding=1, bias=False),
+                    _batch_norm("bn2", width),
                     RELU,
-                    ConvTranspose("conv1", 64, 1, kernel=4, stride=2, padding=1),
+                    ConvTranspose("conv1", width, 1, kernel=4, stride=2, padding=1),
                     SIGMOID,
                 ),
             ),
@@ -157,23 +140,27 @@ def _spec(name, title, slope, codes_weight, generator_weight, note=()):
                 "trunk",
                 (1, 28, 28),
                 (
-                    Conv("conv0", 1, 64, kernel=4, stride=2, padding=1),
+                    Conv("conv0", 1, width, kernel=4, stride=2, padding=1),
                     leaky,
-                    Conv("conv1", 64, 128, kernel=4, stride=2, padding=1, bias=False),
-                    _batch_norm("bn0", 128),
+                    Conv("conv1", width, 2 * width, kernel=4, stride=2, padding=1, bias=False),
+                    _batch_norm("bn0", 2 * width),
                     leaky,
-                    Reshape((6272,)),
-                    Dense("fc0", 6272, 1024, bias=False),
-                    _batch_norm("bn1", 1024),
+                    Reshape((pixels,)),
+                    Dense("fc0", pixels, hidden, bias=False),
+                    _batch_norm("bn1", hidden),
                     leaky,
                 ),
             ),
-            Network("discriminator", (1024,), (Dense("logit", 1024, 1),)),
+            Network("discriminator", (hidden,), (Dense("logit", hidden, 1),)),
             Network(
                 "recognition",
-                (1024,),
-                (Dense("fc0", 1024, 128, bias=False), _batch_norm("bn0", 128), leaky),
-                heads=(Dense("category", 128, CATEGORIES), Dense("mean", 128, CODES), Dense("logstd", 128, CODES)),
+                (hidden,),
+                (Dense("fc0", hidden, 2 * width, bias=False), _batch_norm("bn0", 2 * width), leaky),
+                heads=(
+                    Dense("category", 2 * width, CATEGORIES),
+                    Dense("mean", 2 * width, CODES),
+                    Dense("logstd", 2 * width, CODES),
+                ),
             ),
         ),
         sampling_noise=_latent(""),
@@ -184,7 +171,7 @@ def _spec(name, title, slope, codes_weight, generator_weight, note=()):
                 networks=("trunk", "discriminator", "recognition"),
                 noise=_latent("discriminator_"),
                 losses=discriminator_losses,
-                adam=_adam(2e-4),
+                optimizer=_adam(2e-4),
             ),
             Update(
                 name="generator",
@@ -192,62 +179,53 @@ def _spec(name, title, slope, codes_weight, generator_weight, note=()):
                 networks=("generator",),
                 noise=_latent("generator_"),
                 losses=generator_losses,
-                adam=_adam(1e-3),
+                optimizer=_adam(1e-3),
             ),
         ),
-        batch_size=128,
-        epochs=None,
-        steps=5_000,
         forward=forward,
         encode=encode,
         reconstruct=None,
         sample=sample,
-        notes=(
-            "The article gives the method and refers to the paper for sizes: they are those of the paper's appendix C.1 and of its code.",
-            *note,
-            "The slope of LeakyReLU is the paper's 0.1; the paper's code uses 0.01.",
-            "Layers before a batch norm have no bias: its gradient is exactly 0, and Adam would move it by rounding errors. The "
-            "paper's code has one there.",
-            "Batch norm starts at weight 1 (the paper's code: N(1, 0.02²)); weights are drawn from N(0, 0.02²), also where the "
-            "paper's code truncates it.",
-            "The deviation of c2 and c3 is predicted, as in the article; the paper's code fixes it, and weighs c2 and c3 by 1.",
-            "BCE is taken on logits: the same function as on sigmoid outputs, without an ε in the logarithm.",
+        training=Training(
+            batch_size=128,
+            steps=5_000,
+            # At the true rates a change of 1e-15 in the weights grows to 1e-5 in 50 updates.
+            parity_rate=0.03,
+            twin=_spec(name, title, slope, codes_weight, generator_weight, note, width=TWIN) if width != TWIN else None,
         ),
-        # At the true rates a change of 1e-15 in the weights grows to 1e-5 in 50 updates.
-        parity_rate=0.03,
+        about=About(
+            title=title,
+            article="infogan",
+            source="arXiv 1606.03657",
+            notes=(
+                "The article gives the method and refers to the paper for sizes: they are those of the paper's appendix C.1 and of its code.",
+                *note,
+                "The slope of LeakyReLU is the paper's 0.1; the paper's code uses 0.01.",
+                "Layers before a batch norm have no bias: its gradient is exactly 0, and Adam would move it by rounding errors. The "
+                "paper's code has one there.",
+                "Batch norm starts at weight 1 (the paper's code: N(1, 0.02²)); weights are drawn from N(0, 0.02²), also where the "
+                "paper's code truncates it.",
+                "The deviation of c2 and c3 is predicted, as in the article; the paper's code fixes it, and weighs c2 and c3 by 1.",
+                "BCE is taken on logits: the same function as on sigmoid outputs, without an ε in the logarithm.",
+            ),
+        ),
     )
 
 
-INFOGAN = _spec("infogan", "InfoGAN: 10 categories, 2 codes", slope=0.1, codes_weight=0.1, generator_weight=1.0)
+INFOGAN = _spec("infogan", "InfoGAN: 10 categories, 2 codes")
 
 # What the reproduction of the article sets beside it.
 INFOGAN_PLAIN = _spec(
     "infogan_plain",
     "InfoGAN's networks as a plain GAN, with Q on the side",
-    slope=0.1,
-    codes_weight=0.1,
     generator_weight=0.0,
     note=("A plain GAN for comparison: G is not rewarded for the bound; trunk and Q still learn to raise it.",),
 )
-INFOGAN_SLOPE = _spec(
-    "infogan_slope",
-    "InfoGAN with the slope of the paper's code, 0.01",
-    slope=0.01,
-    codes_weight=0.1,
-    generator_weight=1.0,
-)
-INFOGAN_CODES = _spec(
-    "infogan_codes",
-    "InfoGAN with the codes' weight of the paper's code, 1",
-    slope=0.1,
-    codes_weight=1.0,
-    generator_weight=1.0,
-)
+INFOGAN_SLOPE = _spec("infogan_slope", "InfoGAN with the slope of the paper's code, 0.01", slope=0.01)
+INFOGAN_CODES = _spec("infogan_codes", "InfoGAN with the codes' weight of the paper's code, 1", codes_weight=1.0)
 INFOGAN_CATEGORY = _spec(
     "infogan_category",
     "InfoGAN that is rewarded for the category alone",
-    slope=0.1,
     codes_weight=0.0,
-    generator_weight=1.0,
     note=("A variant for comparison: c2 and c3 are drawn and not rewarded; what Q says of them means nothing.",),
 )

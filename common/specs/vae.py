@@ -12,32 +12,35 @@
 from autograd import numpy as np
 
 from common.reference.terms import bce_with_logits, sigmoid
-from common.specs.records import RELU, Adam, Dense, FanInNormal, FanInUniform, Network, Noise, Normal, Spec, Update
+from common.specs.draws import FanInNormal, FanInUniform, Noise, Normal
+from common.specs.inputs import Images
+from common.specs.layers import RELU, Dense, Network
+from common.specs.records import About, Adam, Spec, Training, Update
 
 
-def forward(networks, x, noise):
-    """x (B, 784) in [0, 1], ε (B, latent) -> mean, logvar, z (B, latent), logits (B, 784)."""
-    heads = networks.encoder(x)
+def forward(networks, inputs, noise):
+    """images (B, 784) in [0, 1], ε (B, latent) -> mean, logvar, z (B, latent), logits (B, 784)."""
+    heads = networks.encoder(inputs["images"])
     mean, logvar = heads["mean"], heads["logvar"]
     z = mean + np.exp(logvar / 2) * noise["epsilon"]
     return {"mean": mean, "logvar": logvar, "z": z, "logits": networks.decoder(z)}
 
 
-def losses(networks, x, noise):
-    output = forward(networks, x, noise)
+def losses(networks, inputs, noise):
+    output = forward(networks, inputs, noise)
     mean, logvar = output["mean"], output["logvar"]
-    bce = np.sum(bce_with_logits(output["logits"], x), axis=1)  # (B,)
+    bce = np.sum(bce_with_logits(output["logits"], inputs["images"]), axis=1)  # (B,)
     kl = -0.5 * np.sum(1 + logvar - mean**2 - np.exp(logvar), axis=1)  # (B,)
     reduce = {"sum": np.sum, "mean": np.mean}[networks.spec.reduction]
     return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
 
 
-def encode(networks, x):
-    return networks.encoder(x)["mean"]
+def encode(networks, inputs):
+    return networks.encoder(inputs["images"])["mean"]
 
 
-def reconstruct(networks, x, noise):
-    return sigmoid(forward(networks, x, noise)["logits"])
+def reconstruct(networks, inputs, noise):
+    return sigmoid(forward(networks, inputs, noise)["logits"])
 
 
 def sample(networks, noise):
@@ -45,16 +48,14 @@ def sample(networks, noise):
     return sigmoid(networks.decoder(noise["z"]))
 
 
-def _spec(name, title, article, source, hidden, latent, **fields):
+def _spec(name, hidden, latent, reduction, initial, training, about):
     return Spec(
         name=name,
-        title=title,
         module="vae",
-        article=article,
-        source=source,
-        input_shape=(784,),
-        pixels=(0.0, 1.0),
+        inputs=(Images(shape=(784,), pixels=(0.0, 1.0), picture=(1, 28, 28)),),
+        reduction=reduction,
         options={"hidden": hidden, "latent": latent},
+        initial=initial,
         networks=(
             Network(
                 "encoder",
@@ -72,14 +73,15 @@ def _spec(name, title, article, source, hidden, latent, **fields):
                 networks=("encoder", "decoder"),
                 noise=(Noise("epsilon", (latent,), Normal(0.0, 1.0)),),
                 losses=losses,
-                adam=Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0),
+                optimizer=Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0),
             ),
         ),
         forward=forward,
         encode=encode,
         reconstruct=reconstruct,
         sample=sample,
-        **fields,
+        training=training,
+        about=about,
     )
 
 
@@ -87,22 +89,22 @@ def vae(hidden: int = 400) -> Spec:
     """The article's VAE; with another number of hidden units, for benchmarks over its width."""
     return _spec(
         name="vae",
-        title="Variational autoencoder, 20-D code",
-        article="autoencoders",
-        source="arXiv 1312.6114",
         hidden=hidden,
         latent=20,
         reduction="sum",
         initial=FanInUniform(),
-        batch_size=128,
-        epochs=100,
-        steps=None,
-        notes=(
-            "Erratum: the article's comment says MSE and the linked repository sums squared errors under the name BCE; "
-            "the printed code, followed here, sums binary cross-entropies.",
-            "BCE is taken on logits: the same function as on sigmoid outputs, exact where the sigmoid saturates.",
-            "Initial values are PyTorch's defaults, the article's framework.",
-            "The last incomplete batch of an epoch is dropped; the linked repository keeps it.",
+        training=Training(batch_size=128, epochs=100),
+        about=About(
+            title="Variational autoencoder, 20-D code",
+            article="autoencoders",
+            source="arXiv 1312.6114",
+            notes=(
+                "Erratum: the article's comment says MSE and the linked repository sums squared errors under the name BCE; "
+                "the printed code, followed here, sums binary cross-entropies.",
+                "BCE is taken on logits: the same function as on sigmoid outputs, exact where the sigmoid saturates.",
+                "Initial values are PyTorch's defaults, the article's framework.",
+                "The last incomplete batch of an epoch is dropped; the linked repository keeps it.",
+            ),
         ),
     )
 
@@ -111,19 +113,19 @@ VAE = vae()
 
 VAE_Z100 = _spec(
     name="vae_z100",
-    title="Variational autoencoder, 100-D code",
-    article="vae_notes",
-    source="arXiv 1312.6114",
     hidden=128,
     latent=100,
     reduction="mean",
     initial=FanInNormal(gain=2.0),
-    batch_size=64,
-    epochs=None,
-    steps=100_000,
-    notes=(
-        "The article trains 1,000,000 iterations in TensorFlow and 100,000 in PyTorch; the spec takes the shorter.",
-        "The article's PyTorch grid decodes codes of the last batch, its TensorFlow grid prior draws; here the prior.",
-        "The article's PyTorch code takes BCE on sigmoid outputs, its TensorFlow code on logits: the same function.",
+    training=Training(batch_size=64, steps=100_000),
+    about=About(
+        title="Variational autoencoder, 100-D code",
+        article="vae_notes",
+        source="arXiv 1312.6114",
+        notes=(
+            "The article trains 1,000,000 iterations in TensorFlow and 100,000 in PyTorch; the spec takes the shorter.",
+            "The article's PyTorch grid decodes codes of the last batch, its TensorFlow grid prior draws; here the prior.",
+            "The article's PyTorch code takes BCE on sigmoid outputs, its TensorFlow code on logits: the same function.",
+        ),
     ),
 )

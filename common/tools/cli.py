@@ -38,8 +38,10 @@ def list_() -> None:
         models = Table("model", "parameters", "article", "original framework", "what it is", title=title)
         models.columns[0].no_wrap = True
         for spec in found.values():
-            article = ARTICLES[spec.article]
-            models.add_row(spec.name, f"{spec.parameter_count():,}", spec.article, article.frameworks, spec.title)
+            article = ARTICLES[spec.about.article]
+            models.add_row(
+                spec.name, f"{spec.parameter_count():,}", spec.about.article, article.frameworks, spec.about.title
+            )
         OUT.print(models)
     columns = Table("backend", "installed", "to install", title="Backends")
     for backend in backends.BACKENDS:
@@ -301,8 +303,7 @@ def bench(
     """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
     from benchmarks import suite
     from benchmarks.cases import SWEPT, cases
-    from benchmarks.precision import PRECISIONS
-    from benchmarks.worker import MODES
+    from benchmarks.worker import LOWERED, MODES
     from common.data import load
     from common.tools import bench as report
 
@@ -312,7 +313,7 @@ def bench(
         chosen = chosen if models else [SWEPT]
         if sweep == "width" and chosen != [SWEPT]:
             raise UsageError(f"--sweep width: only {SWEPT} has a width to sweep; leave out the other models")
-    here = [name for name in MODES if device == "gpu" or name not in PRECISIONS]
+    here = [name for name in MODES if device == "gpu" or name not in LOWERED]
     modes = list(dict.fromkeys(mode)) if mode else ["fast"] if sweep else here
     for name in modes:
         _check_choice("--mode", name, MODES)
@@ -359,17 +360,17 @@ def profile(
     from benchmarks.profile import profile, table
     from benchmarks.worker import enough
     from common.data import load
-    from common.data.batches import batch_indices
+    from common.data.batches import batch_indices, row_sets
     from common.parameters import initial_parameters
 
     spec = specs.get(model)
     _check_installed(backends.check_name(backend))
-    batch = batch_size or spec.batch_size
-    images = enough(load(data, data_dir).train_images, batch)
+    batch = batch_size or spec.training.batch_size
+    images = enough(load(data, data_dir).train, batch)
     os.environ.update(suite.thread_settings(backend, threads or environment.cores()))
     column = backends.create(backend, spec, initial_parameters(spec, 0))
     column.upload(images)
-    indices = batch_indices(len(images), batch, 0, range(updates))
+    indices = batch_indices(row_sets(spec, images), batch, 0, range(updates))
     OUT.print(table(f"{spec.name} in {backends.TITLES[backend]}", *profile(backend, column, indices), top))
 
 

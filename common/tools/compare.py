@@ -70,7 +70,7 @@ def compare(
     with progress_bar("compare") as progress:
         task = progress.add_task("", total=len(specs) * (len(backends) + 1), note="")
         for spec in specs:
-            report, folders = ModelReport(spec, spec.parity_rate if rate is None else rate), {}
+            report, folders = ModelReport(spec, spec.training.parity_rate if rate is None else rate), {}
             batch = training.batch_size(spec, data)
             training_steps = training.steps_of(spec, data, batch, train_epochs, train_steps)
             case = parity.Case(spec.calmed(report.rate), data.train_images, steps=steps, seed=seed)

@@ -14,7 +14,8 @@ from pathlib import Path
 import backends
 from common import checkpoint, specs
 from common.errors import UsageError
-from common.specs.records import Bernoulli, Normal, OneHot, Spec, Uniform
+from common.specs.draws import Bernoulli, Normal, OneHot, Uniform
+from common.specs.records import Spec
 from common.tools.training import read_run
 
 COUNT = 16
@@ -41,7 +42,7 @@ def export(run: Path, backend: str, out: Path, *, overwrite: bool) -> Path:
             text = standalone(module, spec, exporter.DTYPE.format(dtype=dtype), job)
             (temporary / "model.py").write_text(text, encoding="utf-8")
         networks = tuple(network.name for network in spec.networks)
-        example = exporter.EXAMPLE.format(job=job, inputs=_inputs(spec, job, dtype), dtype=dtype, networks=networks)
+        example = exporter.EXAMPLE.format(job=job, given=_inputs(spec, job, dtype), dtype=dtype, networks=networks)
         (temporary / "example.py").write_text(example, encoding="utf-8")
         (temporary / "README.md").write_text(_readme(spec, backend, snapshot.step, example), encoding="utf-8")
         if out.exists():
@@ -53,25 +54,35 @@ def export(run: Path, backend: str, out: Path, *, overwrite: bool) -> Path:
 
 
 def standalone(module, spec: Spec, dtype: str, job: str) -> str:
-    """The source of `module` without engine, losses and training, and `create()`; `dtype` is an expression."""
-    source = inspect.getsource(module)
-    tree = ast.parse(source)
-    nodes = {name: node for node in tree.body for name in _defines(node)}
-    build = nodes["build"]
+    """The source of `module`, and of what it takes from its engine, without losses and training; and `create()`. `dtype` is an
+    expression."""
+    nodes = _definitions(module)
+    build = nodes["build"][0]
     body = build.body[0].body if isinstance(build.body[0], ast.With) else build.body
     lines = [ast.unparse(_Filled(spec, dtype).visit(line)) for line in body if not isinstance(line, ast.Return)]
-    needed, left = set(), {job} | {n.id for line in lines for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Name)}
+    kept, left = {}, {job} | {n.id for line in lines for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Name)}
     while left:
-        name = left.pop()
-        if name in nodes and name not in needed:
-            needed |= set(_defines(nodes[name]))
-            left |= {node.id for node in ast.walk(nodes[name]) if isinstance(node, ast.Name)}
-    kept = [ast.get_source_segment(source, node) for node in tree.body if needed & set(_defines(node))]
-    title = f'"""{spec.title}: the networks of tetrapla\'s {module.__name__.replace(".", "/")}.py."""'
+        node, text = nodes.get(left.pop(), (None, None))
+        if node and text not in kept:
+            kept[text] = node
+            left |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    order = list(dict.fromkeys(text for _, text in nodes.values()))
+    imports = [text for text in order if text in kept and isinstance(kept[text], ast.Import | ast.ImportFrom)]
+    code = [text for text in order if text in kept and text not in imports]
+    title = f'"""{spec.about.title}: the networks of tetrapla\'s {module.__name__.replace(".", "/")}.py."""'
     create = "def create():\n    " + "\n    ".join(lines) + "\n    return model"
-    imports = [part for part in kept if part.startswith(("import ", "from "))]
-    code = [part for part in kept if part not in imports]
     return "\n\n\n".join([title + "\n\n" + "\n".join(imports), *code, create]) + "\n"
+
+
+def _definitions(module):
+    """{name: (node, text)} of what a file of ours defines and imports, and first of what it takes from another of ours."""
+    source, found = inspect.getsource(module), {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("backends."):
+            found |= _definitions(importlib.import_module(node.module))
+        else:
+            found |= dict.fromkeys(_defines(node), (node, ast.get_source_segment(source, node)))
+    return found
 
 
 def _defines(node):
@@ -82,26 +93,27 @@ def _defines(node):
             return tuple(name.id for name in names)
         case ast.Assign(targets=[ast.Name(id=name)]):
             return (name,)
-        case ast.ImportFrom(module=module) if module.startswith("backends."):
-            return ()
         case ast.Import() | ast.ImportFrom():
             return tuple((alias.asname or alias.name).split(".")[0] for alias in node.names)
     return ()
 
 
 class _Filled(ast.NodeTransformer):
-    """`spec.options["hidden"]` -> 400, `spec.reduction` -> "sum", `dtype` and `device` -> what they are here."""
+    """`spec.options["hidden"]` and `options["hidden"]` -> 400, `spec.reduction` -> "sum", `spec.slope` -> 0.1, `dtype` and
+    `device` -> what they are here."""
 
     def __init__(self, spec, dtype):
         self.spec, self.dtype = spec, dtype
 
     def visit_Subscript(self, node):
-        if ast.unparse(node.value) == "spec.options":
+        if ast.unparse(node.value) in ("spec.options", "options"):
             return ast.Constant(self.spec.options[node.slice.value])
         return self.generic_visit(node)
 
     def visit_Attribute(self, node):
-        return ast.Constant(self.spec.reduction) if ast.unparse(node) == "spec.reduction" else self.generic_visit(node)
+        if ast.unparse(node) in ("spec.reduction", "spec.slope", "spec.options"):
+            return ast.parse(repr(getattr(self.spec, node.attr)), mode="eval").body
+        return self.generic_visit(node)
 
     def visit_Name(self, node):
         if node.id == "dtype":
@@ -112,10 +124,11 @@ class _Filled(ast.NodeTransformer):
 def _inputs(spec, job, dtype):
     """A line that makes the NumPy arrays which the job takes, by name."""
     if job == "reconstruct":
-        low, high = spec.pixels
-        return f'inputs = {{"x": random.uniform({low}, {high}, {(COUNT, *spec.input_shape)}).astype("{dtype}")}}'
+        low, high = spec.images.pixels
+        name, shape = spec.images.name, (COUNT, *spec.images.shape)
+        return f'given = {{"{name}": random.uniform({low}, {high}, {shape}).astype("{dtype}")}}'
     draws = ", ".join(f'"{n.name}": {_draw(n.distribution, (COUNT, *n.shape))}' for n in spec.sampling_noise)
-    return f'inputs = {{name: value.astype("{dtype}") for name, value in {{{draws}}}.items()}}'
+    return f'given = {{name: value.astype("{dtype}") for name, value in {{{draws}}}.items()}}'
 
 
 def _draw(distribution, shape):
@@ -131,8 +144,8 @@ def _draw(distribution, shape):
 
 
 def _readme(spec, backend, step, example):
-    low, high = spec.pixels
+    low, high = spec.images.pixels
     return (
-        f"# {spec.title} ({spec.name}), for {backend}\n\n{spec.source}; trained for {step:,} steps. Images are pixels in "
+        f"# {spec.about.title} ({spec.name}), for {backend}\n\n{spec.about.source}; trained for {step:,} steps. Images are pixels in "
         f"[{low:g}, {high:g}].\n\n```python\n{example}```\n"
     )

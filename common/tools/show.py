@@ -10,33 +10,39 @@ from rich.table import Table
 from backends import TITLES
 from common import parity
 from common.environment import ROOT
-from common.specs.records import Layer, Spec
+from common.specs.layers import Layer
+from common.specs.records import Spec
 from common.tools import sections
 from common.tools.articles import ARTICLES
 
 
 def tables(spec: Spec) -> list[Table | str]:
     """Networks with shapes and parameter counts, noise, updates, hyperparameters, notes."""
-    article = ARTICLES[spec.article]
-    length = f"{spec.epochs} epochs" if spec.epochs else f"{spec.steps:,} steps"
+    article = ARTICLES[spec.about.article]
+    length = f"{spec.training.epochs} epochs" if spec.training.epochs else f"{spec.training.steps:,} steps"
     head = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for key, value in (
-        ("model", f"{spec.name}: {spec.title}"),
-        ("article", f"{spec.article} ({article.frameworks}): {article.title}"),
-        ("source", spec.source),
-        ("input", f"(B, {', '.join(map(str, spec.input_shape))}), pixels in [{spec.pixels[0]:g}, {spec.pixels[1]:g}]"),
+        ("model", f"{spec.name}: {spec.about.title}"),
+        ("article", f"{spec.about.article} ({article.frameworks}): {article.title}"),
+        ("source", spec.about.source),
+        (
+            "input",
+            f"(B, {', '.join(map(str, spec.images.shape))}), pixels in [{spec.images.pixels[0]:g}, {spec.images.pixels[1]:g}]",
+        ),
         ("losses", f"{spec.reduction} over the batch"),
-        ("training", f"batch {spec.batch_size}, {length}"),
+        ("training", f"batch {spec.training.batch_size}, {length}"),
         (
             "compared at",
-            f"{spec.parity_rate:g} of the learning rates" if spec.parity_rate != 1 else "the learning rates",
+            f"{spec.training.parity_rate:g} of the learning rates"
+            if spec.training.parity_rate != 1
+            else "the learning rates",
         ),
         ("initial values", f"{spec.initial}: {spec.initial.__doc__}"),
         ("code", " ".join(f"backends/*/{spec.module}.py".split())),
         ("fingerprint", spec.fingerprint()),
     ):
         head.add_row(f"[bold]{key}[/]", value)
-    return [head, _networks(spec), _noise(spec), _updates(spec), *(f"• {note}" for note in spec.notes)]
+    return [head, _networks(spec), _noise(spec), _updates(spec), *(f"• {note}" for note in spec.about.notes)]
 
 
 def _networks(spec):
@@ -99,7 +105,7 @@ def _updates(spec):
         box=box.SIMPLE_HEAD,
     )
     for update in spec.updates:
-        adam = update.adam
+        adam = update.optimizer
         numbers = (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.l2)
         table.add_row(update.name, update.objective, ", ".join(update.networks), *(f"{n:g}" for n in numbers))
     return table

@@ -33,7 +33,7 @@ import backends
 from common import checkpoint, environment
 from common.contract import STEPS_PER_CALL, Column, Snapshot
 from common.data import Dataset
-from common.data.batches import batch_indices, batches_per_epoch, in_batches, model_input, to_bytes
+from common.data.batches import batch_indices, batches_per_epoch, in_batches, model_inputs, row_sets, to_bytes
 from common.errors import NonFiniteLoss, UsageError
 from common.noise import draw, draw_steps
 from common.parameters import initial_parameters
@@ -65,7 +65,7 @@ class Options:
 
 def batch_size(spec: Spec, data: Dataset) -> int:
     """The specification's batch size, or all images where there are fewer."""
-    return min(spec.batch_size, len(data.train_images))
+    return min(spec.training.batch_size, len(data.train_images))
 
 
 def steps_of(spec: Spec, data: Dataset, batch_size: int, epochs: int | None, steps: int | None) -> int:
@@ -75,7 +75,7 @@ def steps_of(spec: Spec, data: Dataset, batch_size: int, epochs: int | None, ste
         return steps
     if epochs is not None:
         return epochs * per_epoch
-    return spec.steps or spec.epochs * per_epoch
+    return spec.training.steps or spec.training.epochs * per_epoch
 
 
 def train(spec: Spec, data: Dataset, options: Options, out: Path, *, resume: bool = False, quiet: bool = False):
@@ -96,7 +96,7 @@ def train(spec: Spec, data: Dataset, options: Options, out: Path, *, resume: boo
         )
         run = _Run(spec, data, options, out)
         run.resume(column) if resume else run.start()
-        column.upload(data.train_images)
+        column.upload(data.train)
         data.forget_training_images()
         result = run.last_evaluation()
         with progress_bar(f"{spec.name} {options.backend}", quiet) as progress:
@@ -123,25 +123,32 @@ def _lock(out):
 
 def evaluate(column: Column, data: Dataset, seed: int) -> dict[str, float]:
     """Mean losses per image on the test images; the noise is the same in every backend."""
-    spec, totals, images = column.spec, {}, data.test_images
-    for number, start in enumerate(range(0, len(images), EVALUATION_BATCH)):
-        x = model_input(spec, images[start : start + EVALUATION_BATCH])
-        values = column.losses(x, draw(spec.noise, len(x), seed, "evaluation", number))
+    spec, totals, count = column.spec, {}, len(data.test_images)
+    for number, start in enumerate(range(0, count, EVALUATION_BATCH)):
+        inputs = model_inputs(spec, {name: part[start : start + EVALUATION_BATCH] for name, part in data.test.items()})
+        size = min(EVALUATION_BATCH, count - start)
+        values = column.losses(inputs, draw(spec.noise, size, seed, "evaluation", number))
         for name, value in values.items():
-            totals[name] = totals.get(name, 0.0) + value * (1 if spec.reduction == "sum" else len(x))
-    return {name: total / len(images) for name, total in totals.items()}
+            totals[name] = totals.get(name, 0.0) + value * (1 if spec.reduction == "sum" else size)
+    return {name: total / count for name, total in totals.items()}
 
 
 def pictures(column: Column, data: Dataset, seed: int) -> dict[str, np.ndarray]:
     """{"originals", "reconstructions", "samples"}: (N, 784) in the model's range, from the same inputs in every backend."""
     spec = column.spec
-    x = model_input(spec, data.test_images[:FIGURE_IMAGES])
-    result = {"originals": x}
+    inputs = model_inputs(spec, {name: part[:FIGURE_IMAGES] for name, part in data.test.items()})
+    count = len(inputs[spec.images.name])
+    result = {"originals": inputs[spec.images.name]}
     if spec.reconstruct:
-        result["reconstructions"] = column.reconstruct(x, draw(spec.noise, len(x), seed, "evaluation", 0))
+        result["reconstructions"] = column.reconstruct(inputs, draw(spec.noise, count, seed, "evaluation", 0))
     if spec.sample:
         result["samples"] = column.sample(draw(spec.sampling_noise, FIGURE_IMAGES**2, seed, "sampling", 0))
     return result
+
+
+def codes(column: Column, images: np.ndarray) -> np.ndarray:
+    """(N, ...) float32: what `encode` makes of uint8 images (N, ...)."""
+    return in_batches(lambda part: column.encode(model_inputs(column.spec, {"images": part})), images)
 
 
 class _Run:
@@ -150,6 +157,7 @@ class _Run:
     def __init__(self, spec, data, options, out):
         self.spec, self.data, self.options, self.out = spec, data, options, out
         self.started, self.count = time.perf_counter(), len(data.train_images)
+        self.rows = row_sets(spec, data.train)
         self.per_epoch = batches_per_epoch(self.count, options.batch_size)
         # Every epoch, unless epochs are short: then every so many epochs as make 200 steps.
         self.interval = options.evaluate_every or self.per_epoch * math.ceil(200 / self.per_epoch)
@@ -167,7 +175,7 @@ class _Run:
         (self.out / "figures").mkdir(exist_ok=True)
         self.description = {
             "model": self.spec.name,
-            "title": self.spec.title,
+            "title": self.spec.about.title,
             "data": {"name": self.data.name, "description": self.data.description},
             "options": dataclasses.asdict(self.options),
             "fingerprint": self.spec.fingerprint(),
@@ -243,7 +251,7 @@ class _Run:
         stops = [(first // every + 1) * every for every in (self.interval, options.checkpoint_every) if every]
         stop = min(first + STEPS_PER_CALL, *stops, options.steps)
         steps = range(first, stop)
-        indices = batch_indices(self.count, options.batch_size, options.seed, steps)
+        indices = batch_indices(self.rows, options.batch_size, options.seed, steps)
         noise = None
         if options.noise == "replayed":
             noise = draw_steps(self.spec.noise, options.batch_size, options.seed, "training", steps)
@@ -281,8 +289,7 @@ class _Run:
         if "samples" in images:
             kept["samples"] = to_bytes(self.spec, images["samples"])
         if self.spec.encode:
-            tests = self.data.test_images[: self.options.keep]
-            kept["codes"] = in_batches(lambda part: column.encode(model_input(self.spec, part)), tests)
+            kept["codes"] = codes(column, self.data.test_images[: self.options.keep])
         path = self.out / "kept" / f"{column.step:07d}.safetensors"
         path.parent.mkdir(exist_ok=True)
         checkpoint.write_atomically(path, safetensors.numpy.save(kept))

@@ -9,11 +9,11 @@ import time
 import numpy as np
 import psutil
 import pytest
+from benchmarks.precision import PRECISIONS
 from matplotlib import image
 
 import backends
 from benchmarks import suite, worker
-from benchmarks.precision import PRECISIONS
 from common import environment
 from common.specs import get
 from tests.conftest import tetrapla
@@ -108,7 +108,7 @@ def test_a_column_that_is_not_proven_gets_no_number(backend, images, monkeypatch
 
     def create(name, spec, parameters, **options):
         (update,) = spec.updates
-        wrong = dataclasses.replace(update, adam=dataclasses.replace(update.adam, epsilon=1e-3))
+        wrong = dataclasses.replace(update, optimizer=dataclasses.replace(update.optimizer, epsilon=1e-3))
         return real(name, dataclasses.replace(spec, updates=(wrong,)), parameters, **options)
 
     monkeypatch.setattr(backends, "create", create)

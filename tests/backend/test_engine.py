@@ -11,7 +11,7 @@ from common.errors import UsageError
 from common.noise import draw_steps
 from common.parameters import initial_parameters
 from common.parity import deviation
-from common.specs.records import Bernoulli, Normal, OneHot, Uniform
+from common.specs.draws import Bernoulli, Normal, OneHot, Uniform
 
 BATCH = 16
 # What an engine promises does not depend on the model; one in each precision and one with two updates a step show it.
@@ -97,7 +97,7 @@ def test_inputs_are_copied(make, spec, images):
 
 def test_evaluation_changes_nothing(make, spec, images):
     plain, busy = make(), make()
-    x = spec.scale(images[:BATCH].astype(float)).reshape(BATCH, *spec.input_shape)
+    x = spec.images.scale(images[:BATCH].astype(float)).reshape(BATCH, *spec.images.shape)
     noise = {name: value[0] for name, value in draw_steps(spec.noise, BATCH, 0, "training", range(1)).items()}
     for column in (plain, busy):
         column.train_steps(indices(0, 2, images))
@@ -120,7 +120,7 @@ def test_running_statistics(backend, images):
     start = first.statistics()
     assert {value.item(0) for name, value in start.items() if name.endswith("mean")} == {0}
     assert {value.item(0) for name, value in start.items() if name.endswith("variance")} == {1}
-    x = spec.scale(images[:BATCH].astype(float)).reshape(BATCH, *spec.input_shape)
+    x = spec.images.scale(images[:BATCH].astype(float)).reshape(BATCH, *spec.images.shape)
     noise = {name: value[0] for name, value in draw_steps(spec.noise, BATCH, 0, "training", range(2)).items()}
     for step in range(2):
         first.train_step(x, noise)

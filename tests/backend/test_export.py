@@ -51,7 +51,7 @@ def test_the_export_runs_without_us(backend, model, tmp_path):
     inputs = scope["inputs"]
     expected = column.reconstruct(inputs["x"], {}) if "x" in inputs else column.sample(inputs)
     found = np.load(out / "found.npz")["images"]
-    assert found.shape == expected.shape == (16, *spec.input_shape)
+    assert found.shape == expected.shape == (16, *spec.images.shape)
     assert found == pytest.approx(expected, abs=1e-5)
     assert expected.std() > 1e-3
     assert len((out / "example.py").read_text().splitlines()) < 30

@@ -34,7 +34,7 @@ def with_adam(backend, spec, **changes):
     """The backend built with other hyperparameters than the specification's."""
     (update,) = spec.updates
     other = dataclasses.replace(
-        spec, updates=(dataclasses.replace(update, adam=dataclasses.replace(update.adam, **changes)),)
+        spec, updates=(dataclasses.replace(update, optimizer=dataclasses.replace(update.optimizer, **changes)),)
     )
     return lambda _, parameters: backends.create(backend, other, parameters, dtype="float64")
 

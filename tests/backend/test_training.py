@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(backend, tmp_path):
     training.train(spec, load("digits"), training.Options(backend, 11, 128), out)
     sound = (out / "checkpoint.safetensors").read_bytes()
     (update,) = spec.updates
-    broken = replace(spec, updates=(replace(update, adam=replace(update.adam, learning_rate=1e30)),))
+    broken = replace(spec, updates=(replace(update, optimizer=replace(update.optimizer, learning_rate=1e30)),))
     with pytest.raises(
         NonFiniteLoss, match=r"vae in \w+: at step 1[34] .*loss = (nan|inf).*; the last checkpoint is kept in"
     ):

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from backends.pytorch.engine import Graph
 from torch.nn import functional as F
 
 import backends
-from backends.pytorch.engine import Graph
 from common import parity
 from common.reference.adam import adam_update
 from common.reference.terms import bce_with_logits

@@ -176,5 +176,5 @@ def test_where_mnist_is_looked_for(tmp_path, monkeypatch, folder):
 def test_pixels_go_to_the_range_and_back(name):
     spec, images = get(name), np.arange(784, dtype=np.uint8).reshape(1, 28, 28)
     x = model_input(spec, images)
-    assert (x.min(), x.max()) == spec.pixels
+    assert (x.min(), x.max()) == spec.images.pixels
     assert to_images(spec, x)[0] * 255 == pytest.approx(images[0], abs=1e-12)

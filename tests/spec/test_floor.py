@@ -8,7 +8,7 @@ import pytest
 from benchmarks.floor import Work, multiply_adds, work
 from common.reference.networks import apply
 from common.specs import SPECS, get
-from common.specs.records import Conv, ConvTranspose, Dense
+from common.specs.layers import Conv, ConvTranspose, Dense
 
 VAE = (784 * 400, 400 * 20, 400 * 20, 20 * 400, 400 * 784)
 G = (100 * 256, 256 * 512, 512 * 1024, 1024 * 784)

@@ -6,7 +6,7 @@ import pytest
 from common.data.batches import batch_indices, batches_per_epoch
 from common.errors import DataError
 from common.noise import draw, draw_steps, stream
-from common.specs.records import Bernoulli, Noise, Normal, OneHot, Uniform
+from common.specs.draws import Bernoulli, Noise, Normal, OneHot, Uniform
 
 RECORDS = (Noise("a", (3,), Normal(0.0, 1.0)), Noise("b", (2, 2), Normal(1.0, 5.0)))
 

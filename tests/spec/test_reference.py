@@ -19,11 +19,10 @@ from common.reference.networks import Networks, apply
 from common.reference.terms import bce_with_logits, log_softmax, sigmoid
 from common.specs import get
 from common.specs.infogan import information
-from common.specs.records import (
+from common.specs.layers import (
     RELU,
     SIGMOID,
     TANH,
-    Adam,
     BatchNorm,
     Conv,
     ConvTranspose,
@@ -33,6 +32,7 @@ from common.specs.records import (
     Network,
     Reshape,
 )
+from common.specs.records import Adam
 
 RANDOM = np.random.default_rng(0)
 
@@ -141,9 +141,9 @@ def test_updates_run_in_order_and_move_only_their_networks(images):
         gradients = Reference(spec, by_hand).gradients(x, noise)
         for name in spec.parameter_shapes(update.networks):
             zero = np.zeros_like(by_hand[name])
-            by_hand[name] = adam_update(update.adam, by_hand[name], gradients[f"{update.name}.{name}"], zero, zero, 1)[
-                0
-            ]
+            by_hand[name] = adam_update(
+                update.optimizer, by_hand[name], gradients[f"{update.name}.{name}"], zero, zero, 1
+            )[0]
     for name, value in column.parameters().items():
         assert np.array_equal(value, by_hand[name])
 

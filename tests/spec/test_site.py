@@ -271,7 +271,11 @@ def test_missing_results_are_named_with_their_command(site):
 def test_the_specification_is_on_the_model_page(site, spec):
     text = (site / f"models/{spec.name}.html").read_text(encoding="utf-8")
     assert f"{spec.parameter_count():,} parameters" in text
-    for word in (*(layer.name for layer in spec.layers().values()), *(noise.name for noise in spec.noise), *spec.notes):
+    for word in (
+        *(layer.name for layer in spec.layers().values()),
+        *(noise.name for noise in spec.noise),
+        *spec.about.notes,
+    ):
         assert html.escape(word, quote=False) in html.unescape(text).replace("&", "&amp;").replace("<", "&lt;")
 
 

@@ -12,21 +12,8 @@ from common.contract import Snapshot
 from common.errors import UsageError
 from common.parameters import initial_parameters
 from common.reference.networks import Networks
-from common.specs.records import (
-    BatchNorm,
-    Bernoulli,
-    Conv,
-    ConvTranspose,
-    Dense,
-    Dropout,
-    FixedNormal,
-    LeakyRelu,
-    Network,
-    Normal,
-    OneHot,
-    Reshape,
-    Uniform,
-)
+from common.specs.draws import Bernoulli, FixedNormal, Normal, OneHot, Uniform
+from common.specs.layers import BatchNorm, Conv, ConvTranspose, Dense, Dropout, LeakyRelu, Network, Reshape
 
 # Worked out by hand from the sizes in the articles: Dense a -> b has a·b + b parameters.
 PARAMETER_COUNTS = {
@@ -121,12 +108,12 @@ def test_hyperparameters_of_the_articles():
     autoencoder, vae, z100 = (specs.get(name) for name in ("autoencoder", "vae", "vae_z100"))
     for spec in (autoencoder, vae, z100):
         (update,) = spec.updates
-        assert (update.adam.learning_rate, update.adam.beta1, update.adam.beta2) == (1e-3, 0.9, 0.999)
-        assert update.adam.epsilon == 1e-8
+        assert (update.optimizer.learning_rate, update.optimizer.beta1, update.optimizer.beta2) == (1e-3, 0.9, 0.999)
+        assert update.optimizer.epsilon == 1e-8
         assert update.networks == ("encoder", "decoder")
-    assert [spec.updates[0].adam.l2 for spec in (autoencoder, vae, z100)] == [1e-5, 0, 0]
-    assert [spec.batch_size for spec in (autoencoder, vae, z100)] == [128, 128, 64]
-    assert [spec.pixels for spec in (autoencoder, vae, z100)] == [(-1, 1), (0, 1), (0, 1)]
+    assert [spec.updates[0].optimizer.l2 for spec in (autoencoder, vae, z100)] == [1e-5, 0, 0]
+    assert [spec.training.batch_size for spec in (autoencoder, vae, z100)] == [128, 128, 64]
+    assert [spec.images.pixels for spec in (autoencoder, vae, z100)] == [(-1, 1), (0, 1), (0, 1)]
     assert [spec.reduction for spec in (autoencoder, vae, z100)] == ["mean", "sum", "mean"]
     assert (vae.options, z100.options) == ({"hidden": 400, "latent": 20}, {"hidden": 128, "latent": 100})
 
@@ -143,10 +130,10 @@ def test_hyperparameters_of_the_adversarial_articles():
         ("discriminator", ("discriminator",)),
         ("generator", ("encoder",)),
     ]
-    rates = {spec.name: [update.adam.learning_rate for update in spec.updates] for spec in (gan, two_layer, aae)}
+    rates = {spec.name: [update.optimizer.learning_rate for update in spec.updates] for spec in (gan, two_layer, aae)}
     assert rates == {"gan": [2e-4, 2e-4], "gan_two_layer": [1e-3, 1e-3], "aae": [1e-4, 5e-5, 5e-5]}
-    assert [spec.batch_size for spec in (gan, two_layer, aae)] == [128, 128, 100]
-    assert [spec.pixels for spec in (gan, two_layer, aae)] == [(-1, 1), (0, 1), (0, 1)]
+    assert [spec.training.batch_size for spec in (gan, two_layer, aae)] == [128, 128, 100]
+    assert [spec.images.pixels for spec in (gan, two_layer, aae)] == [(-1, 1), (0, 1), (0, 1)]
     assert {layer.rate for layer in gan.network("discriminator").layers if isinstance(layer, Dropout)} == {0.3}
     assert {layer.slope for layer in gan.network("discriminator").layers if isinstance(layer, LeakyRelu)} == {0.2}
     assert {layer.rate for layer in aae.network("encoder").layers if isinstance(layer, Dropout)} == {0.25}
@@ -162,11 +149,16 @@ def test_hyperparameters_of_infogan():
         ("discriminator", ("trunk", "discriminator", "recognition")),
         ("generator", ("generator",)),
     ]
-    assert [update.adam.learning_rate for update in spec.updates] == [2e-4, 1e-3]
-    assert {(update.adam.beta1, update.adam.beta2, update.adam.epsilon) for update in spec.updates} == {
+    assert [update.optimizer.learning_rate for update in spec.updates] == [2e-4, 1e-3]
+    assert {(update.optimizer.beta1, update.optimizer.beta2, update.optimizer.epsilon) for update in spec.updates} == {
         (0.5, 0.999, 1e-8)
     }
-    assert (spec.batch_size, spec.steps, spec.pixels, spec.initial) == (128, 5000, (0, 1), FixedNormal(0.02))
+    assert (spec.training.batch_size, spec.training.steps, spec.images.pixels, spec.initial) == (
+        128,
+        5000,
+        (0, 1),
+        FixedNormal(0.02),
+    )
     assert {layer.slope for layer in spec.network("trunk").layers if isinstance(layer, LeakyRelu)} == {0.1}
     norms = [layer for layer in spec.layers().values() if isinstance(layer, BatchNorm)]
     assert {(norm.epsilon, norm.momentum) for norm in norms} == {(1e-5, 0.9)}
@@ -197,10 +189,10 @@ def test_what_stands_before_a_batch_norm_has_no_bias(spec):
 def test_calmed_changes_the_rates_alone():
     spec = specs.get("infogan")
     calm = spec.calmed()
-    assert [update.adam.learning_rate for update in calm.updates] == pytest.approx([6e-6, 3e-5])
-    restored = calm.calmed(1 / spec.parity_rate)
-    assert [u.adam.learning_rate for u in restored.updates] == pytest.approx([2e-4, 1e-3])
-    assert dataclasses.replace(calm, updates=spec.updates, parity_rate=spec.parity_rate) == spec
+    assert [update.optimizer.learning_rate for update in calm.updates] == pytest.approx([6e-6, 3e-5])
+    restored = calm.calmed(1 / spec.training.parity_rate)
+    assert [u.optimizer.learning_rate for u in restored.updates] == pytest.approx([2e-4, 1e-3])
+    assert dataclasses.replace(calm, updates=spec.updates, parity_rate=spec.training.parity_rate) == spec
     assert specs.get("vae").calmed() == specs.get("vae")
 
 
@@ -234,7 +226,7 @@ def test_noise_names_are_unique(spec):
 
 
 def test_scale_maps_bytes_to_the_range(spec):
-    assert spec.scale(np.array([0.0, 255.0])) == pytest.approx(spec.pixels, abs=0)
+    assert spec.images.scale(np.array([0.0, 255.0])) == pytest.approx(spec.images.pixels, abs=0)
 
 
 def test_fingerprint_changes_with_anything_that_matters():

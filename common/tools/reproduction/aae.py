@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from common.data.batches import in_batches, model_input, to_bytes
+from common.data.batches import to_bytes
 from common.tools import training
 from common.tools.reproduction import plots
 from common.tools.reproduction.measures import (
@@ -36,11 +36,10 @@ def runs():
 
 
 def probe(column, data):
-    spec, x = column.spec, model_input(column.spec, data.test_images)
     return {
         "samples": samples(column, SAMPLES),
-        "codes": in_batches(column.encode, x),
-        "reconstructions": to_bytes(spec, training.pictures(column, data, 0)["reconstructions"]),
+        "codes": training.codes(column, data.test_images),
+        "reconstructions": to_bytes(column.spec, training.pictures(column, data, 0)["reconstructions"]),
     }
 
 

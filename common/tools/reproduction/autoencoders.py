@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from common.data.batches import in_batches, model_input, to_bytes
+from common.data.batches import to_bytes
 from common.tools import training
 from common.tools.reproduction import plots
 from common.tools.reproduction.measures import (
@@ -37,11 +37,10 @@ def runs():
 
 def probe(column, data):
     spec = column.spec
-    x = model_input(spec, data.test_images)
     mirrored = dataclasses.replace(data, test_images=np.ascontiguousarray(data.test_images[:, :, ::-1]))
     found = {
         "reconstructions": to_bytes(spec, training.pictures(column, data, 0)["reconstructions"]),
-        "codes": in_batches(column.encode, x),
+        "codes": training.codes(column, data.test_images),
         "mirrored": np.array(training.evaluate(column, mirrored, 0)["loss"]),
     }
     if spec.sample:

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
-from common.data.batches import in_batches, model_input, to_bytes
+from common.data.batches import in_batches, model_inputs, to_bytes
 from common.noise import draw
 from common.reference.networks import Networks
 from common.specs import get
+from common.tools import training
 from common.tools.evaluation.matching import match
 from common.tools.reproduction import plots
 from common.tools.reproduction.measures import FRECHET_NOTE, SAMPLES, distance, features, unit
@@ -61,14 +62,15 @@ def probe(column, data):
     found = {"samples": samples(column, SAMPLES)}
     if column.spec.name == "gan_two_layer":
         return found
-    x = model_input(column.spec, data.test_images)
     for k in range(CODES):
         found[f"walk_c{k + 2}"] = to_bytes(column.spec, column.sample(_walk(k)))
     # Batch norms with the running statistics, which mix real and generated images; and with the test images' own.
     networks = Networks(column.spec, column.parameters(), column.statistics(), training=True)
     return found | {
-        "codes": in_batches(column.encode, x),
-        "codes_of_batches": in_batches(lambda part: column.spec.encode(networks, part), x),
+        "codes": training.codes(column, data.test_images),
+        "codes_of_batches": in_batches(
+            lambda part: column.spec.encode(networks, model_inputs(column.spec, {"images": part})), data.test_images
+        ),
     }
 
 

@@ -97,7 +97,7 @@ def _run(result):
     return {
         "name": result.run.name,
         "model": spec.name,
-        "title": spec.title,
+        "title": spec.about.title,
         "backend": " → ".join(dict.fromkeys(session["backend"] for session in sessions)),
         "steps": result.steps,
         "seconds": result.seconds,
@@ -112,10 +112,10 @@ def _run(result):
         },
         "updates": [
             {"name": update.name, "objective": update.objective, "networks": ", ".join(update.networks)}
-            | dataclasses.asdict(update.adam)
+            | dataclasses.asdict(update.optimizer)
             for update in spec.updates
         ],
-        "notes": spec.notes,
+        "notes": spec.about.notes,
         "versions": sessions[-1]["environment"]["versions"],
         "processor": sessions[-1]["environment"]["processor"],
     }

@@ -1,0 +1,131 @@
+"""One PyTorch model behind the contract of `common.contract.Column`: NumPy in, NumPy out."""
+
+import contextlib
+
+import numpy as np
+import torch
+
+from backends.pytorch import optimizer, process
+from backends.pytorch.layouts import arrays, floats, numpy, statistics, write
+from backends.pytorch.noise import Draws
+from backends.pytorch.steps import Steps
+from common.contract import Snapshot
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class Column:
+    def __init__(self, spec, module, parameters, *, dtype, device, seed):
+        process.check_device(device)
+        self.spec, self.module = spec, module
+        self.dtype, self.device = DTYPES[dtype], torch.device(process.DEVICES[device])
+        self.state = module.build(spec, self.dtype, self.device)
+        self.draws = Draws(spec.noise, seed, self.dtype, self.device)
+        self.train_one = module.accumulating_train_step if spec.accumulates else module.train_step
+        self.steps = Steps(spec, self._train_one, self.state, self.dtype, self.device)
+        self.restore(Snapshot.start(spec, parameters))
+
+    def _train_one(self, state, inputs, noise):
+        return self.train_one(state, inputs, noise)  # which a benchmark may have compiled
+
+    # ------------------------------------------------------------------------- parameters and moments
+
+    def parameters(self):
+        return arrays(dict(self.state.model.named_parameters()))
+
+    def statistics(self):
+        return arrays(self._statistics())
+
+    def moments(self):
+        return arrays(optimizer.moments(self.state.model, self.state.optimizers))
+
+    def restore(self, snapshot):
+        self.step = snapshot.step
+        self.steps.forget()
+        for one in self.state.optimizers.values():
+            optimizer.begin(one, snapshot.step)
+        write(dict(self.state.model.named_parameters()), snapshot.parameters)
+        write(self._statistics(), snapshot.statistics)
+        write(optimizer.moments(self.state.model, self.state.optimizers), snapshot.moments)
+
+    def _statistics(self):
+        return statistics(self.state.model, self.spec.statistic_shapes())
+
+    # -------------------------------------------------------------------------------- one call, one job
+
+    def forward(self, inputs, noise):
+        with self._looking_on():
+            return arrays(self.module.forward(self.state.model, *self._tensors(inputs, noise)))
+
+    def losses(self, inputs, noise):
+        with self._looking_on():
+            return floats(self.module.losses(self.state.model, *self._tensors(inputs, noise)))
+
+    def gradients(self, inputs, noise):
+        with self._looking_on(), torch.enable_grad():
+            values = self.module.losses(self.state.model, *self._tensors(inputs, noise))
+            result = {}
+            for update in self.spec.updates:
+                moved = {n: p for n, p in self.state.model.named_parameters() if n.split(".")[0] in update.networks}
+                gradients = torch.autograd.grad(values[update.objective], list(moved.values()), retain_graph=True)
+                result |= {f"{update.name}.{name}": numpy(g) for name, g in zip(moved, gradients, strict=True)}
+            return result
+
+    def train_step(self, inputs, noise):
+        self.step += 1
+        return floats(self.train_one(self.state, *self._tensors(inputs, noise)))
+
+    def encode(self, inputs):
+        with self._evaluating():
+            return numpy(self.module.encode(self.state.model, *self._tensors(inputs)))
+
+    def reconstruct(self, inputs, noise):
+        with self._evaluating():
+            return numpy(self.module.reconstruct(self.state.model, *self._tensors(inputs, noise)))
+
+    def sample(self, noise):
+        with self._evaluating():
+            return numpy(self.module.sample(self.state.model, *self._tensors(noise)))
+
+    @contextlib.contextmanager
+    def _evaluating(self):
+        """Evaluation mode, without gradients."""
+        self.state.model.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.state.model.train()
+
+    @contextlib.contextmanager
+    def _looking_on(self):
+        """Training mode, without gradients; the running statistics come back as they were."""
+        before = self.statistics()
+        with torch.no_grad():
+            yield
+        write(self._statistics(), before)
+
+    # ------------------------------------------------------------------------------------- many steps
+
+    def upload(self, data):
+        self.steps.upload(data)
+
+    def train_steps(self, indices, noise=None):
+        indices = {name: torch.from_numpy(rows).to(self.device) for name, rows in indices.items()}
+        count, size = next(iter(indices.values())).shape
+        (noise,) = self._tensors(noise) if noise is not None else (None,)
+        rows = []
+        for k in range(count):
+            one = {n: v[k] for n, v in noise.items()} if noise is not None else self.draws(size, self.step)
+            rows.append(self.steps({name: batch[k] for name, batch in indices.items()}, one))
+            self.step += 1
+        table = torch.stack(rows).cpu().numpy()  # read once, after the loop
+        return {name: table[:, column] for column, name in enumerate(self.steps.loss_names)}
+
+    def native_noise(self, count, batch):
+        draws = [self.draws(batch, self.step + k) for k in range(count)]
+        return {name: numpy(torch.stack([one[name] for one in draws])) for name in draws[0]}
+
+    def _tensors(self, *given):
+        kind = {"dtype": self.dtype, "device": self.device}
+        return [{name: torch.as_tensor(np.asarray(array), **kind) for name, array in one.items()} for one in given]

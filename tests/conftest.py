@@ -52,4 +52,11 @@ def data():
 
 @pytest.fixture(scope="session")
 def images(data):
+    """uint8 (1437, 28, 28)."""
     return data.train_images
+
+
+@pytest.fixture(scope="session")
+def train(data):
+    """{"images", "labels"} to train on."""
+    return data.train

@@ -9,7 +9,6 @@ import time
 import numpy as np
 import psutil
 import pytest
-from benchmarks.precision import PRECISIONS
 from matplotlib import image
 
 import backends
@@ -23,7 +22,7 @@ from tests.conftest import tetrapla
 def modes(backend):
     """Those that can be measured here: torch.compile needs a C++ compiler."""
     without = backend == "pytorch" and not (shutil.which("g++") or shutil.which("c++"))
-    return [mode for mode in worker.MODES if mode not in PRECISIONS and not (mode == "compiled" and without)]
+    return [mode for mode in worker.MODES if mode not in worker.LOWERED and not (mode == "compiled" and without)]
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +49,21 @@ def test_every_mode_gives_a_number(measured, modes, backend):
     assert image.imread(out / "plot.png")[..., :3].std() > 0.05
 
 
-def test_the_naive_step_trains_too(backend, images):
+def test_the_naive_step_trains_too(backend, train):
     """The same model file in another way: its loss falls as that of the fast path does."""
-    timed = worker.Timed(get("vae"), backend, "naive", "cpu", 32, images)
+    timed = worker.Timed(get("vae"), backend, "naive", "cpu", 32, train)
     before = timed.column.parameters()
     timed.run(40)
     after = timed.column.parameters()
     assert not any(np.array_equal(before[name], after[name]) for name in before)
-    x = worker.model_input(get("vae"), images[:100])
-    fast = worker.Timed(get("vae"), backend, "fast", "cpu", 32, images)
+    inputs = worker.model_inputs(get("vae"), {"images": train["images"][:100]})
+    fast = worker.Timed(get("vae"), backend, "fast", "cpu", 32, train)
     fast.chunk = 20
     fast.run(40)
     noise = worker.draw(get("vae").noise, 100, 0, "evaluation", 0)
-    assert timed.column.losses(x, noise)["loss"] == pytest.approx(fast.column.losses(x, noise)["loss"], rel=0.1)
+    assert timed.column.losses(inputs, noise)["loss"] == pytest.approx(
+        fast.column.losses(inputs, noise)["loss"], rel=0.1
+    )
     assert timed.column.step == fast.column.step == 40
 
 
@@ -87,23 +88,23 @@ def test_a_worker_stands_still_while_others_are_measured(backend, tmp_path):
         one.end()
 
 
-def test_the_path_that_is_timed_is_proven(backend, images, monkeypatch):
-    """A column that trains on other images than it was given parts from the oracle there, and only there."""
+def test_the_path_that_is_timed_is_proven(backend, train, monkeypatch):
+    """A column that trains on other train than it was given parts from the oracle there, and only there."""
     real = backends.create
 
     def create(*arguments, **options):
         column = real(*arguments, **options)
         upload = column.upload
-        column.upload = lambda images: upload(images[::-1].copy())
+        column.upload = lambda data: upload(data | {"images": data["images"][::-1].copy()})
         return column
 
-    assert worker.prove(get("vae"), backend, "fast", "cpu", images)["passed"]
+    assert worker.prove(get("vae"), backend, "fast", "cpu", train)["passed"]
     monkeypatch.setattr(backends, "create", create)
-    proof = worker.prove(get("vae"), backend, "fast", "cpu", images)
+    proof = worker.prove(get("vae"), backend, "fast", "cpu", train)
     assert (proof["passed"], proof["stage"]) == (False, "two updates in one call")
 
 
-def test_a_column_that_is_not_proven_gets_no_number(backend, images, monkeypatch):
+def test_a_column_that_is_not_proven_gets_no_number(backend, train, monkeypatch):
     real = backends.create
 
     def create(name, spec, parameters, **options):
@@ -112,7 +113,7 @@ def test_a_column_that_is_not_proven_gets_no_number(backend, images, monkeypatch
         return real(name, dataclasses.replace(spec, updates=(wrong,)), parameters, **options)
 
     monkeypatch.setattr(backends, "create", create)
-    proof = worker.prove(get("vae"), backend, "fast", "cpu", images)
+    proof = worker.prove(get("vae"), backend, "fast", "cpu", train)
     assert (proof["passed"], proof["stage"]) == (False, "one update")
     said = []
     monkeypatch.setattr(worker, "say", said.append)

@@ -122,7 +122,7 @@ def _continue(spec, data, options, out):
     column = backends.create(options.backend, spec, initial_parameters(spec, 0))
     run = training._Run(spec, data, options, out)
     column.restore(load_checkpoint(out / "checkpoint.safetensors", specs.get(spec.name)))
-    column.upload(data.train_images)
+    column.upload(data.train)
     run.advance(column)
 
 

@@ -1,5 +1,6 @@
 """The data sets: what is read is checked, and what is wrong is named in one line."""
 
+import dataclasses
 import gzip
 import hashlib
 import http.server
@@ -10,9 +11,10 @@ import pytest
 
 from common import data
 from common.data import mnist
-from common.data.batches import model_input, to_images
+from common.data.batches import batch_indices, model_inputs, row_sets, to_images
 from common.errors import DataError
 from common.specs import get
+from common.specs.inputs import Images, Labels
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
@@ -175,6 +177,38 @@ def test_where_mnist_is_looked_for(tmp_path, monkeypatch, folder):
 @pytest.mark.parametrize("name", ["autoencoder", "vae"])
 def test_pixels_go_to_the_range_and_back(name):
     spec, images = get(name), np.arange(784, dtype=np.uint8).reshape(1, 28, 28)
-    x = model_input(spec, images)
+    x = model_inputs(spec, {"images": images})["images"]
     assert (x.min(), x.max()) == spec.images.pixels
     assert to_images(spec, x)[0] * 255 == pytest.approx(images[0], abs=1e-12)
+
+
+SEMI = (
+    Images(shape=(12,), pixels=(0.0, 1.0), picture=(3, 2, 2)),
+    Images(name="labelled_images", shape=(3, 2, 2), pixels=(-1.0, 1.0), picture=(3, 2, 2), rows="labelled"),
+    Labels(classes=4, rows="labelled"),
+)
+
+
+def test_inputs_are_of_the_rows_that_they_are_asked_for():
+    """Images of one row, labelled images and their labels of another; in colour, and in another shape than 28 × 28."""
+    vae = get("vae")
+    spec = dataclasses.replace(vae, inputs=SEMI, training=dataclasses.replace(vae.training, labelled=8))
+    data = {"images": np.arange(240, dtype=np.uint8).reshape(20, 3, 2, 2), "labels": np.arange(20, dtype=np.uint8) % 4}
+    sets = row_sets(spec, data)
+    assert sets["all"].tolist() == list(range(20))
+    assert sets["labelled"].tolist() == list(range(8))  # the first two of each class
+    inputs = model_inputs(spec, data, {"all": np.array([5, 19]), "labelled": np.array([7, 2])})
+    assert inputs["images"] == pytest.approx(np.array([range(60, 72), range(228, 240)]) / 255)
+    assert inputs["labelled_images"][0, 1, 0, 1] == pytest.approx((7 * 12 + 5) / 255 * 2 - 1)
+    assert inputs["labels"].tolist() == [[0, 0, 0, 1], [0, 0, 1, 0]]
+    drawn = to_images(spec, inputs["images"])
+    assert drawn.shape == (2, 2, 2, 3)
+    assert drawn[0, 0, 1] * 255 == pytest.approx([61, 65, 69])
+    with pytest.raises(DataError, match="needs 8 labelled images"):
+        row_sets(spec, {"images": data["images"][:6], "labels": data["labels"][:6]})
+
+
+def test_labelled_rows_have_an_order_of_their_own():
+    order = batch_indices({"all": np.arange(8), "labelled": np.arange(8)}, 4, 0, range(2))
+    assert sorted(order["labelled"].ravel()) == sorted(order["all"].ravel()) == list(range(8))
+    assert order["labelled"].tolist() != order["all"].tolist()

@@ -78,7 +78,7 @@ def test_the_folder_explains_itself(run):
     assert 50 < session["peak_memory_mib"] < 100_000
     assert description["options"]["seed"] == 0
     assert description["specification"]["networks"][0]["layers"][0]["outputs"] == 128
-    assert description["specification"]["updates"][0]["adam"]["learning_rate"] == 1e-3
+    assert description["specification"]["updates"][0]["optimizer"]["learning_rate"] == 1e-3
 
 
 def test_training_images_are_held_once(tmp_path, monkeypatch, options):
@@ -87,7 +87,7 @@ def test_training_images_are_held_once(tmp_path, monkeypatch, options):
     assert data.train_images.dtype == np.uint8
     column, _ = training.train(specs.get("vae_z100"), data, options, tmp_path / "run", quiet=True)
     assert len(data.train_images) == 0
-    assert column._images.shape == (1437, 28, 28)
+    assert column._data["images"].shape == (1437, 28, 28)
 
 
 @pytest.mark.parametrize("break_off", range(1, 4))

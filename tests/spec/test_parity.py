@@ -9,8 +9,8 @@ from common.specs import get
 
 
 @pytest.fixture(scope="module")
-def case(images):
-    return parity.Case(get("vae_z100"), images, batch=4, steps=3)
+def case(train):
+    return parity.Case(get("vae_z100"), train, batch=4, steps=3)
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ finds the framework and not our own folder.
 
 import importlib
 import importlib.metadata
+import os
 
-from common.errors import MissingFramework, UsageError
+from common import environment
+from common.errors import Interrupted, MissingFramework, UsageError, choose
 from common.specs.records import Spec
 
 DISTRIBUTIONS = {
@@ -17,6 +19,18 @@ DISTRIBUTIONS = {
     "jax": ("jax", "flax", "optax"),
 }
 BACKENDS = tuple(DISTRIBUTIONS)
+PACKAGES = {  # as they are imported; where one of them is not found, the framework is not installed
+    "pytorch": ("torch",),
+    "tensorflow": ("tensorflow", "keras"),
+    "paddle": ("paddle",),
+    "jax": ("jax", "jaxlib", "flax", "optax"),
+}
+SETTINGS = {  # the environment variables that the engines set, beside those that hold a process to its cores
+    "pytorch": ("ONEDNN_MAX_CPU_ISA",),
+    "tensorflow": ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "TF_FORCE_GPU_ALLOW_GROWTH"),
+    "paddle": ("MKL_DEBUG_CPU_TYPE", "FLAGS_new_executor_serial_run", "KMP_BLOCKTIME", "GLOG_minloglevel"),
+    "jax": (),
+}
 TITLES = {
     "pytorch": "PyTorch",
     "tensorflow": "TensorFlow",
@@ -37,7 +51,7 @@ PRECISIONS = {
 def check_name(backend: str) -> str:
     """`backend` itself; UsageError with the choices if there is no such backend."""
     if backend not in BACKENDS:
-        raise UsageError(f"unknown backend {backend!r}; choose one of: {', '.join(BACKENDS)}")
+        raise UsageError(f"unknown backend {backend!r}{choose(backend, BACKENDS)}")
     return backend
 
 
@@ -57,6 +71,18 @@ def versions(backend: str) -> dict[str, str] | None:
     return found
 
 
+def settings(backend: str) -> dict[str, str]:
+    """{variable: value} of what we set for a framework, as it stands in this process: of the user's environment, nothing else
+    is anybody's business."""
+    names = (environment.CORES, *environment.POOLS, *SETTINGS[check_name(backend)])
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def not_installed(backend: str) -> str:
+    """What to tell a user who asks for a framework that is not there."""
+    return f"backend {backend!r} is not installed; install it with: pip install -e '.[{backend}]'"
+
+
 def installed() -> tuple[str, ...]:
     """The backends whose frameworks are installed, in the project's order."""
     return tuple(backend for backend in BACKENDS if versions(backend))
@@ -69,18 +95,29 @@ def engine(backend: str, part: str):
 
 def load(backend: str, spec: Spec):
     """(column module, model module) of `spec` in `backend`. Raises MissingFramework if the framework cannot be imported,
-    UsageError if the model is not written in it."""
+    UsageError if the model is not written in it. The process keeps to its cores, if it was given any."""
     check_name(backend)
+    environment.hold_to_cores()
     try:
         column = engine(backend, "column")
         module = importlib.import_module(f"backends.{backend}.{spec.module}")
     except ImportError as error:
-        raise MissingFramework(
-            f"backend {backend!r} cannot be imported ({error}); install it with: pip install -e '.[{backend}]'"
-        ) from error
+        _raise_interruption(error)
+        if isinstance(error, ModuleNotFoundError) and error.name in PACKAGES[backend]:
+            raise MissingFramework(not_installed(backend)) from error
+        # Installed and broken, or a mistake of ours: to install it would not help, so what went wrong is said as it is.
+        raise MissingFramework(f"backend {backend!r} cannot be imported: {type(error).__name__}: {error}") from error
     if spec.accumulates and not hasattr(module, "accumulating_train_step"):
         raise UsageError(f"{spec.name} is not written in {backend}; use its article's framework")
     return column, module
+
+
+def _raise_interruption(error):
+    """The one that a framework's extension module turned into an ImportError, if one did: pybind11 does, and TensorFlow."""
+    cause = error
+    while cause := cause.__cause__ or cause.__context__:
+        if isinstance(cause, Interrupted):
+            raise cause
 
 
 def create(backend: str, spec: Spec, parameters, *, dtype: str = "float32", device: str = "cpu", seed: int = 0):

@@ -8,7 +8,8 @@ import contextlib
 import functools
 import operator
 import os
-import tempfile
+import subprocess
+import sys
 import zlib
 from dataclasses import dataclass
 
@@ -32,19 +33,25 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 @contextlib.contextmanager
 def _without_cuda_notice():
     """Drops what TensorFlow writes where there is no CUDA driver before it heeds TF_CPP_MIN_LOG_LEVEL
-    (tensorflow#100442), past sys.stderr; everything else on standard error is passed on."""
-    with tempfile.TemporaryFile() as caught:
+    (tensorflow#100442), past sys.stderr. Everything else on standard error is passed on, by a process of its own: that of an
+    import that ends in abort(), as on a processor without AVX, too."""
+    sift = (
+        "import sys\n"
+        "for line in sys.stdin.buffer:\n"
+        "    if b'cudart_stub.cc' not in line and b'absl::InitializeLog()' not in line:\n"
+        "        sys.stderr.buffer.write(line)\n"
+        "        sys.stderr.flush()"
+    )
+    command = [sys.executable, "-I", "-S", "-c", sift]
+    # A group of its own, which Ctrl-C does not reach: it ends with the last line of this process.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0) as sieve:
         stderr = os.dup(2)
-        os.dup2(caught.fileno(), 2)
+        os.dup2(sieve.stdin.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-            caught.seek(0)
-            for line in caught:
-                if b"cudart_stub.cc" not in line and b"absl::InitializeLog()" not in line:
-                    os.write(2, line)
 
 
 with _without_cuda_notice():

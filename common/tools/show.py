@@ -6,6 +6,7 @@ import re
 from rich import box
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 from backends import TITLES
 from common import parity
@@ -41,7 +42,7 @@ def tables(spec: Spec) -> list[Table | str]:
         ("code", " ".join(f"backends/*/{spec.module}.py".split())),
         ("fingerprint", spec.fingerprint()),
     ):
-        head.add_row(f"[bold]{key}[/]", value)
+        head.add_row(Text(key, "bold"), value)
     return [head, _networks(spec), _noise(spec), _updates(spec), *(f"• {note}" for note in spec.about.notes)]
 
 
@@ -58,7 +59,7 @@ def _networks(spec):
             table.add_row(name, *row)
             name = ""
         table.add_section()
-    table.add_row("[bold]total[/]", "", "", "", f"[bold]{spec.parameter_count():,}[/]")
+    table.add_row(Text("total", "bold"), "", "", "", Text(f"{spec.parameter_count():,}", "bold"))
     return table
 
 
@@ -227,5 +228,5 @@ def checks_table(report) -> Table:
     table = Table("what", "published", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
     styles = {"reached": "green", "missed": "red", "beside": ""}
     for check in report.checks:
-        table.add_row(check.what, check.published, check.ours, f"[{styles[check.verdict] or 'none'}]{check.verdict}[/]")
+        table.add_row(check.what, check.published, check.ours, Text(check.verdict, styles[check.verdict]))
     return table

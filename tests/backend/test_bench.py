@@ -4,6 +4,9 @@ import dataclasses
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -14,8 +17,9 @@ from matplotlib import image
 import backends
 from benchmarks import suite, worker
 from common import environment
+from common.processes import Children
 from common.specs import get
-from tests.conftest import tetrapla
+from tests.conftest import tetrapla, write_idx
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,41 @@ def test_every_mode_gives_a_number(measured, modes, backend):
     assert image.imread(out / "plot.png")[..., :3].std() > 0.05
 
 
+def test_from_the_folder_of_the_user(backend, trap):
+    """Its images are meant by a relative path, and none of its modules is imported, though they are called as ours are."""
+    write_idx(trap / "images", 40)
+    words = ("vae", "--backend", backend, "--mode", "fast", "--batch-size", 8, "--repeats", 1, "--seconds", 0.01)
+    result = tetrapla("bench", *words, "--threads", 1, "--data", "images", "--out", "bench", cwd=trap)
+    assert result.returncode == 0, result.stdout + result.stderr
+    few = ("--updates", 2, "--batch-size", 8)
+    result = tetrapla("profile", "vae", "--backend", backend, *few, "--data", "images", cwd=trap)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_ctrl_c_leaves_no_worker(backend, tmp_path):
+    """While it imports, proves or compiles: two seconds into it is one of these."""
+    command = [
+        sys.executable,
+        "-m",
+        "common.tools.cli",
+        "bench",
+        "vae",
+        "--backend",
+        backend,
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    bench = subprocess.Popen(command, cwd=environment.ROOT, stderr=subprocess.PIPE, text=True)
+    while not (workers := psutil.Process(bench.pid).children(recursive=True)):
+        time.sleep(0.02)
+    time.sleep(2)
+    workers = psutil.Process(bench.pid).children(recursive=True) or workers
+    bench.send_signal(signal.SIGINT)
+    _, stderr = bench.communicate(timeout=30)
+    assert (bench.returncode, stderr.count("\n")) == (130, 1), stderr
+    assert not psutil.wait_procs(workers, timeout=5)[1]
+
+
 def test_the_naive_step_trains_too(backend, train):
     """The same model file in another way: its loss falls as that of the fast path does."""
     timed = worker.Timed(get("vae"), backend, "naive", "cpu", 32, train)
@@ -78,18 +117,16 @@ def test_a_worker_stands_still_while_others_are_measured(backend, tmp_path):
         time.sleep(0.1)
         return process.status() == psutil.STATUS_STOPPED and process.cpu_times() == before
 
-    one = suite.Worker(job, tmp_path, threads=1)
-    try:
+    with Children() as children:
+        one = suite.Worker(job, tmp_path, children, threads=1)
         assert one.fit and stands_still()
         one.measure()
         assert stands_still()
         assert one.finish()["seconds"] == one.seconds
-    finally:
-        one.end()
 
 
 def test_the_path_that_is_timed_is_proven(backend, train, monkeypatch):
-    """A column that trains on other train than it was given parts from the oracle there, and only there."""
+    """A column that trains on other images than it was given parts from the oracle there, and only there."""
     real = backends.create
 
     def create(*arguments, **options):

@@ -1,6 +1,9 @@
 """`train`, `sample` and the run's folder, in one backend."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +14,7 @@ import backends
 from common import specs
 from common.checkpoint import load_checkpoint
 from common.data import load
+from common.environment import ROOT
 from common.errors import NonFiniteLoss, UsageError
 from common.tools import training
 from tests.conftest import tetrapla
@@ -123,7 +127,26 @@ def _continue(spec, data, options, out):
     run = training._Run(spec, data, options, out)
     column.restore(load_checkpoint(out / "checkpoint.safetensors", specs.get(spec.name)))
     column.upload(data.train)
+    run.lengths = training.call_lengths(column.step, options.steps)
     run.advance(column)
+
+
+def test_threads_bind_every_framework(backend, tmp_path):
+    """After training no thread of the process may use another core than the one that it was given."""
+    code = (
+        "import os\n"
+        "from common.tools.cli import main\n"
+        "try: main()\n"
+        "finally: print(max(len(os.sched_getaffinity(int(task))) for task in os.listdir('/proc/self/task')))"
+    )
+    words = ["train", "vae", "--backend", backend, "--steps", "20", "--threads", "1", "--out", str(tmp_path / "run")]
+    variables = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # NumPy's own pool is older than the command
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "1"
+    (session,) = training.read_run(tmp_path / "run")["sessions"]
+    assert session["environment"]["cores"] == 1
 
 
 def test_an_existing_folder_that_is_no_run_is_never_overwritten(tmp_path):

@@ -6,7 +6,9 @@ import pytest
 from matplotlib import image
 from rich.console import Console
 
+import backends
 from benchmarks import cases, floor, suite
+from common import environment
 from common.errors import UsageError
 from common.specs import get
 from common.tools import bench as report
@@ -167,6 +169,36 @@ def test_a_result_that_is_none(tmp_path):
         path.write_text(content)
         with pytest.raises(UsageError, match="expected a result of `tetrapla bench`"):
             report.read(path)
+
+
+def test_of_the_environment_only_our_own_settings_are_published(monkeypatch):
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", "private")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv("KMP_DUPLICATE_LIB_OK", "True")
+    assert backends.settings("jax").items() >= {"OMP_NUM_THREADS": "2"}.items()
+    assert "TF_ENABLE_ONEDNN_OPTS" in backends.settings("tensorflow")
+    known = {environment.CORES, *environment.POOLS, *(name for names in backends.SETTINGS.values() for name in names)}
+    published = [row for path in report.RESULTS.glob("*.json") for row in report.read(path)["rows"]]
+    for found in (*map(backends.settings, backends.BACKENDS), *(row.get("environment", {}) for row in published)):
+        assert found.keys() <= known
+
+
+def test_workers_are_told_whole_paths(tmp_path, monkeypatch):
+    """A folder beside the user is that folder for a worker too, wherever that runs."""
+    (tmp_path / "images").mkdir()
+    monkeypatch.chdir(tmp_path)
+    jobs = []
+
+    def worker(job, *_):
+        jobs.append(job)
+        raise KeyError
+
+    monkeypatch.setattr(suite, "Worker", worker)
+    settings = suite.Settings(data="images", data_dir="mnist")
+    with pytest.raises(KeyError):
+        suite._together(cases.Case("vae", 128), [("jax", "fast")], settings, tmp_path)
+    assert (jobs[0]["data"], jobs[0]["data_dir"]) == (str(tmp_path / "images"), str(tmp_path / "mnist"))
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,31 @@ def test_a_folder_of_idx_files(folder):
     assert loaded.test_labels.tolist() == list(range(10))
 
 
+@pytest.mark.parametrize("prefix", ["train", "t10k"])
+def test_no_images_at_all(folder, prefix):
+    (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros((0, 28, 28)))))
+    (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros(0))))
+    with pytest.raises(DataError, match=f"{prefix}-labels-idx1-ubyte.gz: expected at least one image and its label"):
+        data.load(str(folder))
+
+
+def test_the_digest_is_of_the_content_alone(folder, tmp_path):
+    one = data.load(str(folder))
+    (folder / "moved").mkdir()
+    for path in folder.glob("*.gz"):
+        (folder / "moved" / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    other = data.load(str(folder / "moved"))
+    assert one.digest == other.digest != data.load("digits").digest
+    other.forget_training_images()
+    assert one.digest == other.digest
+
+
+def test_a_folder_as_another_process_is_told_of_it(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    assert data.absolute(folder.name) == str(folder.resolve())
+    assert (data.absolute("digits"), data.absolute("mnist")) == ("digits", "mnist")
+
+
 def test_files_that_are_not_compressed(folder):
     for path in list(folder.glob("*.gz")):
         path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
@@ -156,7 +181,7 @@ def test_where_mnist_is_looked_for(tmp_path, monkeypatch, folder):
     """--data-dir first, then $TETRAPLA_DATA, then the cache."""
     seen = []
     monkeypatch.setattr(mnist, "download", lambda name, where: seen.append(where) or folder / f"{name}.gz")
-    monkeypatch.setattr(mnist, "read_idx", lambda path, sha256: np.zeros((0, 28, 28), np.uint8))
+    monkeypatch.setattr(mnist, "read_idx", lambda path, sha256: np.zeros((1, 28, 28), np.uint8))
     monkeypatch.setattr(mnist.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache"))
     monkeypatch.delenv("TETRAPLA_DATA", raising=False)
     mnist.load()

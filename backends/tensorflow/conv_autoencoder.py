@@ -7,21 +7,11 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from backends.tensorflow.engine import Adam, State
+from backends.tensorflow.layouts import to_nchw, to_nhwc
+from backends.tensorflow.optimizer import Adam, update
+from backends.tensorflow.steps import State
 
 # -------------------------------------------------------------------------------------------- networks
-
-
-# Keras's natural layout is NHWC: the networks work in it, and `to_nhwc` and `to_nchw` stand between them and the
-# canonical images and codes.
-
-
-def to_nhwc(x):
-    return tf.transpose(x, (0, 2, 3, 1))
-
-
-def to_nchw(x):
-    return tf.transpose(x, (0, 3, 1, 2))
 
 
 class Encoder(keras.Model):
@@ -90,8 +80,7 @@ def build(spec, dtype, device):
 def train_step(state, inputs, noise):
     with tf.GradientTape() as tape:
         values = losses(state.model, inputs, noise)
-    optimizer = state.optimizers["train"]
-    optimizer.apply(tape.gradient(values["loss"], optimizer.parameters))
+    update(state.optimizers["train"], values["loss"], tape)
     return values
 
 

@@ -22,6 +22,9 @@ MOMENTUM, EPSILON = 0.9, 1e-5
 # -------------------------------------------------------------------------------------------- networks
 
 
+# With kernel 4, stride 2 and even sides "same" means a padding of 1: one pixel at each end. An odd one it would put last.
+
+
 def batch_norm(dtype):
     return layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, dtype=dtype)
 
@@ -29,39 +32,35 @@ def batch_norm(dtype):
 class Generator(keras.Model):
     def __init__(self, width, dtype):
         super().__init__(dtype=dtype)
-        # A padding of 1 cuts one pixel from each side of what a "valid" transposed convolution gives.
-        self.crop = layers.Cropping2D(1, dtype=dtype)
         self.fc0 = layers.Dense(16 * width, use_bias=False, dtype=dtype)
         self.bn0 = batch_norm(dtype)
         self.fc1 = layers.Dense(2 * width * 7 * 7, use_bias=False, dtype=dtype)
         self.bn1 = batch_norm(dtype)
-        self.conv0 = layers.Conv2DTranspose(width, 4, strides=2, padding="valid", use_bias=False, dtype=dtype)
+        self.conv0 = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=False, dtype=dtype)
         self.bn2 = batch_norm(dtype)
-        self.conv1 = layers.Conv2DTranspose(1, 4, strides=2, padding="valid", dtype=dtype)
+        self.conv1 = layers.Conv2DTranspose(1, 4, strides=2, padding="same", dtype=dtype)
 
     def call(self, latent, training=False):
         h = tf.nn.relu(self.bn0(self.fc0(latent), training=training))  # (B, 1024)
         h = tf.nn.relu(self.bn1(self.fc1(h), training=training))  # (B, 6272)
         h = to_nhwc(tf.reshape(h, (-1, h.shape[1] // 49, 7, 7)))  # (B, 7, 7, 128)
-        h = tf.nn.relu(self.bn2(self.crop(self.conv0(h)), training=training))  # (B, 14, 14, 64)
-        return to_nchw(tf.sigmoid(self.crop(self.conv1(h))))  # (B, 1, 28, 28)
+        h = tf.nn.relu(self.bn2(self.conv0(h), training=training))  # (B, 14, 14, 64)
+        return to_nchw(tf.sigmoid(self.conv1(h)))  # (B, 1, 28, 28)
 
 
 class Trunk(keras.Model):
     def __init__(self, width, slope, dtype):
         super().__init__(dtype=dtype)
         self.slope = slope
-        # padding="same" would be the same for these sizes; the zeros are added as in conv_autoencoder.py.
-        self.pad = layers.ZeroPadding2D(1, dtype=dtype)
-        self.conv0 = layers.Conv2D(width, 4, strides=2, padding="valid", dtype=dtype)
-        self.conv1 = layers.Conv2D(2 * width, 4, strides=2, padding="valid", use_bias=False, dtype=dtype)
+        self.conv0 = layers.Conv2D(width, 4, strides=2, padding="same", dtype=dtype)
+        self.conv1 = layers.Conv2D(2 * width, 4, strides=2, padding="same", use_bias=False, dtype=dtype)
         self.bn0 = batch_norm(dtype)
         self.fc0 = layers.Dense(16 * width, use_bias=False, dtype=dtype)
         self.bn1 = batch_norm(dtype)
 
     def call(self, x, training=False):
-        h = leaky_relu(self.conv0(self.pad(to_nhwc(x))), self.slope)  # (B, 14, 14, 64)
-        h = leaky_relu(self.bn0(self.conv1(self.pad(h)), training=training), self.slope)  # (B, 7, 7, 128)
+        h = leaky_relu(self.conv0(to_nhwc(x)), self.slope)  # (B, 14, 14, 64)
+        h = leaky_relu(self.bn0(self.conv1(h), training=training), self.slope)  # (B, 7, 7, 128)
         h = tf.reshape(to_nchw(h), (-1, h.shape[3] * 49))  # (B, 6272)
         return leaky_relu(self.bn1(self.fc0(h), training=training), self.slope)  # (B, 1024)
 

@@ -8,21 +8,11 @@ from functools import partial
 from flax import nnx
 from jax import numpy as jnp
 
-from backends.jax.engine import State, adam
+from backends.jax.layouts import to_nchw, to_nhwc
+from backends.jax.optimizer import adam, update
+from backends.jax.steps import State
 
 # -------------------------------------------------------------------------------------------- networks
-
-
-# Flax's natural layout is NHWC: the networks work in it, and `to_nhwc` and `to_nchw` stand between them and the
-# canonical images and codes.
-
-
-def to_nhwc(x):
-    return jnp.transpose(x, (0, 2, 3, 1))
-
-
-def to_nchw(x):
-    return jnp.transpose(x, (0, 3, 1, 2))
 
 
 class Encoder(nnx.Module):
@@ -78,22 +68,13 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype):
-    # nnx wants a source of initial values; the engine puts the specification's in their place.
-    model = ConvAutoencoder(dtype, nnx.Rngs(0))
+    rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
+    model = ConvAutoencoder(dtype, rngs)
     return State(model, {"train": adam(spec.update("train"), model)})
 
 
 def train_step(state, inputs, noise):
-    optimizer = state.optimizers["train"]
-
-    def objective(model):
-        values = losses(model, inputs, noise)
-        return values["loss"], values  # the gradient is of the first
-
-    gradient = nnx.grad(objective, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
-    gradients, values = gradient(state.model)
-    optimizer.update(state.model, gradients)
-    return values
+    return update(state, "train", losses, "loss", inputs, noise)
 
 
 # ------------------------------------------------------------------------------------ coding, sampling

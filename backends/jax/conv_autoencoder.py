@@ -8,6 +8,7 @@ from functools import partial
 from flax import nnx
 from jax import numpy as jnp
 
+from backends.jax.exact import ConvTranspose
 from backends.jax.layouts import to_nchw, to_nhwc
 from backends.jax.optimizer import adam, update
 from backends.jax.steps import State
@@ -32,7 +33,7 @@ class Decoder(nnx.Module):
     def __init__(self, dtype, rngs):
         # transpose_kernel makes it the gradient of a convolution, as in the other frameworks; without, Flax does not
         # turn the kernel. Its padding counts zeros around the spread input: kernel - 1 - the usual padding.
-        conv = partial(nnx.ConvTranspose, transpose_kernel=True, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        conv = partial(ConvTranspose, transpose_kernel=True, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.conv0 = conv(8, 16, (3, 3), strides=2, padding=3 - 1 - 0)
         self.conv1 = conv(16, 8, (5, 5), strides=3, padding=5 - 1 - 1)
         self.conv2 = conv(8, 1, (2, 2), strides=2, padding=2 - 1 - 1)

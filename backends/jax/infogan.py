@@ -10,7 +10,7 @@ from functools import partial
 from flax import nnx
 from jax import numpy as jnp
 
-from backends.jax.exact import leaky_relu
+from backends.jax.exact import ConvTranspose, leaky_relu
 from backends.jax.layouts import to_nchw, to_nhwc
 from backends.jax.optimizer import adam, update
 from backends.jax.steps import State
@@ -38,7 +38,7 @@ class Generator(nnx.Module):
     def __init__(self, width, dtype, rngs):
         linear = partial(nnx.Linear, use_bias=False, dtype=dtype, param_dtype=dtype, rngs=rngs)
         # transpose_kernel and this padding make it the gradient of a convolution, see conv_autoencoder.py.
-        conv = partial(nnx.ConvTranspose, transpose_kernel=True, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        conv = partial(ConvTranspose, transpose_kernel=True, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.fc0 = linear(74, 16 * width)
         self.bn0 = batch_norm(16 * width, dtype, rngs)
         self.fc1 = linear(16 * width, 2 * width * 7 * 7)

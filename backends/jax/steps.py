@@ -53,7 +53,7 @@ class Compiled:
         """The values after one step, in the donated memory of those before it, and the losses."""
         state = nnx.merge(self.graphdef, values)
         # A dict leaves jit and grad with its keys sorted, so `train_step` no longer knows the model's order.
-        names = jax.eval_shape(partial(self._losses, values), inputs, noise)
+        names = jax.eval_shape(self._losses, values, inputs, noise)
         losses = self.module.train_step(state, inputs, noise)
         return nnx.state(state), OrderedDict((name, losses[name]) for name in names)
 

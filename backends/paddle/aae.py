@@ -8,7 +8,11 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from backends.paddle.engine import SOURCES, State, adam, gradients, named, number, parameters
+from backends.paddle.exact import number
+from backends.paddle.layouts import named
+from backends.paddle.optimizer import adam, parameters
+from backends.paddle.steps import SOURCES, State
+from backends.paddle.terms import cross_entropy
 
 EPS = 1e-15
 
@@ -87,8 +91,7 @@ def forward(model, inputs, noise):
 def reconstruction_losses(model, inputs, noise):
     """mean BCE(decoder(encoder(x)), x)."""
     logits = model.decoder(model.encoder(inputs["images"], masks(noise, "encoder")), masks(noise, "decoder"))
-    # Not F.binary_cross_entropy_with_logits, whose gradient at a logit of exactly 0 is off by 1.
-    return {"loss_r": paddle.mean(F.softplus(logits, beta=1, threshold=40) - inputs["images"] * logits)}
+    return {"loss_r": paddle.mean(cross_entropy(logits, inputs["images"]))}
 
 
 def discriminator_losses(model, inputs, noise):
@@ -115,50 +118,24 @@ def losses(model, inputs, noise):
     )
 
 
-# -------------------------------------------------------------------------------------------- programs
+# ------------------------------------------------------------------------------------------ train step
 
 
 def build(spec, dtype, device):
-    state = State(spec, dtype, device)
-
+    state = State(spec, AAE, dtype, device)
     # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a
     # parameter name used twice would make two parameters; between Programs, one name is one parameter.
-    for source in SOURCES:
-        with state.program("reconstruction", source) as program:
-            model, update = AAE(), spec.update("reconstruction")
-            program.fetch = reconstruction_losses(model, program.x(), program.noise(update.noise))
-            adam(update).minimize(program.fetch["loss_r"], program.startup, parameters(model, update))
-
-        with state.program("discriminator", source) as program:
-            model, update = AAE(), spec.update("discriminator")
-            program.fetch = discriminator_losses(model, program.x(), program.noise(update.noise))
-            adam(update).minimize(program.fetch["loss_d"], program.startup, parameters(model, update))
-
-        with state.program("generator", source) as program:
-            model, update = AAE(), spec.update("generator")
-            program.fetch = generator_losses(model, program.x(), program.noise(update.noise))
-            adam(update).minimize(program.fetch["loss_g"], program.startup, parameters(model, update))
-
-    with state.program("forward") as program:
-        program.fetch = forward(AAE(), program.x(), program.noise(spec.noise))
-
-    with state.program("losses") as program:
-        program.fetch = losses(AAE(), program.x(), program.noise(spec.noise))
-
-    for update in spec.updates:
-        with state.program(f"{update.name}.gradients") as program:
-            model = AAE()
-            program.fetch = gradients(model, update, losses(model, program.x(), program.noise(spec.noise)))
-
-    with state.program("encode") as program:
-        program.fetch = {"encode": encode(AAE(), program.x())}
-
-    with state.program("reconstruct") as program:
-        program.fetch = {"reconstruct": reconstruct(AAE(), program.x(), program.noise(()))}
-
-    with state.program("sample") as program:
-        program.fetch = {"sample": sample(AAE(), program.noise(spec.sampling_noise))}
-
+    functions = {
+        "reconstruction": reconstruction_losses,
+        "discriminator": discriminator_losses,
+        "generator": generator_losses,
+    }
+    for name, losses_of in functions.items():
+        for source in SOURCES:
+            with state.program(name, source) as program:
+                model, update = AAE(), spec.update(name)
+                program.fetch = losses_of(model, program.inputs(), program.noise(update.noise))
+                adam(update).minimize(program.fetch[update.objective], program.startup, parameters(model, update))
     return state
 
 

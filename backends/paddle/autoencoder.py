@@ -7,7 +7,9 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from backends.paddle.engine import SOURCES, State, adam, gradients, named, parameters
+from backends.paddle.layouts import named
+from backends.paddle.optimizer import adam, parameters
+from backends.paddle.steps import SOURCES, State
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -64,37 +66,18 @@ def losses(model, inputs, noise):
     return {"loss": paddle.mean(paddle.square(reconstruction - inputs["images"]))}  # ** 2 takes 25 times as long
 
 
-# -------------------------------------------------------------------------------------------- programs
+# ------------------------------------------------------------------------------------------ train step
 
 
 def build(spec, dtype, device):
-    state = State(spec, dtype, device)
-
+    state = State(spec, Autoencoder, dtype, device)
     # Each Program makes its own layers, once. Within a Program, a parameter name used twice would make two parameters;
     # between Programs, one name is one parameter.
     for source in SOURCES:
         with state.program("train", source) as program:
             model, update = Autoencoder(), spec.update("train")
-            program.fetch = losses(model, program.x(), program.noise(spec.noise))
+            program.fetch = losses(model, program.inputs(), program.noise(update.noise))
             adam(update).minimize(program.fetch["loss"], program.startup, parameters(model, update))
-
-    with state.program("forward") as program:
-        program.fetch = forward(Autoencoder(), program.x(), program.noise(spec.noise))
-
-    with state.program("losses") as program:
-        program.fetch = losses(Autoencoder(), program.x(), program.noise(spec.noise))
-
-    for update in spec.updates:
-        with state.program(f"{update.name}.gradients") as program:
-            model = Autoencoder()
-            program.fetch = gradients(model, update, losses(model, program.x(), program.noise(spec.noise)))
-
-    with state.program("encode") as program:
-        program.fetch = {"encode": encode(Autoencoder(), program.x())}
-
-    with state.program("reconstruct") as program:
-        program.fetch = {"reconstruct": reconstruct(Autoencoder(), program.x(), program.noise(spec.noise))}
-
     return state
 
 

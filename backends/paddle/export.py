@@ -13,8 +13,8 @@ executor = paddle.static.Executor(paddle.CPUPlace())
 program, feeds, fetches = paddle.static.load_inference_model("{job}", executor)
 
 random = np.random.default_rng(0)
-{inputs}
-(images,) = executor.run(program, feed={{name: inputs[name] for name in feeds}}, fetch_list=fetches)
+{given}
+(images,) = executor.run(program, feed={{name: given[name] for name in feeds}}, fetch_list=fetches)
 print(images.shape)
 """
 
@@ -27,7 +27,7 @@ def save(column, folder):
             with paddle.static.scope_guard(state.scope):
                 paddle.static.save_inference_model(
                     str(folder / job),
-                    program.inputs,
+                    program.fed,
                     list(program.fetch.values()),
                     program.executor,
                     program=program.main,

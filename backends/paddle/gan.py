@@ -7,7 +7,11 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from backends.paddle.engine import SOURCES, State, adam, gradients, named, number, parameters
+from backends.paddle.exact import number
+from backends.paddle.layouts import named
+from backends.paddle.optimizer import adam, parameters
+from backends.paddle.steps import SOURCES, State
+from backends.paddle.terms import bce
 
 SLOPE, KEEP = 0.2, 0.7
 
@@ -58,12 +62,6 @@ def masks(noise, which):
     return [noise[f"{which}_mask{k}"] for k in range(3)]
 
 
-def bce(logits, target):
-    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
-    # Not F.binary_cross_entropy_with_logits, whose gradient at a logit of exactly 0 is off by 1.
-    return paddle.mean(F.softplus(logits, beta=1, threshold=40) - target * logits)
-
-
 def forward(model, inputs, noise):
     """images (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
     generated = model.generator(noise["discriminator_z"])
@@ -96,39 +94,19 @@ def losses(model, inputs, noise):
     return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
-# -------------------------------------------------------------------------------------------- programs
+# ------------------------------------------------------------------------------------------ train step
 
 
 def build(spec, dtype, device):
-    state = State(spec, dtype, device)
-
+    state = State(spec, GAN, dtype, device)
     # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a
     # parameter name used twice would make two parameters; between Programs, one name is one parameter.
-    for source in SOURCES:
-        with state.program("discriminator", source) as program:
-            model, update = GAN(), spec.update("discriminator")
-            program.fetch = discriminator_losses(model, program.x(), program.noise(update.noise))
-            adam(update).minimize(program.fetch["loss_d"], program.startup, parameters(model, update))
-
-        with state.program("generator", source) as program:
-            model, update = GAN(), spec.update("generator")
-            program.fetch = generator_losses(model, None, program.noise(update.noise))
-            adam(update).minimize(program.fetch["loss_g"], program.startup, parameters(model, update))
-
-    with state.program("forward") as program:
-        program.fetch = forward(GAN(), program.x(), program.noise(spec.noise))
-
-    with state.program("losses") as program:
-        program.fetch = losses(GAN(), program.x(), program.noise(spec.noise))
-
-    for update in spec.updates:
-        with state.program(f"{update.name}.gradients") as program:
-            model = GAN()
-            program.fetch = gradients(model, update, losses(model, program.x(), program.noise(spec.noise)))
-
-    with state.program("sample") as program:
-        program.fetch = {"sample": sample(GAN(), program.noise(spec.sampling_noise))}
-
+    for name, losses_of in {"discriminator": discriminator_losses, "generator": generator_losses}.items():
+        for source in SOURCES:
+            with state.program(name, source) as program:
+                model, update = GAN(), spec.update(name)
+                program.fetch = losses_of(model, program.inputs(), program.noise(update.noise))
+                adam(update).minimize(program.fetch[update.objective], program.startup, parameters(model, update))
     return state
 
 

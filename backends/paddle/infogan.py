@@ -1,107 +1,87 @@
 """InfoGAN, Paddle. Specification: common/specs/infogan.py.
 
 Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
-training step; encode and sample use them, in evaluation mode.
+training step; encode and sample use them, in evaluation mode, which the engine sets. Shapes are those of width 64.
 """
 
 import math
-from functools import partial
 
 import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from backends.paddle.engine import SOURCES, State, adam, gradients, named, number, parameters
+from backends.paddle.exact import BatchNorm, leaky_relu, number
+from backends.paddle.layouts import named
+from backends.paddle.optimizer import adam, parameters
+from backends.paddle.steps import SOURCES, State
+from backends.paddle.terms import bce
 
-MOMENTUM, EPSILON = 0.9, 1e-5
 CATEGORIES, CODES = 10, 2
+MOMENTUM, EPSILON = 0.9, 1e-5
 
 # -------------------------------------------------------------------------------------------- networks
 
 
-def leaky_relu(x, slope):
-    # F.leaky_relu has slope 1 at 0, which is what D's first convolution makes of black at the first step.
-    return paddle.where(x > 0, x, number(slope) * x)
-
-
-class BatchNorm(nn.Layer):
-    """nn.BatchNorm rounds its momentum and epsilon to float32, in float64 too."""
-
-    def __init__(self, features, path):
-        super().__init__()
-        attributes = {kind: paddle.ParamAttr(f"{path}.{kind}") for kind in ("weight", "bias")}
-        attributes |= {kind: paddle.ParamAttr(f"{path}.{kind}", trainable=False) for kind in ("mean", "variance")}
-        self.weight = self.create_parameter([features], attributes["weight"])
-        self.bias = self.create_parameter([features], attributes["bias"], is_bias=True)
-        self.mean = self.create_parameter([features], attributes["mean"])
-        self.variance = self.create_parameter([features], attributes["variance"])
-
-    def forward(self, x):
-        others, shape = [0, *range(2, len(x.shape))], [1, -1] + [1] * (len(x.shape) - 2)
-        mean = paddle.mean(x, others) if self.training else self.mean
-        centred = x - mean.reshape(shape)
-        variance = paddle.mean(centred * centred, others) if self.training else self.variance
-        if self.training:
-            for running, value in ((self.mean, mean), (self.variance, variance)):
-                moved = number(MOMENTUM) * running + number(1 - MOMENTUM) * value
-                paddle.assign(moved, running)  # in place, so in every run of the Program
-        scale = self.weight / paddle.sqrt(variance + number(EPSILON))
-        return centred * scale.reshape(shape) + self.bias.reshape(shape)
+def batch_norm(features, path):
+    return BatchNorm(features, path, MOMENTUM, EPSILON)
 
 
 class Generator(nn.Layer):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.fc0 = nn.Linear(74, 1024, **named("generator.fc0", bias=False))
-        self.bn0 = BatchNorm(1024, "generator.bn0")
-        self.fc1 = nn.Linear(1024, 128 * 7 * 7, **named("generator.fc1", bias=False))
-        self.bn1 = BatchNorm(128 * 7 * 7, "generator.bn1")
-        self.conv0 = nn.Conv2DTranspose(128, 64, 4, stride=2, padding=1, **named("generator.conv0", bias=False))
-        self.bn2 = BatchNorm(64, "generator.bn2")
-        self.conv1 = nn.Conv2DTranspose(64, 1, 4, stride=2, padding=1, **named("generator.conv1"))
+        self.fc0 = nn.Linear(74, 16 * width, **named("generator.fc0", bias=False))
+        self.bn0 = batch_norm(16 * width, "generator.bn0")
+        self.fc1 = nn.Linear(16 * width, 2 * width * 7 * 7, **named("generator.fc1", bias=False))
+        self.bn1 = batch_norm(2 * width * 7 * 7, "generator.bn1")
+        self.conv0 = nn.Conv2DTranspose(
+            2 * width, width, 4, stride=2, padding=1, **named("generator.conv0", bias=False)
+        )
+        self.bn2 = batch_norm(width, "generator.bn2")
+        self.conv1 = nn.Conv2DTranspose(width, 1, 4, stride=2, padding=1, **named("generator.conv1"))
 
     def forward(self, latent):
         h = F.relu(self.bn0(self.fc0(latent)))  # (B, 1024)
-        h = F.relu(self.bn1(self.fc1(h))).reshape([-1, 128, 7, 7])  # (B, 128, 7, 7)
+        h = F.relu(self.bn1(self.fc1(h)))  # (B, 6272)
+        h = h.reshape([-1, self.conv0.weight.shape[0], 7, 7])  # (B, 128, 7, 7)
         h = F.relu(self.bn2(self.conv0(h)))  # (B, 64, 14, 14)
         return F.sigmoid(self.conv1(h))  # (B, 1, 28, 28)
 
 
 class Trunk(nn.Layer):
-    def __init__(self, slope):
+    def __init__(self, width, slope):
         super().__init__()
         self.slope = slope
-        self.conv0 = nn.Conv2D(1, 64, 4, stride=2, padding=1, **named("trunk.conv0"))
-        self.conv1 = nn.Conv2D(64, 128, 4, stride=2, padding=1, **named("trunk.conv1", bias=False))
-        self.bn0 = BatchNorm(128, "trunk.bn0")
-        self.fc0 = nn.Linear(128 * 7 * 7, 1024, **named("trunk.fc0", bias=False))
-        self.bn1 = BatchNorm(1024, "trunk.bn1")
+        self.conv0 = nn.Conv2D(1, width, 4, stride=2, padding=1, **named("trunk.conv0"))
+        self.conv1 = nn.Conv2D(width, 2 * width, 4, stride=2, padding=1, **named("trunk.conv1", bias=False))
+        self.bn0 = batch_norm(2 * width, "trunk.bn0")
+        self.fc0 = nn.Linear(2 * width * 7 * 7, 16 * width, **named("trunk.fc0", bias=False))
+        self.bn1 = batch_norm(16 * width, "trunk.bn1")
 
     def forward(self, x):
         h = leaky_relu(self.conv0(x), self.slope)  # (B, 64, 14, 14)
         h = leaky_relu(self.bn0(self.conv1(h)), self.slope)  # (B, 128, 7, 7)
-        h = h.reshape([-1, 128 * 7 * 7])  # (B, 6272)
+        h = h.flatten(1)  # (B, 6272)
         return leaky_relu(self.bn1(self.fc0(h)), self.slope)  # (B, 1024)
 
 
 class Discriminator(nn.Layer):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.logit = nn.Linear(1024, 1, **named("discriminator.logit"))
+        self.logit = nn.Linear(16 * width, 1, **named("discriminator.logit"))
 
     def forward(self, h):
         return self.logit(h)  # (B, 1)
 
 
 class Recognition(nn.Layer):
-    def __init__(self, slope):
+    def __init__(self, width, slope):
         super().__init__()
         self.slope = slope
-        self.fc0 = nn.Linear(1024, 128, **named("recognition.fc0", bias=False))
-        self.bn0 = BatchNorm(128, "recognition.bn0")
-        self.category = nn.Linear(128, CATEGORIES, **named("recognition.category"))
-        self.mean = nn.Linear(128, CODES, **named("recognition.mean"))
-        self.logstd = nn.Linear(128, CODES, **named("recognition.logstd"))
+        self.fc0 = nn.Linear(16 * width, 2 * width, **named("recognition.fc0", bias=False))
+        self.bn0 = batch_norm(2 * width, "recognition.bn0")
+        self.category = nn.Linear(2 * width, CATEGORIES, **named("recognition.category"))
+        self.mean = nn.Linear(2 * width, CODES, **named("recognition.mean"))
+        self.logstd = nn.Linear(2 * width, CODES, **named("recognition.logstd"))
 
     def forward(self, h):
         h = leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
@@ -110,12 +90,12 @@ class Recognition(nn.Layer):
 
 
 class InfoGAN(nn.Layer):
-    def __init__(self, slope, codes_weight, generator_weight):
+    def __init__(self, width, slope, codes_weight, generator_weight):
         super().__init__()
-        self.generator = Generator()
-        self.trunk = Trunk(slope)
-        self.discriminator = Discriminator()
-        self.recognition = Recognition(slope)
+        self.generator = Generator(width)
+        self.trunk = Trunk(width, slope)
+        self.discriminator = Discriminator(width)
+        self.recognition = Recognition(width, slope)
         self.codes_weight = codes_weight  # of c2 and c3 in the bound
         self.generator_weight = generator_weight  # of the bound in G's objective
 
@@ -126,12 +106,6 @@ class InfoGAN(nn.Layer):
 def latent(noise, which):
     """(B, 74): noise, category, codes of the update or job `which`."""
     return paddle.concat([noise[f"{which}{part}"] for part in ("z", "category", "codes")], axis=1)
-
-
-def bce(logits, target):
-    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
-    # Not F.binary_cross_entropy_with_logits, whose gradient at a logit of exactly 0 is off by 1.
-    return paddle.mean(F.softplus(logits, beta=1, threshold=40) - target * logits)
 
 
 def information(model, recognized, noise, which):
@@ -186,47 +160,23 @@ def losses(model, inputs, noise):
     return discriminator_losses(model, inputs, noise) | generator_losses(model, inputs, noise)
 
 
-# -------------------------------------------------------------------------------------------- programs
+# ------------------------------------------------------------------------------------------ train step
 
 
 def build(spec, dtype, device):
-    state = State(spec, dtype, device)
-    new_model = partial(InfoGAN, spec.options["slope"], spec.options["codes_weight"], spec.options["generator_weight"])
+    def network():
+        options = spec.options
+        return InfoGAN(options["width"], spec.slope, options["codes_weight"], options["generator_weight"])
 
+    state = State(spec, network, dtype, device)
     # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a
     # parameter name used twice would make two parameters; between Programs, one name is one parameter.
-    for source in SOURCES:
-        with state.program("discriminator", source) as program:
-            model, update = new_model(), spec.update("discriminator")
-            program.fetch = discriminator_losses(model, program.x(), program.noise(update.noise))
-            adam(update).minimize(program.fetch["objective_d"], program.startup, parameters(model, update))
-
-        with state.program("generator", source) as program:
-            model, update = new_model(), spec.update("generator")
-            program.fetch = generator_losses(model, None, program.noise(update.noise))
-            adam(update).minimize(program.fetch["objective_g"], program.startup, parameters(model, update))
-
-    with state.program("forward") as program:
-        program.fetch = forward(new_model(), program.x(), program.noise(spec.noise))
-
-    with state.program("losses") as program:
-        program.fetch = losses(new_model(), program.x(), program.noise(spec.noise))
-
-    for update in spec.updates:
-        with state.program(f"{update.name}.gradients") as program:
-            model = new_model()
-            program.fetch = gradients(model, update, losses(model, program.x(), program.noise(spec.noise)))
-
-    with state.program("encode") as program:
-        model = new_model()
-        model.eval()  # what stands in this Program uses the running statistics
-        program.fetch = {"encode": encode(model, program.x())}
-
-    with state.program("sample") as program:
-        model = new_model()
-        model.eval()
-        program.fetch = {"sample": sample(model, program.noise(spec.sampling_noise))}
-
+    for name, losses_of in {"discriminator": discriminator_losses, "generator": generator_losses}.items():
+        for source in SOURCES:
+            with state.program(name, source) as program:
+                model, update = network(), spec.update(name)
+                program.fetch = losses_of(model, program.inputs(), program.noise(update.noise))
+                adam(update).minimize(program.fetch[update.objective], program.startup, parameters(model, update))
     return state
 
 

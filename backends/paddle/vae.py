@@ -7,7 +7,10 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from backends.paddle.engine import SOURCES, State, adam, gradients, named, parameters
+from backends.paddle.layouts import named
+from backends.paddle.optimizer import adam, parameters
+from backends.paddle.steps import SOURCES, State
+from backends.paddle.terms import cross_entropy
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -56,52 +59,28 @@ def forward(model, inputs, noise):
 def losses(model, inputs, noise):
     """BCE + KL(N(mean, exp(logvar)) ‖ N(0, 1)), summed over pixels and code, then reduced over the batch."""
     output = forward(model, inputs, noise)
-    mean, logvar, logits = output["mean"], output["logvar"], output["logits"]
-    # Not F.binary_cross_entropy_with_logits, whose gradient at a logit of exactly 0 is -1/2 - x instead of 1/2 - x.
-    # From the threshold on softplus returns the logit itself: at Paddle's default of 20 still 2e-9 off, at 40 exact.
-    bce = paddle.sum(F.softplus(logits, beta=1, threshold=40) - inputs["images"] * logits, axis=1)  # (B,)
+    mean, logvar = output["mean"], output["logvar"]
+    bce = paddle.sum(cross_entropy(output["logits"], inputs["images"]), axis=1)  # (B,)
     kl = -0.5 * paddle.sum(1 + logvar - mean**2 - paddle.exp(logvar), axis=1)  # (B,)
     reduce = paddle.sum if model.reduction == "sum" else paddle.mean
     return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
 
 
-# -------------------------------------------------------------------------------------------- programs
+# ------------------------------------------------------------------------------------------ train step
 
 
 def build(spec, dtype, device):
-    state = State(spec, dtype, device)
-
     def network():
         return VAE(spec.options["hidden"], spec.options["latent"], spec.reduction)
 
+    state = State(spec, network, dtype, device)
     # Each Program makes its own layers, once. Within a Program, a parameter name used twice would make two parameters;
     # between Programs, one name is one parameter.
     for source in SOURCES:
         with state.program("train", source) as program:
             model, update = network(), spec.update("train")
-            program.fetch = losses(model, program.x(), program.noise(spec.noise))
+            program.fetch = losses(model, program.inputs(), program.noise(update.noise))
             adam(update).minimize(program.fetch["loss"], program.startup, parameters(model, update))
-
-    with state.program("forward") as program:
-        program.fetch = forward(network(), program.x(), program.noise(spec.noise))
-
-    with state.program("losses") as program:
-        program.fetch = losses(network(), program.x(), program.noise(spec.noise))
-
-    for update in spec.updates:
-        with state.program(f"{update.name}.gradients") as program:
-            model = network()
-            program.fetch = gradients(model, update, losses(model, program.x(), program.noise(spec.noise)))
-
-    with state.program("encode") as program:
-        program.fetch = {"encode": encode(network(), program.x())}
-
-    with state.program("reconstruct") as program:
-        program.fetch = {"reconstruct": reconstruct(network(), program.x(), program.noise(spec.noise))}
-
-    with state.program("sample") as program:
-        program.fetch = {"sample": sample(network(), program.noise(spec.sampling_noise))}
-
     return state
 
 

@@ -1,0 +1,59 @@
+"""The optimisers of the specification, as Paddle's users have them, and how their state is found."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import paddle
+
+from backends.paddle.exact import CoupledL2, in_float64, number
+from common.specs.records import Spec
+
+MOMENTS = {"first": "moment1", "second": "moment2"}
+
+
+def adam(update):
+    """Paddle's Adam: Algorithm 1, in float64 once its numbers are tensors. One operator moves all parameters, where Paddle
+    has it: in float32."""
+    optimizer, exact = update.optimizer, in_float64()
+    l2 = CoupledL2 if exact else paddle.regularizer.L2Decay
+    return paddle.optimizer.Adam(
+        learning_rate=optimizer.learning_rate,
+        beta1=number(optimizer.beta1),
+        beta2=number(optimizer.beta2),
+        epsilon=number(optimizer.epsilon),
+        weight_decay=l2(optimizer.l2) if optimizer.l2 else None,
+        use_multi_tensor=not exact,
+    )
+
+
+def parameters(model, update):
+    """The parameters that the update moves: those of its networks, without running statistics."""
+    return [p for name in update.networks for p in getattr(model, name).parameters() if p.trainable]
+
+
+def gradients(model, update, values):
+    """{"encoder.fc0.weight": ...}: the gradient of the update's objective among `values`, without L2. One call a Program:
+    where an operator works in place, as batch norms do, Paddle would differentiate the first call's operators too."""
+    moved = parameters(model, update)
+    slopes = paddle.static.gradients(values[update.objective], moved)
+    return {parameter.name: slope for parameter, slope in zip(moved, slopes, strict=True)}
+
+
+def moments(spec: Spec) -> dict[str, tuple[str, str]]:
+    """{"train.first.encoder.fc0.weight": (Paddle's variable, "encoder.fc0.weight")} of every optimiser."""
+    return {
+        f"{update.name}.{moment}.{name}": (f"{update.name}.{name}_{key}_0", name)
+        for update in spec.updates
+        for moment, key in MOMENTS.items()
+        for name in spec.parameter_shapes(update.networks)
+    }
+
+
+def powers(spec: Spec, count: int, dtype: str) -> Iterator[tuple[str, np.ndarray]]:
+    """(Paddle's variable, βᵗ⁺¹ (1,)) of every optimiser after `count` steps: a running product that Adam keeps beside each
+    parameter, and that starts from 0.9 and 0.999 where β is a tensor, whatever β is."""
+    for update in spec.updates:
+        for key, beta in (("beta1", update.optimizer.beta1), ("beta2", update.optimizer.beta2)):
+            power = np.cumprod(np.full(count + 1, beta, dtype))[-1:]
+            for name in spec.parameter_shapes(update.networks):
+                yield f"{update.name}.{name}_{key}_pow_acc_0", power

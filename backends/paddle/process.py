@@ -1,0 +1,60 @@
+"""The process that Paddle runs in: what is set before it is imported, its threads, the precision of its products.
+
+The package imports it before any other of its files; nothing here depends on a model. It calls paddle.enable_static(),
+which holds for the whole process: other code there that uses Paddle's dynamic mode needs paddle.disable_static() before and
+paddle.enable_static() after.
+"""
+
+import warnings
+
+from common import environment
+
+# What this project sets, for the record that every measurement keeps.
+SETTINGS = environment.settle(
+    OMP_NUM_THREADS=environment.threads(),
+    # One operator after another: those that Paddle would run at once compete for the cores (a VAE update takes 4.2 ms
+    # instead of 5.2 on two).
+    FLAGS_new_executor_serial_run=1,
+    # Errors only: the executor announces itself, and paddle.normal warns of an `out` that nobody passed.
+    GLOG_minloglevel=2,
+    # Threads that wait must not spin for 200 ms: the executor and other processes want the cores.
+    KMP_BLOCKTIME=1,
+)
+# The CPU wheel brings an MKL of 2019 that takes its slow generic path on AMD processors unless told that AVX-512 (7) or
+# AVX2 (5) is there: square matrix products at 430 GFLOP/s or 230 instead of 90.
+if environment.amd_processor():
+    SETTINGS |= environment.settle(MKL_DEBUG_CPU_TYPE=7 if environment.has_avx512() else 5)
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "No ccache found", UserWarning)  # of use to those who compile operators
+    import paddle
+
+from common.errors import UsageError  # noqa: E402
+
+paddle.enable_static()
+
+
+def _tf32(permitted):
+    paddle.base.core.set_cublas_switch(permitted)
+    paddle.base.core.set_cudnn_switch(permitted)
+
+
+# TF32 rounds float32 inputs to 10 bits of mantissa on recent GPUs; Paddle leaves it on for convolutions.
+_tf32(False)
+
+
+def check_device(device: str) -> None:
+    """UsageError if `device`, "cpu" or "gpu", is not there."""
+    if device == "gpu" and not (paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0):
+        raise UsageError("device 'gpu' was asked for, but Paddle finds no CUDA device; use --device cpu")
+
+
+def place(device: str):
+    """Where Paddle keeps what is on `device`."""
+    return paddle.CUDAPlace(0) if device == "gpu" else paddle.CPUPlace()
+
+
+def lower(precision: str) -> None:
+    """Have all products of this process on a GPU from now on computed in `precision`, one of
+    `backends.PRECISIONS`; parameters, moments and what lies between stay float32."""
+    _tf32(precision == "tf32")

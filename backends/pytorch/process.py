@@ -50,13 +50,9 @@ def check_products(multiply: Callable = torch.matmul) -> None:
         )
 
 
-def has_gpu() -> bool:
-    return torch.cuda.is_available()
-
-
 def check_device(device: str) -> None:
     """UsageError if `device`, "cpu" or "gpu", is not there."""
-    if device == "gpu" and not has_gpu():
+    if device == "gpu" and not torch.cuda.is_available():
         raise UsageError("device 'gpu' was asked for, but PyTorch finds no CUDA device; use --device cpu")
 
 

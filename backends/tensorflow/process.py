@@ -68,13 +68,9 @@ tf.get_logger().addFilter(lambda record: "triggered tf.function retracing" not i
 DEVICES = {"cpu": "/CPU:0", "gpu": "/GPU:0"}
 
 
-def has_gpu() -> bool:
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
 def check_device(device: str) -> None:
     """UsageError if `device`, "cpu" or "gpu", is not there."""
-    if device == "gpu" and not has_gpu():
+    if device == "gpu" and not tf.config.list_physical_devices("GPU"):
         raise UsageError("device 'gpu' was asked for, but TensorFlow finds no GPU; use --device cpu")
 
 

@@ -1,6 +1,7 @@
 """What an engine promises besides equality: exact continuation, native noise, copies, no interference."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -263,9 +264,10 @@ def gathered(backend, spec, data, rows):
             name: value.numpy() for name, value in steps.gather(spec.inputs, tensors, places, torch.float32).items()
         }
     if backend == "paddle":
-        state = steps.State(spec, "float32", "cpu")
+        state = steps.State(spec, None, "float32", "cpu")
         with state.program("gathered", "replayed") as program:
-            program.fetch = program.inputs()
-        state.upload(data)
-        return state.run("gathered", rows, {})
+            given = program.inputs()
+            program.fetch = {one.name: given[one.name] for one in spec.inputs}
+        backends.engine("paddle", "column").Column.upload(SimpleNamespace(spec=spec, state=state), data)
+        return state.run("gathered", {f"{name}.indices": places for name, places in rows.items()}, {})
     return {name: np.array(value) for name, value in steps.gather(spec.inputs, data, rows, "float32").items()}

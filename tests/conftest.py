@@ -3,7 +3,10 @@
 A backend that was named and cannot be imported fails its tests; nothing is skipped.
 """
 
+import contextlib
+import io
 import os
+import signal
 import subprocess
 import sys
 
@@ -16,6 +19,7 @@ from backends import BACKENDS  # noqa: E402
 from common.data import digits  # noqa: E402
 from common.environment import ROOT  # noqa: E402
 from common.specs import SPECS  # noqa: E402
+from common.tools import cli  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -32,7 +36,27 @@ def pytest_generate_tests(metafunc):
 
 
 def tetrapla(*arguments):
-    """The command line in a process of its own; whatever it is asked, it answers without a traceback."""
+    """The command line in this process: as a process of its own a command takes seconds for its imports alone.
+
+    An error that is not answered in a line is raised here, and so is a warning.
+    """
+    command, output, errors = ["tetrapla", *map(str, arguments)], io.StringIO(), io.StringIO()
+    handler, argv = signal.getsignal(signal.SIGINT), sys.argv
+    try:
+        sys.argv = command
+        with contextlib.chdir(ROOT), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            cli.main()
+    except SystemExit as end:
+        return subprocess.CompletedProcess(command, end.code or 0, output.getvalue(), errors.getvalue())
+    finally:
+        sys.argv = argv
+        signal.signal(signal.SIGINT, handler)
+    raise AssertionError("the command line returned without an exit code")
+
+
+def tetrapla_process(*arguments):
+    """The command line in a process of its own, where that is what is tested: settings that a framework reads when it is
+    imported, what the framework itself writes. Whatever it is asked, it answers without a traceback."""
     command = [sys.executable, "-m", "common.tools.cli", *map(str, arguments)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "Traceback" not in result.stderr, result.stderr

@@ -150,19 +150,21 @@ class Reader(HTMLParser):
             self.ids.append(found["id"])
 
 
-@pytest.fixture(scope="module")
+# Of the session, not of the module: pytest puts tests of one `spec` side by side, across modules, and would make a
+# module's fixtures anew for each.
+@pytest.fixture(scope="session")
 def results(tmp_path_factory):
     return invented_results(tmp_path_factory.mktemp("results"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(results):
     out = results / "site"
     build(out, results / "parity", sorted(results.glob("2001*.json")))
     return out
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pages(site):
     return {path.relative_to(site).as_posix(): Reader(path) for path in sorted(site.rglob("*.html"))}
 

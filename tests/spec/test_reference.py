@@ -333,7 +333,8 @@ def test_information_of_a_perfect_recognition_is_ln_10():
 
 def test_restore_continues_exactly(spec, images):
     case = parity.Case(spec, images, batch=4, steps=4)
-    whole, first, second = (Reference(spec, case.parameters()) for _ in range(3))
+    parameters = case.parameters()
+    whole, first, second = (Reference(spec, parameters) for _ in range(3))
     for column in (whole, first, second):
         column.upload(images)
     noise = case.noise()

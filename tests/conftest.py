@@ -36,31 +36,34 @@ def pytest_generate_tests(metafunc):
 
 
 def tetrapla(*arguments):
-    """The command line in this process: as a process of its own a command takes seconds for its imports alone.
-
-    An error that is not answered in a line is raised here, and so is a warning.
-    """
-    command, output, errors = ["tetrapla", *map(str, arguments)], io.StringIO(), io.StringIO()
-    handler, argv = signal.getsignal(signal.SIGINT), sys.argv
-    try:
-        sys.argv = command
-        with contextlib.chdir(ROOT), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-            cli.main()
-    except SystemExit as end:
-        return subprocess.CompletedProcess(command, end.code or 0, output.getvalue(), errors.getvalue())
-    finally:
-        sys.argv = argv
-        signal.signal(signal.SIGINT, handler)
-    raise AssertionError("the command line returned without an exit code")
-
-
-def tetrapla_process(*arguments):
-    """The command line in a process of its own, where that is what is tested: settings that a framework reads when it is
-    imported, what the framework itself writes. Whatever it is asked, it answers without a traceback."""
+    """The command line in a process of its own; whatever it is asked, it answers without a traceback."""
     command = [sys.executable, "-m", "common.tools.cli", *map(str, arguments)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "Traceback" not in result.stderr, result.stderr
     return result
+
+
+def tetrapla_here(*arguments):
+    """The command line in this process, where nothing of what is tested needs one of its own, which takes seconds for its
+    imports. An error that is not answered in a line is raised here, and so is a warning."""
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        pytest.raises(SystemExit) as end,
+    ):
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", ["tetrapla", *map(str, arguments)])
+        patch.setattr(sys, "unraisablehook", sys.unraisablehook)
+        handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        try:
+            cli.main()
+        finally:
+            for number, handler in handlers.items():
+                if signal.getsignal(number) != handler:
+                    signal.signal(number, handler)
+    return subprocess.CompletedProcess(arguments, end.value.code or 0, output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(params=SPECS.values(), ids=SPECS, scope="session")

@@ -16,7 +16,7 @@ from common.errors import UsageError
 from common.tools import sections
 from common.tools.site import guide, measured, pairs
 from common.tools.site.build import build
-from tests.conftest import tetrapla
+from tests.conftest import tetrapla_here
 from tests.site.invented import invented_results
 
 DEFINITION = re.compile(r"\s*(?:def |class )?(\w+)(?=[(:,]| =)")
@@ -327,7 +327,7 @@ def test_a_file_that_is_no_report(tmp_path):
 
 
 def test_show_code():
-    result = tetrapla("show", "vae", "--code", "pytorch", "jax")
+    result = tetrapla_here("show", "vae", "--code", "pytorch", "jax")
     assert result.returncode == 0
     (line,) = (line for line in result.stdout.splitlines() if "class Encoder" in line)
     assert re.search(r"class Encoder\(nn\.Module\): +class Encoder\(nnx\.Module\):", line)
@@ -345,5 +345,5 @@ def test_show_code():
     ],
 )
 def test_bad_requests(arguments, message):
-    result = tetrapla(*arguments)
+    result = tetrapla_here(*arguments)
     assert (result.returncode, message in " ".join(result.stderr.split())) == (2, True), result.stderr

@@ -3,7 +3,10 @@
 A backend that was named and cannot be imported fails its tests; nothing is skipped.
 """
 
+import contextlib
+import io
 import os
+import signal
 import subprocess
 import sys
 
@@ -17,6 +20,7 @@ from backends import BACKENDS  # noqa: E402
 from common.data import digits  # noqa: E402
 from common.environment import ROOT  # noqa: E402
 from common.specs import SPECS  # noqa: E402
+from common.tools import cli  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -68,6 +72,29 @@ def trap(tmp_path, monkeypatch):
         (folder / f"{name}.py").write_text("raise SystemExit('imported from the folder of the user')")
     monkeypatch.chdir(folder)
     return folder
+
+
+def tetrapla_here(*arguments):
+    """The command line in this process, where nothing of what is tested needs one of its own, which takes seconds for its
+    imports. An error that is not answered in a line is raised here, and so is a warning."""
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        pytest.raises(SystemExit) as end,
+    ):
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", ["tetrapla", *map(str, arguments)])
+        patch.setattr(sys, "unraisablehook", sys.unraisablehook)
+        handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        try:
+            cli.main()
+        finally:
+            for number, handler in handlers.items():
+                if signal.getsignal(number) != handler:
+                    signal.signal(number, handler)
+    return subprocess.CompletedProcess(arguments, end.value.code or 0, output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(params=SPECS.values(), ids=SPECS, scope="session")

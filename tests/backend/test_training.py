@@ -17,13 +17,13 @@ from common.data import load
 from common.environment import ROOT
 from common.errors import NonFiniteLoss, UsageError
 from common.tools import training
-from tests.conftest import tetrapla
+from tests.conftest import tetrapla_here
 
 
 @pytest.fixture(scope="module")
 def run(backend, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "vae"
-    result = tetrapla("train", "vae", "--backend", backend, "--steps", 250, "--out", out)
+    result = tetrapla_here("train", "vae", "--backend", backend, "--steps", 250, "--out", out)
     assert result.returncode == 0, result.stderr
     assert "step 250" in result.stdout
     assert "digits" in result.stdout
@@ -55,7 +55,7 @@ def test_the_pictures(run):
 
 def test_a_folder_that_exists_is_refused(run, backend):
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    result = tetrapla("train", "vae", "--backend", backend, "--steps", 1, "--out", run)
+    result = tetrapla_here("train", "vae", "--backend", backend, "--steps", 1, "--out", run)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "add --resume or --overwrite" in result.stderr
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
@@ -63,8 +63,8 @@ def test_a_folder_that_exists_is_refused(run, backend):
 
 def test_resume_ends_where_an_unbroken_run_ends(run, backend, tmp_path):
     arguments = ("train", "vae", "--backend", backend, "--out", tmp_path / "run")
-    assert tetrapla(*arguments, "--steps", 150).returncode == 0
-    assert tetrapla(*arguments, "--steps", 250, "--resume").returncode == 0
+    assert tetrapla_here(*arguments, "--steps", 150).returncode == 0
+    assert tetrapla_here(*arguments, "--steps", 250, "--resume").returncode == 0
     spec = specs.get("vae")
     whole, resumed = (load_checkpoint(folder / "checkpoint.safetensors", spec) for folder in (run, tmp_path / "run"))
     for a, b in ((whole.parameters, resumed.parameters), (whole.moments, resumed.moments)):
@@ -75,28 +75,28 @@ def test_resume_ends_where_an_unbroken_run_ends(run, backend, tmp_path):
 
 
 def test_resume_refuses_other_options(run, backend):
-    result = tetrapla("train", "vae", "--backend", backend, "--steps", 300, "--seed", 7, "--out", run, "--resume")
+    result = tetrapla_here("train", "vae", "--backend", backend, "--steps", 300, "--seed", 7, "--out", run, "--resume")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "seed" in result.stderr
 
 
 def test_sample(run, tmp_path):
-    result = tetrapla("sample", run, "--count", 16, "--out", tmp_path / "samples.png")
+    result = tetrapla_here("sample", run, "--count", 16, "--out", tmp_path / "samples.png")
     assert result.returncode == 0, result.stderr
     assert image.imread(tmp_path / "samples.png").shape[:2] == (2 * (4 * 30 + 2), 2 * (4 * 30 + 2))
 
 
 def test_a_model_without_prior_has_nothing_to_sample(backend, tmp_path):
     out = tmp_path / "run"
-    assert tetrapla("train", "autoencoder", "--backend", backend, "--steps", 2, "--out", out).returncode == 0
-    result = tetrapla("sample", out)
+    assert tetrapla_here("train", "autoencoder", "--backend", backend, "--steps", 2, "--out", out).returncode == 0
+    result = tetrapla_here("sample", out)
     assert result.returncode == 2
     assert "autoencoder has no prior" in result.stderr
 
 
 def test_a_model_without_encoder_draws_samples_only(backend, tmp_path):
     out = tmp_path / "run"
-    assert tetrapla("train", "gan_two_layer", "--backend", backend, "--steps", 3, "--out", out).returncode == 0
+    assert tetrapla_here("train", "gan_two_layer", "--backend", backend, "--steps", 3, "--out", out).returncode == 0
     assert {path.name for path in (out / "figures").iterdir()} == {"samples-0000003.png", "losses.png"}
     rows = training.read_metrics(out / "metrics.jsonl")
     assert list(rows[0]) == ["step", "loss_d", "score_real", "score_fake", "loss_g"]

@@ -19,7 +19,7 @@ from common.tools.articles import ARTICLES
 from common.tools.reproduction import aae, infogan, plots
 from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Run
-from tests.conftest import tetrapla
+from tests.conftest import tetrapla_here
 
 NATIVE = {  # of ARTICLES.md, with the steps that 60,000 images and its batches make
     ("autoencoder", "pytorch"): 46_800,
@@ -76,7 +76,7 @@ def test_a_model_of_another_article():
     ],
 )
 def test_bad_requests(arguments, message):
-    result = tetrapla("reproduce", *arguments)
+    result = tetrapla_here("reproduce", *arguments)
     assert result.returncode == 2
     assert message in " ".join(result.stderr.split())
 

@@ -1,11 +1,12 @@
 """The oracle computed inexactly, on purpose: how far rounding alone may move each of its results.
 
 Monte Carlo arithmetic: the result of every operation, forwards, backwards and in the optimiser, is moved by a random
-error of up to `error`, relative. A sum, so also a matrix product, is moved by up to `error` times √(S·P), where S is the
-sum of its terms' absolute values, and P the size of its partial sums: the larger of |sum| and the root of the sum of
-squares. It is S where all terms have one sign. Where signs are random it lies between what many short chains of
-additions give and what one long chain does, for implementations add in an order of their own. Each term of a sum is thus
-moved by more than its own rounding, so that inputs and weights are moved too, anew at each use. Zeros stay zeros.
+error of up to `error`, relative; equal numbers are moved equally, as they are rounded equally. A sum, so also a matrix
+product, is moved by up to `error` times √(S·P), where S is the sum of its terms' absolute values, and P the size of its
+partial sums: the larger of |sum| and the root of the sum of squares. It is S where all terms have one sign; where signs
+are random it lies between what many short chains of additions give and what one long chain does, for implementations add
+in an order of their own. Each term of a sum is thus moved by more than its own rounding, so that inputs and weights are
+moved too, anew at each use. Zeros stay zeros.
 """
 
 from dataclasses import replace
@@ -22,21 +23,25 @@ BLOCK = 1 << 15  # elements moved at once: what fits a processor's cache
 
 
 class Errors:
-    """Random numbers from U(-error, error), from one pool at random places: drawing each anew would take longer than
-    all else."""
+    """Numbers from U(-error, error) that look random and depend on the value to be moved and on `seed` alone."""
 
-    def __init__(self, error: float, seed: int):
-        self._random = np.random.Generator(np.random.SFC64(seed))
-        self._pool = self._random.uniform(-error, error, 4 * BLOCK + 17)
-        self._room = np.empty(BLOCK)
+    def __init__(self, error: float, seed):
+        random = np.random.Generator(np.random.SFC64(seed))
+        self._pool = random.uniform(-error, error, 1 << 16)
+        self._salt, self._factor = random.integers(1 << 63, size=2, dtype=np.uint64) | np.uint64(1)
+        self._hash, self._room = np.empty(BLOCK, np.uint64), np.empty(BLOCK)
 
     def move(self, values: np.ndarray, sizes: np.ndarray) -> None:
-        """Add to each of `values` an error times its size; both contiguous and of one shape."""
+        """Add to each of `values` its error times its size; both are contiguous and of one shape."""
         values, sizes = values.reshape(-1), sizes.reshape(-1)
         for first in range(0, len(values), BLOCK):
             part = values[first : first + BLOCK]
-            at, room = self._random.integers(len(self._pool) - len(part)), self._room[: len(part)]
-            np.multiply(sizes[first : first + BLOCK], self._pool[at : at + len(part)], out=room)
+            places, room = self._hash[: len(part)], self._room[: len(part)]
+            np.bitwise_xor(part.view(np.uint64), self._salt, out=places)
+            places *= self._factor
+            places >>= np.uint64(48)
+            self._pool.take(places.view(np.int64), out=room, mode="wrap")
+            room *= sizes[first : first + BLOCK]
             part += room
 
 
@@ -87,7 +92,8 @@ class Inexact(np.ndarray):
 
     def moved(self, result, size):
         """`result` with an error of up to the relative one times `size`."""
-        result = np.array(result, order="C")
+        if not (isinstance(result, np.ndarray) and result.flags.owndata and result.flags.c_contiguous):
+            result = np.array(result, order="C")
         self.errors.move(result, np.ascontiguousarray(size))
         return self.wrap(result)
 
@@ -115,26 +121,27 @@ VSpace.register(Inexact, lambda value: vspace(_plain(value)))
 
 
 class Numbers:
-    """The numbers of an optimiser, at each use rounded to float32 or not: 1 - 0.999 loses three digits of a rounded
-    0.999, and implementations round in different places."""
+    """The numbers of an optimiser, at each use moved by up to `times` what `dtype` makes of them, which is nothing in
+    float64: 1 - 0.999 loses three digits of a rounded 0.999, and implementations round in different places."""
 
-    def __init__(self, record, like: Inexact, random: np.random.Generator, dtype: str):
-        self._record, self._like, self._random, self._dtype = record, like, random, np.dtype(dtype)
+    def __init__(self, record, like: Inexact, random: np.random.Generator, dtype: str, times: float):
+        self._record, self._like, self._random, self._dtype, self._times = record, like, random, np.dtype(dtype), times
 
     def __getattr__(self, name):
         value = getattr(self._record, name)
-        return self._like.wrap(np.float64(self._dtype.type(value) if self._random.integers(2) else value))
+        rounding = float(self._dtype.type(value)) - value
+        return self._like.wrap(np.float64(value + self._random.uniform(-1, 1) * self._times * rounding))
 
 
 class InexactReference(Reference):
-    """The oracle in inexact arithmetic: every operation is off by up to `error`, and `dtype` is what the numbers of the
-    optimiser are kept in."""
+    """The oracle in inexact arithmetic: every operation is off by up to `error`, and the numbers of the optimiser by as
+    many roundings to `dtype`."""
 
     def __init__(self, spec, parameters, *, dtype: str, error: float, seed: int):
         self._like = np.zeros(()).view(Inexact)
         self._like.errors = Errors(error, seed)
-        random = np.random.Generator(np.random.SFC64(seed))
-        updates = tuple(replace(u, adam=Numbers(u.adam, self._like, random, dtype)) for u in spec.updates)
+        random, times = np.random.Generator(np.random.SFC64(seed)), 2 * error / np.finfo(dtype).eps
+        updates = tuple(replace(u, adam=Numbers(u.adam, self._like, random, dtype, times)) for u in spec.updates)
         super().__init__(replace(spec, updates=updates), parameters)
 
     def restore(self, snapshot):

@@ -1,12 +1,12 @@
 """The oracle computed inexactly, on purpose: how far rounding alone may move each of its results.
 
 Monte Carlo arithmetic: the result of every operation, forwards, backwards and in the optimiser, is moved by a random
-error of up to `error`, relative; equal numbers are moved equally, as they are rounded equally. A sum, so also a matrix
-product, is moved by up to `error` times √(S·P), where S is the sum of its terms' absolute values, and P the size of its
-partial sums: the larger of |sum| and the root of the sum of squares. It is S where all terms have one sign; where signs
-are random it lies between what many short chains of additions give and what one long chain does, for implementations add
-in an order of their own. Each term of a sum is thus moved by more than its own rounding, so that inputs and weights are
-moved too, anew at each use. Zeros stay zeros.
+error of up to `error`, relative; equal numbers are moved equally, as they are rounded equally. Zeros stay zeros.
+
+A sum of n terms, also in a matrix product, is moved by up to `error` times P·⁴√n, where P is the size of its partial
+sums: the larger of |sum| and the root of the sum of squares. Implementations add in an order of their own. Rounding makes
+an error of about P in many short chains of additions and of P·√n / 4 in one long chain, and this lies between. Each term
+is thus moved by more than its own rounding, so that inputs and weights are moved too, anew at each use.
 """
 
 from dataclasses import replace
@@ -62,9 +62,10 @@ class Inexact(np.ndarray):
         if ufunc in EXACT or (ufunc is np.add and method == "__call__" and any(map(_zeros, inputs))):
             moved = like.wrap(result)
         elif ufunc is np.matmul:
-            moved = like.moved(result, _size(result, lambda power: np.matmul(*(np.abs(v) ** power for v in plain))))
+            moved = like.moved(result, _size(result, np.matmul(*map(np.square, plain)), plain[0].shape[-1]))
         elif ufunc is np.add and method == "reduce":
-            moved = like.moved(result, _size(result, lambda p: np.add.reduce(np.abs(plain[0]) ** p, **options)))
+            squares = np.add.reduce(np.square(plain[0]), **options)
+            moved = like.moved(result, _size(result, squares, plain[0].size / np.size(result)))
         else:
             moved = like.moved(result, result)
         if out:
@@ -76,11 +77,10 @@ class Inexact(np.ndarray):
         if function in PRODUCTS:
             plain = [_plain(value) for value in arguments[:2]]
 
-            def product(*factors):
-                return function(*factors, *arguments[2:], **options)
-
-            result = product(*plain)
-            return self.moved(result, _size(result, lambda power: product(*(np.abs(v) ** power for v in plain))))
+            result = function(*plain, *arguments[2:], **options)
+            squares = function(*map(np.square, plain), *arguments[2:], **options)
+            terms = (plain[0].size * plain[1].size / np.size(result)) ** 0.5
+            return self.moved(result, _size(result, squares, terms))
         return self.wrap(super().__array_function__(function, types, arguments, options))
 
     def wrap(self, result):
@@ -98,9 +98,9 @@ class Inexact(np.ndarray):
         return self.wrap(result)
 
 
-def _size(total, powers):
-    """√(S·P) of a sum or of products; `powers(p)` is the sum of its terms' absolute values to the power p."""
-    return np.sqrt(powers(1) * np.maximum(np.abs(total), np.sqrt(powers(2))))
+def _size(total, squares, terms):
+    """What a sum of so many terms is moved in proportion to; `squares` is the sum of their squares."""
+    return terms**0.25 * np.maximum(np.abs(total), np.sqrt(squares))
 
 
 def _real(value):
@@ -121,7 +121,7 @@ VSpace.register(Inexact, lambda value: vspace(_plain(value)))
 
 
 class Numbers:
-    """The numbers of an optimiser, at each use moved by up to `times` what `dtype` makes of them, which is nothing in
+    """The numbers of an optimiser, at each use moved up or down by `times` what `dtype` makes of them, nothing in
     float64: 1 - 0.999 loses three digits of a rounded 0.999, and implementations round in different places."""
 
     def __init__(self, record, like: Inexact, random: np.random.Generator, dtype: str, times: float):
@@ -130,7 +130,7 @@ class Numbers:
     def __getattr__(self, name):
         value = getattr(self._record, name)
         rounding = float(self._dtype.type(value)) - value
-        return self._like.wrap(np.float64(value + self._random.uniform(-1, 1) * self._times * rounding))
+        return self._like.wrap(np.float64(value + self._random.choice((-1, 1)) * self._times * rounding))
 
 
 class InexactReference(Reference):

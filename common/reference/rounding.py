@@ -12,8 +12,9 @@ is thus moved by more than its own rounding, so that inputs and weights are move
 from dataclasses import replace
 
 import numpy as np
-from autograd.extend import VSpace, vspace
+from autograd.extend import VSpace
 from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.numpy.numpy_vspaces import ArrayVSpace
 
 from common.reference.column import Reference
 
@@ -116,8 +117,21 @@ def _plain(value):
     return value.view(np.ndarray) if isinstance(value, Inexact) else value
 
 
+class InexactSpace(ArrayVSpace):
+    """What autograd collects gradients in: sums that begin at its zeros are inexact too."""
+
+    def __init__(self, value):
+        super().__init__(_plain(value))
+        self.errors = value.errors
+
+    def zeros(self):
+        zeros = super().zeros().view(Inexact)
+        zeros.errors = self.errors
+        return zeros
+
+
 ArrayBox.register(Inexact)
-VSpace.register(Inexact, lambda value: vspace(_plain(value)))
+VSpace.register(Inexact, InexactSpace)
 
 
 class Numbers:

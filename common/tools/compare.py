@@ -237,7 +237,11 @@ def _write_report(reports, backends, data, out, **settings):
     }
     write_json(out / "report.json", value)
     html = template("compare.html").render(
-        reports=reports, backends=backends, value=value, stage_names=_stage_names(settings["steps"])
+        reports=reports,
+        backends=backends,
+        value=value,
+        stage_names=_stage_names(settings["steps"]),
+        factor=parity.FACTOR,
     )
     write_atomically(out / "report.html", html.encode())
 

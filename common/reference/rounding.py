@@ -3,10 +3,10 @@
 Monte Carlo arithmetic: the result of every operation, forwards, backwards and in the optimiser, is moved by a random
 error of up to `error`, relative; equal numbers are moved equally, as they are rounded equally. Zeros stay zeros.
 
-A sum of n terms, also in a matrix product, is moved by up to `error` times P·⁴√n, where P is the size of its partial
-sums: the larger of |sum| and the root of the sum of squares. Implementations add in an order of their own. Rounding makes
-an error of about P in many short chains of additions and of P·√n / 4 in one long chain, and this lies between. Each term
-is thus moved by more than its own rounding, so that inputs and weights are moved too, anew at each use.
+A sum of n terms, also in a matrix product, is moved by up to `error` times P·(1 + √n / 4), where P is the size of its
+partial sums: the larger of |sum| and the root of the sum of squares. Rounding each partial sum of one long chain of
+additions makes an error of about P·√n / 4 roundings, and no implementation adds in a worse order; many do in a better one.
+Each term is thus moved by more than its own rounding, so that inputs and weights are moved too, anew at each use.
 """
 
 from dataclasses import replace
@@ -101,7 +101,7 @@ class Inexact(np.ndarray):
 
 def _size(total, squares, terms):
     """What a sum of so many terms is moved in proportion to; `squares` is the sum of their squares."""
-    return terms**0.25 * np.maximum(np.abs(total), np.sqrt(squares))
+    return (1 + terms**0.5 / 4) * np.maximum(np.abs(total), np.sqrt(squares))
 
 
 def _real(value):

@@ -130,6 +130,13 @@ def test_parity(session):
     pytest(session, "tests/parity")
 
 
+@nox.session(name="test-portable")
+def test_portable(session):
+    """The bars with the frameworks held to other instruction sets and threads, over five seeds: hours; docs/portable.md."""
+    all_backends(session)
+    run(session, "python", "-m", "tests.portable", *session.posargs)
+
+
 @nox.session
 def site(session):
     """The pages that show the four columns side by side, with the results that are there; site/index.html."""

@@ -132,7 +132,9 @@ def compare(
     rate: Annotated[
         float | None, typer.Option(min=0, help="Compare at this times the learning rates; default: the model's choice.")
     ] = None,
-    train_steps: Annotated[int, typer.Option(min=1, help="Steps of the short training.")] = 300,
+    train_steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of the short training; default: 300, convolutional models 60.")
+    ] = None,
     train_epochs: Annotated[int | None, typer.Option(min=1, help="Instead of --train-steps.")] = None,
     device: DeviceOption = "cpu",
     overwrite: OverwriteOption = False,
@@ -140,7 +142,7 @@ def compare(
     """Prove backends equal, stage by stage, and train them side by side. Exit code 1 if any differs."""
     from common.data import load
     from common.tools.compare import compare as compare_all
-    from common.tools.show import comparison_tables
+    from common.tools.show import comparison_row, comparison_tables
     from common.tools.training import prepare_folder
 
     chosen = [specs.get(name) for name in models] if models else list(specs.SPECS.values())
@@ -153,14 +155,15 @@ def compare(
         columns,
         dataset,
         out,
-        data_name=data,
+        data_name=str(Path(data).resolve()) if Path(data).is_dir() and data not in ("digits", "mnist") else data,
         data_dir=data_dir,
         seed=seed,
         steps=steps,
         rate=rate,
-        train_steps=None if train_epochs else train_steps,
+        train_steps=train_steps,
         train_epochs=train_epochs,
         device=device,
+        proven=lambda report: OUT.print(comparison_row(report, columns), soft_wrap=True),
     )
     for table in comparison_tables(reports, columns, dataset, steps):
         OUT.print(table, markup=True)

@@ -24,7 +24,7 @@ def case(spec, train):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_stages(backend, case, dtype):
     column = backends.create(backend, case.spec, case.parameters(), dtype=dtype)
-    stages = parity.compare(parity.expected(case, dtype), parity.collect(column, case, dtype), dtype, case.spec)
+    stages = parity.compare(parity.truth(case, dtype), parity.collect(column, case, dtype), dtype)
     assert [stage.name for stage in stages] == list(parity.STAGES)[: 6 if dtype == "float64" else 5]
     assert parity.first_failure(stages) is None, stages
 
@@ -32,8 +32,8 @@ def test_stages(backend, case, dtype):
 def first_failure(backend, spec, train, reference=None):
     case = parity.Case(spec.calmed(), train, batch=8, steps=3)
     column = backends.create(backend, case.spec, case.parameters(), dtype="float64")
-    expected = parity.expected(dataclasses.replace(case, spec=(reference or spec).calmed()), "float64")
-    return parity.parting(column, expected, case, "float64")
+    truth = parity.truth(dataclasses.replace(case, spec=(reference or spec).calmed()), "float64")
+    return parity.parting(column, truth, case, "float64")
 
 
 def test_other_numbers_of_infogan(backend, train):

@@ -118,8 +118,6 @@ def _cpuinfo(field: str) -> str:
 
 def _commit() -> str | None:
     """Of this repository, and of none that it may lie in."""
-    if not (ROOT / ".git").exists():
-        return None
     command = [
         "git",
         f"--git-dir={ROOT / '.git'}",

@@ -1,6 +1,9 @@
 """docs/differences.md, the entries that TensorFlow and Keras show by themselves."""
 
 import inspect
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from backends.tensorflow import engine  # first: it sets what Keras reads at its
 import keras  # isort: skip
 import tensorflow as tf  # isort: skip
 
+from common.environment import ROOT
 from common.reference.adam import adam_update
 from common.specs import get
 from common.specs.records import Adam, Update
@@ -226,3 +230,21 @@ def test_same_cuts_the_end_of_a_transposed_convolution():
         layer.kernel.assign(np.array([1, 2, 3]).reshape(3, 1, 1))
         found[padding] = layer(np.ones((1, 1, 1), np.float32)).numpy().flatten().tolist()
     assert found == {"valid": [1, 2, 3], "same": [1, 2]}
+
+
+def test_an_abort_within_the_import_keeps_its_message():
+    """What TensorFlow says where it needs instructions that the processor lacks; only CUDA's notices are dropped."""
+    code = """
+import os, sys
+class Abort:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tensorflow":
+            os.write(2, b"I0000 cudart_stub.cc:31] Could not find cuda drivers\\nF0000 compiled to use AVX instructions\\n")
+            os.abort()
+sys.meta_path.insert(0, Abort())
+from backends import load
+from common.specs import get
+load("tensorflow", get("vae"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGABRT, "F0000 compiled to use AVX instructions\n")

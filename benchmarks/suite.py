@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from backends import PRECISIONS, versions
+from backends import KNOWN, versions
 from benchmarks import floor
 from benchmarks.cases import Case
 from benchmarks.worker import LOWERED, SAMPLES
@@ -128,7 +128,9 @@ def run(
             chosen = [mode for mode in modes if mode != "sampling" or spec.sample]
             for group in [[mode] for mode in chosen] if spec.convolutional else [chosen]:  # memory: gigabytes a process
                 progress.update(task, note=f"{case.model}, batch {case.batch}: {', '.join(group)}")
-                pairs = [(b, mode) for mode in group for b in backends if mode not in LOWERED or mode in PRECISIONS[b]]
+                pairs = [
+                    (b, mode) for mode in group for b in backends if mode not in LOWERED or mode in KNOWN[b].precisions
+                ]
                 wanted = {(*vars(case).values(), *pair) for pair in pairs}
                 if not wanted <= set(map(key_of, rows)):
                     rows = [row for row in rows if key_of(row) not in wanted]

@@ -123,7 +123,7 @@ def main(job: dict) -> None:
             "build_seconds": built - start,
             "first_seconds": first - built - seconds * timed.chunk,  # compilation: the first call less a later one
             "yardstick": yardstick.rates(backend, device, products) if job["yardstick"] else None,
-            "environment": backends.settings(backend),
+            "environment": backends.engine(backend, "process").SETTINGS | environment.pools(),
         }
     )  # fmt: skip
     for line in sys.stdin:

@@ -66,6 +66,11 @@ def thread_settings(cores: str) -> dict[str, str]:
     return {CORES: cores} | dict.fromkeys(POOLS, str(len(cores.split(","))))
 
 
+def pools() -> dict[str, str]:
+    """{variable: value} of those that hold this process to so many threads."""
+    return {name: os.environ[name] for name in (CORES, *POOLS) if name in os.environ}
+
+
 def hold_to_cores() -> None:
     """Keep this process on its CORES, if it was given any. Called before a framework is imported: the pool of XLA, in JAX and
     in TensorFlow, heeds no variable and takes as many threads as the process may use cores."""

@@ -32,6 +32,6 @@ def check_device(device: str) -> None:
 
 def lower(precision: str) -> None:
     """Have all products of this process on a GPU from now on computed in `precision`, one of
-    `backends.PRECISIONS`; parameters, moments and what lies between stay float32."""
+    `Backend.precisions`; parameters, moments and what lies between stay float32."""
     algorithm = {"tf32": "tensorfloat32", "bfloat16": "BF16_BF16_F32"}[precision]
     jax.config.update("jax_default_matmul_precision", algorithm)

@@ -58,7 +58,7 @@ def check_device(device: str) -> None:
 
 def lower(precision: str) -> None:
     """Have all products of this process on a GPU from now on computed in `precision`, one of
-    `backends.PRECISIONS`; parameters, moments and what lies between stay float32."""
+    `Backend.precisions`; parameters, moments and what lies between stay float32."""
     if precision == "tf32":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True

@@ -76,5 +76,5 @@ def check_device(device: str) -> None:
 
 def lower(precision: str) -> None:
     """Have all products of this process on a GPU from now on computed in `precision`, "tf32", all that
-    `backends.PRECISIONS` offers here; parameters, moments and what lies between stay float32."""
+    `Backend.precisions` offers here; parameters, moments and what lies between stay float32."""
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")

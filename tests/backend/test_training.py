@@ -34,7 +34,10 @@ def test_the_folder(run, backend):
     description = json.loads((run / "run.json").read_text())
     assert description["model"] == "vae"
     assert description["options"]["backend"] == backend
-    assert description["sessions"][0]["environment"]["versions"].keys() >= {"numpy", backends.DISTRIBUTIONS[backend][0]}
+    assert description["sessions"][0]["environment"]["versions"].keys() >= {
+        "numpy",
+        backends.KNOWN[backend].distributions[0],
+    }
     rows = training.read_metrics(run / "metrics.jsonl")
     assert [row["step"] for row in rows if "test" not in row] == list(range(1, 251))
     assert [row["step"] for row in rows if "test" in row] == [209, 250]  # every 19 epochs of 11 steps, and the end

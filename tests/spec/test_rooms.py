@@ -137,7 +137,7 @@ def test_the_four_folders_hold_the_same_files():
         backend: sorted(p.name for p in (ROOT / "backends" / backend).glob("*.py")) for backend in backends.BACKENDS
     }
     assert all(names == files["pytorch"] for names in files.values()), files
-    assert {"__init__.py", "engine.py", "autoencoder.py", "vae.py"} <= set(files["pytorch"])
+    assert {"__init__.py", "process.py", "column.py", "autoencoder.py", "vae.py"} <= set(files["pytorch"])
 
 
 def test_an_unknown_backend_names_the_choices():

@@ -156,7 +156,8 @@ def test_brackets_are_no_markup():
     code = (
         "import dataclasses; from common import specs; from common.tools.cli import main\n"
         "vae = specs.SPECS['vae']\n"
-        "specs.SPECS['vae'] = dataclasses.replace(vae, title=\"pip install -e '.[all]' [/x]\")\n"
+        "about = dataclasses.replace(vae.about, title=\"pip install -e '.[all]' [/x]\")\n"
+        "specs.SPECS['vae'] = dataclasses.replace(vae, about=about)\n"
         "main()"
     )
     done = subprocess.run([sys.executable, "-c", code, "show", "vae"], cwd=ROOT, capture_output=True, text=True)

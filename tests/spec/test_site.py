@@ -174,7 +174,7 @@ def test_the_pages_that_are_there(pages):
     named |= {f"models/{name}.html" for name in specs.SPECS}
     named |= {f"pairs/{a}-{b}.html" for a in BACKENDS for b in BACKENDS if BACKENDS.index(a) < BACKENDS.index(b)}
     named |= {f"articles/{name}.html" for name in ("autoencoders", "vae_notes", "gan", "aae", "infogan")}
-    named |= {f"code/backends/{b}/{file}.py.html" for b in BACKENDS for file in ("engine", "vae", "infogan")}
+    named |= {f"code/backends/{b}/{file}.py.html" for b in BACKENDS for file in ("steps", "vae", "infogan")}
     named |= {f"code/tests/differences/test_{b}.py.html" for b in BACKENDS}
     assert named <= pages.keys()
 

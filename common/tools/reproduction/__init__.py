@@ -112,7 +112,7 @@ def carry_out(
                           "--device", device, "--out", folder, *more)  # fmt: skip
         probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
         if not probe.exists() or probe.stat().st_mtime < weights.stat().st_mtime:
-            article = get(run.model).article
+            article = get(run.model).about.article
             carry_through(cores, "common.tools.reproduction.probe", article, folder, name, place, device)
         return Result.read(run, folder)
 

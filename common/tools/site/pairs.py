@@ -68,16 +68,17 @@ TOPICS = (
     Topic(
         "A train step",
         "One optimiser. In Paddle the step is a Program, which `build` writes and `train_step` runs.",
-        _everywhere("vae.py", "build", "train_step"),
+        _each(
+            pytorch=("vae.py", "build", "train_step", "optimizer.py", "update"),
+            tensorflow=("vae.py", "build", "train_step", "optimizer.py", "update"),
+            paddle=("vae.py", "build", "train_step"),
+            jax=("vae.py", "build", "train_step", "optimizer.py", "update"),
+        ),
     ),
     Topic(
         "A train step of two networks",
         "The discriminator's update, then the generator's, each moving its own network.",
-        dict.fromkeys(
-            ("pytorch", "tensorflow", "jax"),
-            (("gan.py", "build"), ("gan.py", "train_step"), ("optimizer.py", "update")),
-        )
-        | {"paddle": (("gan.py", "build"), ("gan.py", "train_step"))},
+        _everywhere("gan.py", "build", "train_step"),
     ),
     Topic(
         "Adam",

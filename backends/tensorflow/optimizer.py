@@ -22,16 +22,18 @@ class Adam(tf.Module):
     def apply(self, gradients):
         adam = self.settings
         self.step.assign_add(1)
-        # In float64 whatever the model's dtype is: with β2 = 0.999 in float32, 1 - β2 is off by 1e-5.
+        # In float64 whatever the model's dtype is: with β2 = 0.999 in float32, 1 - β2 is off by 1e-5. Both corrections are
+        # numbers: α·m̂ / (√v̂ + ε) = rate·m / (√v + epsilon), so that no moment is divided by one.
         step = tf.cast(self.step, tf.float64)
-        correction1, correction2 = 1 - adam.beta1**step, 1 - adam.beta2**step
+        root = tf.sqrt(1 - adam.beta2**step)
+        rate, epsilon = adam.learning_rate * root / (1 - adam.beta1**step), adam.epsilon * root
         for parameter, gradient, first, second in zip(self.parameters, gradients, self.first, self.second, strict=True):
-            gradient += adam.l2 * parameter
+            if adam.l2:
+                gradient += adam.l2 * parameter
             first.assign(adam.beta1 * first + (1 - adam.beta1) * gradient)
             second.assign(adam.beta2 * second + (1 - adam.beta2) * gradient**2)
-            corrected_first = first / tf.cast(correction1, first.dtype)
-            corrected_second = second / tf.cast(correction2, second.dtype)
-            parameter.assign_sub(adam.learning_rate * corrected_first / (tf.sqrt(corrected_second) + adam.epsilon))
+            dtype = parameter.dtype
+            parameter.assign_sub(tf.cast(rate, dtype) * first / (tf.sqrt(second) + tf.cast(epsilon, dtype)))
 
 
 def update(optimizer, loss, tape):

@@ -12,17 +12,22 @@ def in_float64() -> bool:
     return paddle.get_default_dtype() == "float64"
 
 
+def tensor(value: float):
+    """A constant in the model's dtype."""
+    return paddle.full([], value, paddle.get_default_dtype())
+
+
 def number(value: float):
     """A constant that is exact in the model's dtype: a Python number, in an attribute or beside a Value, is rounded to
     float32, so in float64 it is a tensor."""
-    return paddle.full([], value, "float64") if in_float64() else value
+    return tensor(value) if in_float64() else value
 
 
 class CoupledL2(paddle.regularizer.WeightDecayRegularizer):
     """l2·θ, to be added to the gradient: Paddle's L2Decay, which rounds l2 to float32."""
 
     def __init__(self, l2):
-        self.l2 = paddle.full([], l2, paddle.get_default_dtype())
+        self.l2 = tensor(l2)
 
     def __call__(self, parameter, gradient, block):
         return self.l2 * parameter

@@ -5,24 +5,23 @@ from collections.abc import Iterator
 import numpy as np
 import paddle
 
-from backends.paddle.exact import CoupledL2, in_float64, number
+from backends.paddle.exact import CoupledL2, in_float64, tensor
 from common.specs.records import Spec
 
 MOMENTS = {"first": "moment1", "second": "moment2"}
 
 
 def adam(update):
-    """Paddle's Adam: Algorithm 1, in float64 once its numbers are tensors. One operator moves all parameters, where Paddle
-    has it: in float32."""
-    optimizer, exact = update.optimizer, in_float64()
-    l2 = CoupledL2 if exact else paddle.regularizer.L2Decay
+    """Paddle's Adam: Algorithm 1, in float64 because its numbers are tensors, which it would else round to float32. In float32
+    they are cheaper, being one operator for all parameters, where a Python number is one for each."""
+    optimizer = update.optimizer
+    l2 = CoupledL2 if in_float64() else paddle.regularizer.L2Decay
     return paddle.optimizer.Adam(
         learning_rate=optimizer.learning_rate,
-        beta1=number(optimizer.beta1),
-        beta2=number(optimizer.beta2),
-        epsilon=number(optimizer.epsilon),
+        beta1=tensor(optimizer.beta1),
+        beta2=tensor(optimizer.beta2),
+        epsilon=tensor(optimizer.epsilon),
         weight_decay=l2(optimizer.l2) if optimizer.l2 else None,
-        use_multi_tensor=not exact,
     )
 
 

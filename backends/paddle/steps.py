@@ -12,7 +12,7 @@ import paddle
 from paddle.nn import functional as F
 
 from backends.paddle import process
-from backends.paddle.exact import number
+from backends.paddle.exact import tensor
 from backends.paddle.noise import draw
 from backends.paddle.optimizer import gradients
 from common.specs.inputs import Images
@@ -84,15 +84,15 @@ class Program:
         rows = paddle.gather(uploaded, self.indices[one.rows])
         if not is_images:
             return F.one_hot(rows.astype("int64"), one.classes).astype(paddle.get_default_dtype())
-        # Images.scale with tensors for its numbers, see `number`; without what changes nothing.
+        # Images.scale with tensors for its numbers: Paddle would multiply by a rounded 1/255. Without what changes nothing.
         low, high = one.pixels
-        x = rows.astype(paddle.get_default_dtype()) / number(255)
-        x = x if (low, high) == (0, 1) else x * number(high - low) + number(low)
+        x = rows.astype(paddle.get_default_dtype()) / tensor(255)
+        x = x if (low, high) == (0, 1) else x * tensor(high - low) + tensor(low)
         return x.reshape([-1, *one.shape])
 
     def noise(self, declared):
         """{name: (B, *shape)} of the `declared` random draws: fed, or drawn by the Program itself, in this order."""
-        if self.source == "native":
+        if self.source == "native" and declared:
             batch = paddle.shape(self.indices[self.spec.rows[0]])[0]
             return {noise.name: draw(noise.distribution, [batch, *noise.shape]) for noise in declared}
         shapes = {noise.name: noise.shape for noise in declared}

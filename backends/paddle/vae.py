@@ -61,7 +61,7 @@ def losses(model, inputs, noise):
     output = forward(model, inputs, noise)
     mean, logvar = output["mean"], output["logvar"]
     bce = paddle.sum(cross_entropy(output["logits"], inputs["images"]), axis=1)  # (B,)
-    kl = -0.5 * paddle.sum(1 + logvar - mean**2 - paddle.exp(logvar), axis=1)  # (B,)
+    kl = -0.5 * paddle.sum(1 + logvar - paddle.square(mean) - paddle.exp(logvar), axis=1)  # (B,)
     reduce = paddle.sum if model.reduction == "sum" else paddle.mean
     return {"loss": reduce(bce + kl), "bce": reduce(bce), "kl": reduce(kl)}
 

@@ -10,7 +10,7 @@ and OUT with the ending .md holds the table. Exit code 1 if anything is beyond i
 import argparse
 import json
 import os
-import pickle
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +22,7 @@ from common import environment, parity
 from common.checkpoint import write_atomically, write_json
 from common.data import digits
 from common.specs import SPECS, get
+from common.tools.compare_worker import read_truth, write_truth
 
 ISAS = {
     "SSE4.1": ("SSE41", "SSE4_2", "default", "SSE4_2"),
@@ -54,10 +55,11 @@ def case_of(model: str, seed: int) -> parity.Case:
 
 def truth(model: str, seed: int, dtype: str, folder: Path) -> parity.Truth:
     """What the oracle says, asked once."""
-    path = folder / f"{model}-{seed}-{dtype}.pickle"  # our own, in a folder of this process
-    if not path.exists():
-        path.write_bytes(pickle.dumps(parity.truth(case_of(model, seed), dtype)))
-    return pickle.loads(path.read_bytes())
+    folder = folder / f"{model}-{seed}"
+    folder.mkdir(exist_ok=True)
+    if not (folder / f"bars-{dtype}.safetensors").exists():
+        write_truth(folder, dtype, parity.truth(case_of(model, seed), dtype))
+    return read_truth(folder, dtype)
 
 
 def prove(backend: str, models: list[str], seed: int, folder: Path) -> None:
@@ -96,7 +98,7 @@ def main() -> None:
                         rows += measure(key, Path(folder))
                         write(options.out, rows)
                 for path in Path(folder).iterdir():
-                    path.unlink()
+                    shutil.rmtree(path)
     write(options.out, rows)
     sys.exit(0 if rows and all(row["passed"] for row in rows) else 1)
 

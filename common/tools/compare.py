@@ -149,6 +149,8 @@ class Worker:
     the job with it that it was at; the next job starts another."""
 
     def __init__(self, log: Path):
+        # -P: nothing is imported from the user's folder, which stays the folder that relative paths begin at.
+        self.command = [sys.executable, "-P", "-m", "common.tools.compare_worker"]
         self.log, self.process = log, None
 
     def __enter__(self):
@@ -180,12 +182,10 @@ class Worker:
         return (folder / "done").read_text() or None
 
     def _start(self):
-        # -P: nothing is imported from the user's folder, which stays the folder that relative paths begin at.
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "common.tools.compare_worker"],
-                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, text=True,
-            )  # fmt: skip
+                self.command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, text=True
+            )
 
     def _stop(self):
         with contextlib.suppress(BrokenPipeError):

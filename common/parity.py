@@ -172,7 +172,11 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
     for number in range(DRAWS):
         short = case if MANY in results and number < COURSES else replace(case, steps=0)
         column = InexactReference(
-            case.spec, _rounded(case, dtype), dtype=dtype, error=FACTOR * ROUNDING[dtype], seed=(case.seed)
+            case.spec,
+            _rounded(case, dtype),
+            dtype=dtype,
+            error=FACTOR * ROUNDING[dtype],
+            seed=case.seed * DRAWS + number,
         )
         draws = {
             stage: {n: np.asarray(v) for n, v in tensors.items()} for stage, tensors in stages(column, short, dtype)

@@ -23,8 +23,10 @@ class ConvTranspose(nnx.ConvTranspose):
 
     def __call__(self, x):
         """(B, H, W, in) -> (B, H', W', out)."""
-        y = conv_transpose(x, self.kernel[...], (self.strides,) * 2, [(self.padding,) * 2] * 2)
-        return y if self.bias is None else y + self.bias[...]
+        bias = None if self.bias is None else self.bias[...]
+        x, kernel, bias = self.promote_dtype((x, self.kernel[...], bias), dtype=self.dtype)
+        y = conv_transpose(x, kernel, (self.strides,) * 2, [(self.padding,) * 2] * 2)
+        return y if bias is None else y + bias
 
 
 def conv_transpose(x, kernel, strides, padding):

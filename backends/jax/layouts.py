@@ -6,20 +6,20 @@ from flax import nnx
 from jax import numpy as jnp
 
 from backends.jax import process  # noqa: F401
-from common.specs.layers import BatchNorm, Conv, ConvTranspose, Dense
+from common.specs import layers
 
 # (layer, canonical parameter or statistic): its name in the nnx layer, and the order in which nnx keeps the canonical axes.
 LAYOUTS = {
-    (Dense, "weight"): ("kernel", (1, 0)),  # (out, in) -> (in, out)
-    (Dense, "bias"): ("bias", (0,)),
-    (Conv, "weight"): ("kernel", (2, 3, 1, 0)),  # (out, in, kernel, kernel) -> (kernel, kernel, in, out)
-    (Conv, "bias"): ("bias", (0,)),
-    (ConvTranspose, "weight"): ("kernel", (2, 3, 1, 0)),  # (in, out, kernel, kernel) -> (kernel, kernel, out, in)
-    (ConvTranspose, "bias"): ("bias", (0,)),
-    (BatchNorm, "weight"): ("scale", (0,)),
-    (BatchNorm, "bias"): ("bias", (0,)),
-    (BatchNorm, "mean"): ("mean", (0,)),
-    (BatchNorm, "variance"): ("var", (0,)),
+    (layers.Dense, "weight"): ("kernel", (1, 0)),  # (out, in) -> (in, out)
+    (layers.Dense, "bias"): ("bias", (0,)),
+    (layers.Conv, "weight"): ("kernel", (2, 3, 1, 0)),  # (out, in, k, k) -> (k, k, in, out)
+    (layers.Conv, "bias"): ("bias", (0,)),
+    (layers.ConvTranspose, "weight"): ("kernel", (2, 3, 1, 0)),  # (in, out, k, k) -> (k, k, out, in)
+    (layers.ConvTranspose, "bias"): ("bias", (0,)),
+    (layers.BatchNorm, "weight"): ("scale", (0,)),
+    (layers.BatchNorm, "bias"): ("bias", (0,)),
+    (layers.BatchNorm, "mean"): ("mean", (0,)),
+    (layers.BatchNorm, "variance"): ("var", (0,)),
 }
 
 

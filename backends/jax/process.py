@@ -5,10 +5,11 @@ Every file of this folder that needs JAX needs this one first; nothing here depe
 
 from common import environment
 
-# XLA's pool has a thread for each core that the process may use when it is made; there is no variable to set.
-environment.threads()
 # What this project sets, for the record that every measurement keeps.
-SETTINGS: dict[str, str] = {}
+SETTINGS = environment.settle(
+    # The threads of XLA's pool on a CPU. They sleep while they wait.
+    NPROC=environment.threads(),
+)
 
 import jax  # noqa: E402
 

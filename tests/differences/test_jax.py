@@ -11,7 +11,8 @@ import pytest
 from flax import nnx
 from jax import numpy as jnp
 
-from backends.jax import engine  # noqa: F401  (turns x64 on, as every run here has it)
+from backends.jax import process  # noqa: F401  (turns x64 on, as every run here has it)
+from backends.jax.exact import ConvTranspose, leaky_relu
 from common.specs import get
 from tests.backend.test_sabotage import failure, with_text
 
@@ -104,6 +105,7 @@ def test_kernels_of_transposed_convolutions():
 
 def test_leaky_relu_has_slope_1_at_zero():
     assert jax.grad(lambda x: nnx.leaky_relu(x, 0.25))(0.0) == 1.0
+    assert [jax.grad(lambda x: leaky_relu(x, 0.25))(x) for x in (-1.0, 0.0, 1.0)] == [0.25, 0.25, 1.0]
 
 
 def test_batch_norm_weighs_the_old_and_keeps_a_biased_variance():
@@ -182,3 +184,47 @@ def test_optax_bce_takes_two_logarithms():
 
     assert count(optax.sigmoid_binary_cross_entropy) == 2
     assert count(lambda logits, x: nnx.softplus(logits) - x * logits) == 1
+
+
+def convolutions(layer, steps=None):
+    """XLA's lines of the convolutions in a gradient step of a transposed convolution's kernel; `steps` of them in a loop."""
+    model = layer(8, 4, (4, 4), strides=2, padding=2, transpose_kernel=True, use_bias=False, rngs=nnx.Rngs(0))
+    graph, state = nnx.split(model)
+
+    def once(state):
+        of_state = jax.grad(lambda state: (nnx.merge(graph, state)(jnp.ones((2, 7, 7, 8), jnp.float32)) ** 2).sum())
+        return jax.tree.map(jnp.subtract, state, of_state(state))
+
+    def run(state):
+        return jax.lax.fori_loop(0, steps, lambda _, state: once(state), state) if steps else once(state)
+
+    text = jax.jit(run).lower(state).compile().as_text()
+    return [line for line in text.splitlines() if " convolution(" in line]
+
+
+def canonical(line):
+    """Whether XLA's fast convolutions on a CPU take it: batch first, channels last, the window as it stands."""
+    return "dim_labels=b01f_01io->b01f" in line and "rhs_reversal" not in line
+
+
+def test_the_kernel_gradient_of_a_transposed_convolution_turns_its_window():
+    assert any("rhs_reversal" in line for line in convolutions(nnx.ConvTranspose))
+    assert all(map(canonical, convolutions(ConvTranspose)))
+
+
+def test_convolutions_in_a_loop_are_left_as_they_are():
+    assert not all(map(canonical, convolutions(ConvTranspose, steps=2)))
+
+
+def test_our_transposed_convolution_is_that_of_flax():
+    """Sizes that differ, a bias, and a stride that the kernel is no multiple of."""
+    options = {"strides": 3, "padding": 2, "transpose_kernel": True, "dtype": jnp.float64, "param_dtype": jnp.float64}
+    flax, ours = (layer(3, 2, (5, 4), rngs=nnx.Rngs(0), **options) for layer in (nnx.ConvTranspose, ConvTranspose))
+    x = jax.random.normal(jax.random.key(0), (2, 5, 4, 3), jnp.float64)
+
+    def result(layer):
+        found = nnx.value_and_grad(lambda layer, x: jnp.sin(layer(x)).sum(), argnums=(0, 1))(layer, x)
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(found)]
+
+    for expected, found in zip(result(flax), result(ours), strict=True):
+        assert found == pytest.approx(expected, rel=1e-12, abs=1e-13)

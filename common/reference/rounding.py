@@ -24,12 +24,14 @@ BLOCK = 1 << 15  # elements moved at once: what fits a processor's cache
 
 
 class Errors:
-    """Numbers from U(-error, error) that look random and depend on the value to be moved and on `seed` alone."""
+    """Numbers from U(-error, error) that look random and depend on `seed` and the value to be moved, as `dtype` holds it,
+    alone."""
 
-    def __init__(self, error: float, seed):
+    def __init__(self, error: float, seed, dtype: str = "float64"):
         random = np.random.Generator(np.random.SFC64(seed))
         self._pool = random.uniform(-error, error, 1 << 16)
         self._salt, self._factor = random.integers(1 << 63, size=2, dtype=np.uint64) | np.uint64(1)
+        self._dtype, self._bits = np.dtype(dtype), {"float64": np.uint64, "float32": np.uint32}[dtype]
         self._hash, self._room = np.empty(BLOCK, np.uint64), np.empty(BLOCK)
 
     def move(self, values: np.ndarray, sizes: np.ndarray) -> None:
@@ -38,7 +40,8 @@ class Errors:
         for first in range(0, len(values), BLOCK):
             part = values[first : first + BLOCK]
             places, room = self._hash[: len(part)], self._room[: len(part)]
-            np.bitwise_xor(part.view(np.uint64), self._salt, out=places)
+            places[:] = part.astype(self._dtype, copy=False).view(self._bits)
+            places ^= self._salt
             places *= self._factor
             places >>= np.uint64(48)
             self._pool.take(places.view(np.int64), out=room, mode="wrap")
@@ -153,7 +156,7 @@ class InexactReference(Reference):
 
     def __init__(self, spec, parameters, *, dtype: str, error: float, seed: int):
         self._like = np.zeros(()).view(Inexact)
-        self._like.errors = Errors(error, seed)
+        self._like.errors = Errors(error, seed, dtype)
         random, times = np.random.Generator(np.random.SFC64(seed)), 2 * error / np.finfo(dtype).eps
         updates = tuple(
             replace(u, optimizer=Numbers(u.optimizer, self._like, random, dtype, times)) for u in spec.updates

@@ -1,17 +1,23 @@
-"""Tests and the main job, each in an environment of its own: `nox` runs all tests, `nox -s compare` the comparison.
+"""Tests and the main job: `nox` runs all tests, `nox -s compare` the comparison, `nox -s jax` one framework alone.
 
-Installs come from the package index with pip, at the versions of constraints.txt. A backend's session installs that
-framework alone, so that no column can lean on another's. Where CI is set, as CI services do, a test environment is
-deleted after its session passed: all of them together fill 11 GB of disk, the largest alone 4.5.
+Installs come from the package index with pip, at the versions of constraints.txt, each once: .nox/base holds what everything
+needs, .nox/pytorch and its three siblings hold their framework and look into base, so that no column can lean on another's,
+and .nox/all holds nothing and looks into all five. Together they fill 4.5 GB of disk.
 """
 
+import hashlib
 import os
 import shutil
+import sys
+import sysconfig
+from pathlib import Path
 
 import nox
 
-nox.options.default_venv_backend = "venv"
-nox.options.reuse_existing_virtualenvs = True
+BACKENDS = ("pytorch", "tensorflow", "paddle", "jax")
+ENVIRONMENTS = Path(__file__).parent / ".nox"
+
+nox.options.default_venv_backend = "none"  # sessions share environments, which `environment` makes
 nox.options.sessions = [
     "lint",
     "test-spec",
@@ -23,34 +29,73 @@ nox.options.sessions = [
 ]
 
 
-def install(session, extras):
-    session.install("-c", "constraints.txt", "-e", f".[{extras}]")
+def environment(session, name, *packages, sees=()):
+    """.nox/`name` with `packages`, where they are not found in the environments that it `sees`; put on the path.
+
+    pip takes what it sees for installed, and installs another version beside it if that does not fit. It is asked again
+    when the versions wanted have changed.
+    """
+    folder = ENVIRONMENTS / name
+    python, site = (_of(folder, place) / end for place, end in (("scripts", "python"), ("purelib", "")))
+    wanted = b"".join(Path(file).read_bytes() for file in ("pyproject.toml", "constraints.txt"))
+    wanted = hashlib.sha256(f"{sys.version} {packages} {sees}".encode() + wanted).hexdigest()
+    done = folder / "installed"
+    if not done.exists() or done.read_text() != wanted:
+        session.run(sys.executable, "-m", "venv", str(folder), external=True)
+        (site / "seen.pth").write_text("".join(f"{_of(ENVIRONMENTS / other, 'purelib')}\n" for other in sees))
+        session.run(str(python), "-m", "pip", "install", "-c", "constraints.txt", *packages, external=True)
+        done.write_text(wanted)
+    session.env["PATH"] = os.pathsep.join((str(python.parent), os.environ["PATH"]))
+    session.env["VIRTUAL_ENV"] = str(folder)
+
+
+def _of(folder, place):
+    """A folder of the virtual environment in `folder`, by sysconfig's name for it."""
+    return Path(sysconfig.get_path(place, "venv", vars={"base": str(folder), "platbase": str(folder)}))
+
+
+def base(session):
+    environment(session, "base", "-e", ".[test]")
+
+
+def backend_alone(session, backend):
+    base(session)
+    environment(session, backend, "-e", f".[{backend},test]", sees=("base",))
+
+
+def all_backends(session):
+    for backend in BACKENDS:
+        backend_alone(session, backend)
+    environment(session, "all", "-e", ".[all,test]", sees=("base", *BACKENDS))
+
+
+def run(session, program, *arguments):
+    """A program of the environment that was made last."""
+    session.run(shutil.which(program, path=session.env["PATH"]), *arguments, external=True)
 
 
 def pytest(session, *arguments):
     # Two processes with a file each: fixtures of a module are made once.
-    session.run("pytest", "-n", "2", "--dist", "loadfile", *arguments, *session.posargs)
-    if os.environ.get("CI"):
-        shutil.rmtree(session.virtualenv.location)
+    run(session, "python", "-m", "pytest", "-n", "2", "--dist", "loadfile", *arguments, *session.posargs)
 
 
 @nox.session
 def lint(session):
     """Style and obvious errors."""
-    session.install("-c", "constraints.txt", "ruff")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
+    environment(session, "lint", "ruff")
+    run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
 
 
 @nox.session(name="test-spec")
 def test_spec(session):
     """Specifications, oracle, data and command line, with no framework installed."""
-    install(session, "test")
+    base(session)
     pytest(session, "tests/spec")
 
 
 def test_backend(session, backend):
-    install(session, f"{backend},test")
+    backend_alone(session, backend)
     pytest(session, "tests/backend", f"tests/differences/test_{backend}.py", "--backend", backend)
 
 
@@ -81,15 +126,22 @@ def test_jax(session):
 @nox.session(name="test-parity")
 def test_parity(session):
     """All four columns in one environment: against each other, and the `compare` command."""
-    install(session, "all,test")
+    all_backends(session)
     pytest(session, "tests/parity")
+
+
+@nox.session(name="test-portable")
+def test_portable(session):
+    """The bars with the frameworks held to other instruction sets and threads, over five seeds: hours; docs/portable.md."""
+    all_backends(session)
+    run(session, "python", "-m", "tests.portable", *session.posargs)
 
 
 @nox.session
 def site(session):
     """The pages that show the four columns side by side, with the results that are there; site/index.html."""
-    session.install("-c", "constraints.txt", "-e", ".")
-    session.run("tetrapla", "site", *session.posargs)
+    base(session)
+    run(session, "tetrapla", "site", *session.posargs)
 
 
 @nox.session(name="test-site")
@@ -98,8 +150,8 @@ def test_site(session):
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         session.error("no Chromium on the path; install it first (Debian: apt-get install chromium)")
-    install(session, "test")
-    session.install("-c", "constraints.txt", "playwright")  # without a browser of its own
+    base(session)
+    environment(session, "site", "-e", ".[test]", "playwright", sees=("base",))  # without a browser of its own
     session.env["CHROMIUM"] = browser
     pytest(session, "tests/site")
 
@@ -107,34 +159,69 @@ def test_site(session):
 @nox.session(name="test-kill")
 def test_kill(session):
     """Training of every model in every backend, killed and resumed: a quarter of an hour, so not among the default."""
-    install(session, "all,test")
-    for backend in ("pytorch", "tensorflow", "paddle", "jax"):
-        session.run("pytest", "tests/backend/test_kill.py", "--thorough", "--backend", backend, *session.posargs)
+    all_backends(session)
+    for backend in BACKENDS:
+        arguments = ("tests/backend/test_kill.py", "--thorough", "--backend", backend)
+        run(session, "python", "-m", "pytest", *arguments, *session.posargs)
 
 
 @nox.session
 def compare(session):
     """The main job: all models in all four frameworks on the bundled digits; report in runs/compare/report.html."""
-    install(session, "all")
-    session.run("tetrapla", "compare", "--overwrite", *session.posargs)
+    all_backends(session)
+    run(session, "tetrapla", "compare", "--overwrite", *session.posargs)
+
+
+def one_framework(session, backend):
+    backend_alone(session, backend)
+    model = session.posargs[0] if session.posargs else "vae"
+    out = Path("runs") / backend
+    run(session, "tetrapla", "compare", model, "--backend", backend, "--overwrite", "--out", str(out / "compare"))
+    train = ("train", model, "--backend", backend, "--epochs", "50", "--overwrite", "--out", str(out / model))
+    run(session, "tetrapla", *train)
+    session.log(f"proof: {out / 'compare' / 'report.html'}; pictures: {out / model / 'figures'}")
+
+
+@nox.session
+def pytorch(session):
+    """PyTorch alone: `vae`, or another (`nox -s pytorch -- gan`), proven against the oracle, and trained; with pictures."""
+    one_framework(session, "pytorch")
+
+
+@nox.session
+def tensorflow(session):
+    """TensorFlow alone, likewise."""
+    one_framework(session, "tensorflow")
+
+
+@nox.session
+def paddle(session):
+    """Paddle alone, likewise."""
+    one_framework(session, "paddle")
+
+
+@nox.session
+def jax(session):
+    """JAX alone, likewise."""
+    one_framework(session, "jax")
 
 
 @nox.session
 def reproduce(session):
     """An article's models on MNIST in its original framework, with its figures and checks: `nox -s reproduce -- gan`."""
-    install(session, "all")
-    session.run("tetrapla", "reproduce", *session.posargs)
+    all_backends(session)
+    run(session, "tetrapla", "reproduce", *session.posargs)
 
 
 @nox.session
 def results(session):
     """Test metrics of every model in all four frameworks over three seeds, into docs/results.md: an hour or two."""
-    install(session, "all")
-    session.run("tetrapla", "results", "--page", "docs/results.md", *session.posargs)
+    all_backends(session)
+    run(session, "tetrapla", "results", "--page", "docs/results.md", *session.posargs)
 
 
 @nox.session
 def bench(session):
     """Training steps and sampling of every model in all four frameworks, timed in turn; runs/bench/result.json."""
-    install(session, "all")
-    session.run("tetrapla", "bench", *session.posargs)
+    all_backends(session)
+    run(session, "tetrapla", "bench", *session.posargs)

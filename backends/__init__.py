@@ -6,45 +6,78 @@ finds the framework and not our own folder.
 
 import importlib
 import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from common.errors import MissingFramework, UsageError
+from common import environment
+from common.errors import Interrupted, MissingFramework, UsageError, choose
 from common.specs.records import Spec
 
-DISTRIBUTIONS = {
-    "pytorch": ("torch",),
-    "tensorflow": ("tensorflow", "keras"),
-    "paddle": ("paddlepaddle",),
-    "jax": ("jax", "flax", "optax"),
+
+@dataclass(frozen=True)
+class Backend:
+    """What is known of a framework without importing it."""
+
+    title: str  # as it is written in tables
+    distributions: tuple[str, ...]  # as they are installed
+    packages: tuple[str, ...]  # as they are imported; where one is not found, the framework is not installed
+    # On a GPU: fast, with matrix products in less than float32. TF32 rounds the inputs of products and convolutions to 10 bits
+    # of mantissa, bfloat16 to 7. TensorFlow and Paddle have bfloat16 too, as a policy of each layer and as a rewritten
+    # Program, which the model files would have to know of.
+    precisions: tuple[str, ...]
+    line: Mapping[str, object]  # in plots: Okabe and Ito's colours, told apart by colour-blind readers too
+    words: str  # how the field guide speaks of it, a regular expression
+
+
+KNOWN = {
+    "pytorch": Backend(
+        title="PyTorch",
+        distributions=("torch",),
+        packages=("torch",),
+        precisions=("tf32", "bfloat16"),
+        line={"color": "#D55E00", "linewidth": 6.0, "alpha": 0.35},
+        words=r"PyTorch|`torch|`nn\.",
+    ),
+    "tensorflow": Backend(
+        title="TensorFlow",
+        distributions=("tensorflow", "keras"),
+        packages=("tensorflow", "keras"),
+        precisions=("tf32",),
+        line={"color": "#E69F00", "linewidth": 3.5, "alpha": 0.8},
+        words=r"TensorFlow|Keras|`tf\.",
+    ),
+    "paddle": Backend(
+        title="Paddle",
+        distributions=("paddlepaddle",),
+        packages=("paddle",),
+        precisions=("tf32",),
+        line={"color": "#0072B2", "linewidth": 1.8},
+        words=r"Paddle",
+    ),
+    "jax": Backend(
+        title="JAX",
+        distributions=("jax", "flax", "optax"),
+        packages=("jax", "jaxlib", "flax", "optax"),
+        precisions=("tf32", "bfloat16"),
+        line={"color": "#000000", "linewidth": 1.0, "linestyle": (0, (4, 3))},
+        words=r"JAX|Flax|Optax|nnx",
+    ),
 }
-BACKENDS = tuple(DISTRIBUTIONS)
-TITLES = {
-    "pytorch": "PyTorch",
-    "tensorflow": "TensorFlow",
-    "paddle": "Paddle",
-    "jax": "JAX",
-}  # as they are written in tables
-# The fast path on a GPU with matrix products in less than float32: TF32 rounds the inputs of products and convolutions to 10
-# bits of mantissa, bfloat16 to 7. TensorFlow and Paddle have bfloat16 too, as a policy of each layer and as a rewritten
-# Program, which the model files would have to know of.
-PRECISIONS = {
-    "pytorch": ("tf32", "bfloat16"),
-    "tensorflow": ("tf32",),
-    "paddle": ("tf32",),
-    "jax": ("tf32", "bfloat16"),
-}
+BACKENDS = tuple(KNOWN)
+TITLES = {name: backend.title for name, backend in KNOWN.items()}
 
 
 def check_name(backend: str) -> str:
     """`backend` itself; UsageError with the choices if there is no such backend."""
     if backend not in BACKENDS:
-        raise UsageError(f"unknown backend {backend!r}; choose one of: {', '.join(BACKENDS)}")
+        raise UsageError(f"unknown backend {backend!r}{choose(backend, BACKENDS)}")
     return backend
 
 
 def versions(backend: str) -> dict[str, str] | None:
     """{distribution: version} of what the backend needs, or None if any of it is not installed. Imports nothing."""
     found = {}
-    for name in DISTRIBUTIONS[check_name(backend)]:
+    for name in KNOWN[check_name(backend)].distributions:
         # A CUDA build of Paddle is another distribution of the same package.
         for distribution in (name, f"{name}-gpu") if name == "paddlepaddle" else (name,):
             try:
@@ -55,6 +88,11 @@ def versions(backend: str) -> dict[str, str] | None:
         else:
             return None
     return found
+
+
+def not_installed(backend: str) -> str:
+    """What to tell a user who asks for a framework that is not there."""
+    return f"backend {backend!r} is not installed; install it with: pip install -e '.[{backend}]'"
 
 
 def installed() -> tuple[str, ...]:
@@ -69,18 +107,29 @@ def engine(backend: str, part: str):
 
 def load(backend: str, spec: Spec):
     """(column module, model module) of `spec` in `backend`. Raises MissingFramework if the framework cannot be imported,
-    UsageError if the model is not written in it."""
+    UsageError if the model is not written in it. The process keeps to its cores, if it was given any."""
     check_name(backend)
+    environment.hold_to_cores()
     try:
         column = engine(backend, "column")
         module = importlib.import_module(f"backends.{backend}.{spec.module}")
     except ImportError as error:
-        raise MissingFramework(
-            f"backend {backend!r} cannot be imported ({error}); install it with: pip install -e '.[{backend}]'"
-        ) from error
+        _raise_interruption(error)
+        if isinstance(error, ModuleNotFoundError) and error.name in KNOWN[backend].packages:
+            raise MissingFramework(not_installed(backend)) from error
+        # Installed and broken, or a mistake of ours: to install it would not help, so what went wrong is said as it is.
+        raise MissingFramework(f"backend {backend!r} cannot be imported: {type(error).__name__}: {error}") from error
     if spec.accumulates and not hasattr(module, "accumulating_train_step"):
         raise UsageError(f"{spec.name} is not written in {backend}; use its article's framework")
     return column, module
+
+
+def _raise_interruption(error):
+    """The one that a framework's extension module turned into an ImportError, if one did: pybind11 does, and TensorFlow."""
+    cause = error
+    while cause := cause.__cause__ or cause.__context__:
+        if isinstance(cause, Interrupted):
+            raise cause
 
 
 def create(backend: str, spec: Spec, parameters, *, dtype: str = "float32", device: str = "cpu", seed: int = 0):

@@ -31,7 +31,7 @@ class Case:
 
 def cases(models: list[str], batch: int | None, sweep: str | None) -> list[Case]:
     """One a model, with the model's own batch unless another is given; or those of a sweep over "batch" or "width"."""
-    own = {model: batch or specs.get(model).batch_size for model in models}
+    own = {model: batch or specs.get(model).training.batch_size for model in models}
     if sweep == "batch":
         return [Case(model, batch) for model in models for batch in BATCHES]
     if sweep == "width":

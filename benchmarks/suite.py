@@ -5,11 +5,9 @@ the machine strikes all of them alike. Within one case everything that is compar
 """
 
 import json
-import os
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,11 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from backends import PRECISIONS, versions
+from backends import KNOWN, versions
 from benchmarks import floor
 from benchmarks.cases import Case
 from benchmarks.worker import LOWERED, SAMPLES
-from common import environment
+from common import data, environment
+from common.processes import Children, end
 from common.terminal import progress_bar
 
 KEY = ("model", "batch", "hidden", "backend", "mode")  # what names a row
@@ -40,23 +39,23 @@ class Settings:
 
 
 class Worker:
-    """A process of benchmarks.worker, and what it has said."""
+    """A process of benchmarks.worker, one of `children`, and what it has said."""
 
-    def __init__(self, job: dict, folder: Path, threads: int):
+    def __init__(self, job: dict, folder: Path, children: Children, threads: int):
         name = "-".join(str(job[key]) for key in KEY)
         self.job, self.seconds = job, []
         path, self.log = folder / f"{name}.json", folder / f"{name}.log"
         path.write_text(json.dumps(job))
+        (cores,) = environment.shares(1, threads)
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.worker", str(path)],
+            self.process = children.start(
+                "benchmarks.worker",
+                path,
+                cores=cores,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                cwd=environment.ROOT,
-                env=os.environ | thread_settings(job["backend"], threads),
-                process_group=0,  # of its own: when this process dies, the kernel wakes and ends a stopped worker
             )
         self.about = self.hear()
 
@@ -103,26 +102,8 @@ class Worker:
             self.process.wait()
             lines = self.log.read_text(errors="replace").strip().splitlines()
             row["problem"] = f"exit code {self.process.returncode}: {lines[-1] if lines else 'no output'}"
-        self.end()
+        end(self.process)
         return row
-
-    def end(self) -> None:
-        """End the process, whatever it does. A second call does nothing."""
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-
-def thread_settings(backend: str, threads: int) -> dict[str, str]:
-    """The environment that holds a framework to so many threads."""
-    common = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-    return {
-        "pytorch": common,
-        "paddle": common,
-        "tensorflow": common | {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)},
-        "jax": common,  # XLA's pool has as many threads as the process may use cores; `suite` runs under that affinity
-    }[backend]
 
 
 def key_of(row: dict) -> tuple:
@@ -147,7 +128,9 @@ def run(
             chosen = [mode for mode in modes if mode != "sampling" or spec.sample]
             for group in [[mode] for mode in chosen] if spec.convolutional else [chosen]:  # memory: gigabytes a process
                 progress.update(task, note=f"{case.model}, batch {case.batch}: {', '.join(group)}")
-                pairs = [(b, mode) for mode in group for b in backends if mode not in LOWERED or mode in PRECISIONS[b]]
+                pairs = [
+                    (b, mode) for mode in group for b in backends if mode not in LOWERED or mode in KNOWN[b].precisions
+                ]
                 wanted = {(*vars(case).values(), *pair) for pair in pairs}
                 if not wanted <= set(map(key_of, rows)):
                     rows = [row for row in rows if key_of(row) not in wanted]
@@ -174,19 +157,20 @@ def _result(rows, backends, settings):
 
 
 def _together(case, pairs, settings, folder):
-    shared = vars(case) | {key: vars(settings)[key] for key in ("device", "data", "data_dir", "seconds", "repeats")}
+    shared = vars(case) | {key: vars(settings)[key] for key in ("device", "seconds", "repeats")}
+    shared |= {
+        "data": data.absolute(settings.data),
+        "data_dir": settings.data_dir and str(Path(settings.data_dir).resolve()),
+    }
     workers = []
-    try:
+    with Children() as children:
         for backend, mode in pairs:
             job = shared | {"backend": backend, "mode": mode, "yardstick": mode == pairs[0][1]}
-            workers.append(Worker(job, folder, settings.threads))
+            workers.append(Worker(job, folder, children, settings.threads))
         for _ in range(settings.repeats):
             for worker in workers:
                 worker.measure()
         return [worker.finish() for worker in workers]
-    finally:
-        for worker in workers:
-            worker.end()
 
 
 @cache  # of a case, for all of its backends and modes, each time that a result is made

@@ -6,7 +6,6 @@ update of one repeat, until "quit". Idle between its turns, so that the repeats 
 
 import dataclasses
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -117,9 +116,6 @@ def main(job: dict) -> None:
     timed.run(timed.chunk)
     seconds = (time.perf_counter() - first) / timed.chunk
     count = max(1, round(job["seconds"] / seconds / timed.chunk)) * timed.chunk
-    settings = {
-        name: value for name, value in os.environ.items() if name.startswith(("OMP_", "MKL_", "KMP_", "XLA_", "TF_"))
-    }
     products = () if spec.convolutional else work.products
     say(
         {
@@ -127,7 +123,7 @@ def main(job: dict) -> None:
             "build_seconds": built - start,
             "first_seconds": first - built - seconds * timed.chunk,  # compilation: the first call less a later one
             "yardstick": yardstick.rates(backend, device, products) if job["yardstick"] else None,
-            "environment": settings,
+            "environment": backends.engine(backend, "process").SETTINGS | environment.pools(),
         }
     )  # fmt: skip
     for line in sys.stdin:

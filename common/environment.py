@@ -1,16 +1,26 @@
 """What a result was measured on: versions, processor, git commit. Written into every run and report."""
 
 import importlib.metadata
+import itertools
 import os
 import platform
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
 ROOT = Path(__file__).parents[1]  # of the repository
+CORES = "TETRAPLA_CORES"  # the cores of a process, "0,1": as many threads as are named; one may be named twice
+POOLS = (  # the variables by which libraries are told how many threads to make, each read when the library is loaded
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
 
 
 def describe(versions: Mapping[str, str] | None = None) -> dict:
@@ -30,17 +40,52 @@ def settle(**variables: object) -> dict[str, str]:
     return {name: os.environ.setdefault(name, str(value)) for name, value in variables.items()}
 
 
-def threads() -> int:
-    """How many threads a framework may use here: one for each core that $TETRAPLA_CORES names ("0,1"), to which this
-    process is held from now on; without it one for each core that this process may use."""
-    if (named := os.environ.get("TETRAPLA_CORES")) and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(core) for core in named.split(",")})
-    return len(named.split(",")) if named else cores()
+def project() -> dict | None:
+    """Name and version by the pyproject.toml beside our packages; None where they lie somewhere else than in their clone."""
+    path = ROOT / "pyproject.toml"
+    found = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {}) if path.is_file() else {}
+    return found if found.get("name") == "tetrapla" else None
 
 
 def cores() -> int:
     """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(_cores())
+
+
+def shares(jobs: int, threads: int | None = None) -> list[str]:
+    """The CORES of each of `jobs` processes that run at a time: this process's own, dealt out, one at least; or so many that
+    each has `threads` of them. A core is shared only where there are not enough."""
+    own = _cores()
+    threads = threads or max(1, len(own) // jobs)
+    dealt = itertools.cycle(own)
+    return [",".join(str(next(dealt)) for _ in range(threads)) for _ in range(jobs)]
+
+
+def thread_settings(cores: str) -> dict[str, str]:
+    """The variables that hold a process to `cores`, one of `shares`, before it starts; `hold_to_cores` does the rest in it."""
+    return {CORES: cores} | dict.fromkeys(POOLS, str(len(cores.split(","))))
+
+
+def pools() -> dict[str, str]:
+    """{variable: value} of those that hold this process to so many threads."""
+    return {name: os.environ[name] for name in (CORES, *POOLS) if name in os.environ}
+
+
+def hold_to_cores() -> None:
+    """Keep this process on its CORES, if it was given any. Called before a framework is imported: the pool of XLA, in JAX and
+    in TensorFlow, heeds no variable and takes as many threads as the process may use cores."""
+    if os.environ.get(CORES) and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, map(int, os.environ[CORES].split(",")))
+
+
+def threads() -> int:
+    """How many threads a framework may make here: one for each of this process's CORES, which it keeps to from now on."""
+    hold_to_cores()
+    return len(os.environ[CORES].split(",")) if os.environ.get(CORES) else cores()
+
+
+def _cores():
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count()))
 
 
 def peak_memory() -> int | None:
@@ -77,10 +122,18 @@ def _cpuinfo(field: str) -> str:
 
 
 def _commit() -> str | None:
+    """Of this repository, and of none that it may lie in."""
+    command = [
+        "git",
+        f"--git-dir={ROOT / '.git'}",
+        f"--work-tree={ROOT}",
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
     try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT, capture_output=True, text=True
-        )
+        commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     except OSError:
         return None
     return commit.stdout.strip() or None

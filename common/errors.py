@@ -1,5 +1,8 @@
 """Errors that a user can act on: one line each, shown without a traceback, with the exit code they carry."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class TetraplaError(Exception):
     """One clear line: the thing, what was expected, what to do."""
@@ -35,7 +38,16 @@ class CheckpointError(TetraplaError):
     """A checkpoint is unreadable or belongs to something else."""
 
 
-class Interrupted(TetraplaError):
-    """Ctrl-C."""
+class Interrupted(BaseException):
+    """Ctrl-C, or a request of the system to end. Not an Exception, which libraries catch and go on."""
 
-    exit_code = 130
+    def __init__(self, message: str, exit_code: int = 130):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def choose(name: str, choices: Iterable[str]) -> str:
+    """The end of a line that refuses `name`: the nearest of the choices, if one is near, and all of them."""
+    choices = tuple(choices)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.65)
+    return f"{f', did you mean {near[0]!r}?' if near else ';'} choose one of: {', '.join(choices)}"

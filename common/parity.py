@@ -5,10 +5,11 @@ compared, and the first stage that fails names the culprit. Nothing here knows t
 takes a specification and implementations of `common.contract.Column`, so that it can judge somebody's own port.
 
 Deviation of a tensor: ‖found - expected‖ / ‖expected‖ (Euclidean norms). Names, shapes and dtypes must be equal.
+What may deviate, and by how much, is derived from the specification: `truth`, and docs/proof.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,33 +19,23 @@ from common.noise import draw, draw_steps, stream
 from common.parameters import initial_parameters
 from common.reference.column import Reference
 from common.reference.complex_step import ACCURACY, directional_derivative, random_direction
+from common.reference.rounding import InexactReference
 from common.specs.records import Spec
 
 MANY = "many updates"
 COMPLEX_STEP = "complex step"
 STAGES = ("parameters", "forward", "losses", "gradients", "one update", MANY)
 
-# What may differ, by (stage, dtype). Measured on CPU over all models and backends, float64: forward and losses 2.4e-14,
-# gradients 6e-14, one update 5.0e-13 and 100 updates 4.2e-13 (InfoGAN, whose batch norms subtract a mean of thirty
-# deviations; without it 3e-15, 6e-14, 1.1e-13 and 4.8e-14); float32: gradients 4.8e-5, else 7e-6. The bars are 2 to 20
-# times that, and every planted mistake is far beyond.
-TOLERANCES = {
-    ("parameters", "float64"): 0.0,
-    ("forward", "float64"): 1e-13,
-    ("losses", "float64"): 1e-13,
-    ("gradients", "float64"): 1e-12,
-    ("one update", "float64"): 2e-12,
-    (MANY, "float64"): 2e-12,
-    ("parameters", "float32"): 0.0,
-    ("forward", "float32"): 2e-5,
-    ("losses", "float32"): 1e-5,
-    ("gradients", "float32"): 1e-4,
-    ("one update", "float32"): 1e-5,
-}
+ROUNDING = {"float32": 2.0**-24, "float64": 2.0**-53}  # the largest relative error of one rounding
+FACTOR = 16  # a bar is the deviation of the oracle when every operation is off by up to so many roundings
+DRAWS, COURSES = 3, 1  # of which the largest counts; a course is long, and most of its tensors are large
+# Bars above this prove nothing: in float32 such a tensor is left to float64, in float64 it fails.
+CEILING = {"float32": 1e-3, "float64": 1e-11}
+CLEARANCE = 4  # how often the error of FACTOR roundings must fit into a gradient for its sign to be certain
 
-# With batch norm: the gradient of its bias is a sum of thousands of terms that cancel, in float32 its sign may be
-# rounding, and Adam's first step is the sign. Measured 4.8e-5 (Paddle, real MNIST), else 8e-7.
-BATCH_NORM = {("one update", "float32"): 2e-4}
+FEW = 32  # elements
+
+MOVED = " moved"  # by the one update: after - before
 
 Results = dict[str, dict[str, np.ndarray]]  # {stage: {tensor: array}}
 Watch = Callable[[int, dict[str, np.ndarray]], None]
@@ -86,11 +77,7 @@ class Case:
 
 
 def collect(column: Column, case: Case, dtype: str, watch: Watch | None = None) -> Results:
-    """Every tensor of every stage from one column that starts at `case.parameters()`.
-
-    In float32 the comparison ends after one update, and compares that update's objectives only: Adam's first step is the
-    sign of the gradient, so that the rounding of a gradient near zero moves a parameter by twice the learning rate, and
-    a part of a loss may be a small difference of large terms (InfoGAN's L_I is).
+    """Every tensor of every stage from one column that starts at `case.parameters()`; in float32 they end with one update.
 
     `watch(step, tensors)` is called with parameters and running statistics along the many updates, in float32 too.
     """
@@ -100,23 +87,31 @@ def collect(column: Column, case: Case, dtype: str, watch: Watch | None = None) 
 def stages(column: Column, case: Case, dtype: str, watch: Watch | None = None) -> Iterator[tuple[str, dict]]:
     """What `collect` gives, stage by stage: nothing is computed for a stage that nobody asks for."""
     inputs, noise = case.first_batch()
-    yield "parameters", column.parameters()
+    before = column.parameters()
+    yield "parameters", before
     yield "forward", column.forward(inputs, noise) | _jobs(column, case, inputs, noise)
-    yield "losses", _arrays(column.losses(inputs, noise), dtype)
+    yield "losses", _arrays(column.losses(inputs, noise), before)
     yield "gradients", column.gradients(inputs, noise)
+    before = {name: np.array(value) for name, value in before.items()}
     during, after = column.train_step(inputs, noise), column.losses(inputs, noise)
-    names = list(during) if dtype == "float64" else [update.objective for update in case.spec.updates]
-    tensors = {f"{name} during": during[name] for name in names} | {f"{name} after": after[name] for name in names}
-    tensors = _arrays(tensors, dtype)
-    if dtype == "float64":
-        tensors |= _state(column)
-        # Once more, now that the running statistics of batch norms are no longer what they start from.
-        tensors |= {f"{name} after": value for name, value in _jobs(column, case, inputs, noise).items()}
-    yield "one update", tensors
+    losses = {f"{name} during": value for name, value in during.items()}
+    losses |= {f"{name} after": value for name, value in after.items()}
+    # In float64 the parameters themselves are exact enough.
+    after_all = column.parameters() if dtype == "float32" else {}
+    moved = {f"{name}{MOVED}": value - before[name] for name, value in after_all.items()}
+    # Once more, now that the running statistics of batch norms are no longer what they start from.
+    jobs = {f"{name} after": value for name, value in _jobs(column, case, inputs, noise).items()}
+    yield "one update", _arrays(losses, before) | _state(column) | moved | jobs
     if case.steps and (dtype == "float64" or watch):
-        curves = many_updates(column, case, watch)
-    if case.steps and dtype == "float64":
-        yield MANY, _state(column) | {f"{name} curve": value for name, value in curves.items()}
+        found = course(column, case, watch)
+        if dtype == "float64":
+            yield MANY, found
+
+
+def course(column: Column, case: Case, watch: Watch | None = None) -> dict[str, np.ndarray]:
+    """The tensors of the stage of many updates."""
+    curves = many_updates(column, case, watch)
+    return _state(column) | {f"{name} curve": value for name, value in curves.items()}
 
 
 def many_updates(column: Column, case: Case, watch: Watch | None = None) -> dict[str, np.ndarray]:
@@ -139,14 +134,100 @@ def many_updates(column: Column, case: Case, watch: Watch | None = None) -> dict
 
 
 def expected(case: Case, dtype: str, watch: Watch | None = None) -> Results:
-    """What the oracle says. For float32 it starts from the rounded weights and still computes in float64."""
-    parameters = {name: value.astype(dtype) for name, value in case.parameters().items()}
-    return collect(Reference(case.spec, parameters), case, dtype, watch)
+    """What the oracle says, in float64 always. For float32 it starts from the rounded weights and omits many updates."""
+    case = case if dtype == "float64" else replace(case, steps=0)
+    return collect(Reference(case.spec, _rounded(case, dtype)), case, dtype, watch)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What one tensor may deviate by: FACTOR times its floor. Of parameters after an update only the elements in
+    `settled` count, those whose gradient's sign is not up to rounding; None: all."""
+
+    tolerance: float
+    settled: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the oracle says, and what a column may make of it: {stage: {tensor: ...}} both."""
+
+    results: Results
+    bars: dict[str, dict[str, Bar]]
+
+
+def truth(case: Case, dtype: str, watch: Watch | None = None) -> Truth:
+    """What the oracle says, with the bars: how far its own results move when every operation is off by up to FACTOR
+    roundings of `dtype`, the largest of a few draws. A tensor's floor is a FACTORth of that, and at least the rounding of
+    the tensor itself."""
+    return with_bars(expected(case, dtype, watch), case, dtype)
+
+
+def with_bars(results: Results, case: Case, dtype: str) -> Truth:
+    """`truth`, where `expected` has been asked already."""
+    largest = {stage: dict.fromkeys(tensors, FACTOR * ROUNDING[dtype]) for stage, tensors in results.items()}
+    largest["parameters"] = dict.fromkeys(results["parameters"], 0.0)
+    settled = {name: np.ones(value.shape, bool) for name, value in results["parameters"].items()}
+    found = []
+    for number in range(DRAWS):
+        short = case if MANY in results and number < COURSES else replace(case, steps=0)
+        column = InexactReference(
+            case.spec,
+            _rounded(case, dtype),
+            dtype=dtype,
+            error=FACTOR * ROUNDING[dtype],
+            seed=case.seed * DRAWS + number,
+        )
+        draws = {
+            stage: {n: np.asarray(v) for n, v in tensors.items()} for stage, tensors in stages(column, short, dtype)
+        }
+        _settle(settled, case.spec, results["one update"], draws["one update"])
+        found.append(draws)
+        for stage, tensors in draws.items():
+            if stage != "one update":
+                _raise(largest[stage], results[stage], tensors, {})
+        found[-1] = draws["one update"]
+    if MANY in largest:  # chance decides what one course makes of a tensor of a few elements
+        median = float(np.median(list(largest[MANY].values())))
+        for name, value in results[MANY].items():
+            if value.size < FEW:
+                largest[MANY][name] = max(largest[MANY][name], median)
+    masks = {name: mask for name, mask in settled.items()} | {f"{name}{MOVED}": mask for name, mask in settled.items()}
+    for draws in found:
+        _raise(largest["one update"], results["one update"], draws, masks)
+    return Truth(
+        results,
+        {
+            stage: {
+                name: Bar(value, masks.get(name) if stage == "one update" else None) for name, value in tensors.items()
+            }
+            for stage, tensors in largest.items()
+        },
+    )
+
+
+def _settle(settled, spec, expected, found):
+    """Take out of `settled` the elements whose gradient, and so Adam's first step, may have either sign."""
+    for update in spec.updates:
+        for name in spec.parameter_shapes(update.networks):
+            moment = f"{update.name}.first.{name}"
+            error = CLEARANCE * np.abs(found[moment] - expected[moment])
+            settled[name] &= (error < np.abs(expected[moment])) | (error == 0)
+
+
+def _raise(largest, expected, found, masks):
+    for name, value in expected.items():
+        largest[name] = max(largest[name], _distance(name, value, found[name], masks.get(name)))
+
+
+def _rounded(case, dtype):
+    return {name: value.astype(dtype) for name, value in case.parameters().items()}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One row of the report. `tensor` deviates most; `problem` says what is wrong where no number can."""
+    """One row of the report. `tensor` is nearest to its bar, or farthest beyond it; `problem` says what is wrong where no
+    number can."""
 
     name: str
     deviation: float
@@ -158,16 +239,47 @@ class Stage:
     def passed(self) -> bool:
         return not self.problem and self.deviation <= self.tolerance
 
+    @property
+    def times_floor(self) -> float:
+        """The deviation in multiples of what one rounding an operation makes of the tensor."""
+        return FACTOR * self.share
 
-def compare(reference: Results, found: Results, dtype: str, spec: Spec | None = None) -> list[Stage]:
-    """One Stage per stage of `reference`, in order; `spec` says whether the bars of batch norm hold."""
-    return [compare_stage(stage, tensors, found.get(stage, {}), dtype, spec) for stage, tensors in reference.items()]
+    @property
+    def share(self) -> float:
+        """The deviation as a part of its bar."""
+        if self.deviation == 0:
+            return 0.0
+        return self.deviation / self.tolerance if self.tolerance else float("inf")
 
 
-def compare_stage(name: str, reference: dict, found: dict, dtype: str, spec: Spec | None = None) -> Stage:
-    """One stage's tensors against those of the reference."""
-    bars = TOLERANCES | (BATCH_NORM if spec and spec.statistic_shapes() else {})
-    return _compare_stage(name, reference, found, bars[name, dtype], dtype)
+def compare(truth: Truth, found: Results, dtype: str) -> list[Stage]:
+    """One Stage per stage of `truth`, in order."""
+    return [compare_stage(stage, truth, found.get(stage, {}), dtype) for stage in truth.results]
+
+
+def compare_stage(name: str, truth: Truth, found: dict, dtype: str) -> Stage:
+    """One stage's tensors against those of the truth."""
+    reference, bars = truth.results[name], truth.bars[name]
+    if list(reference) != list(found):
+        missing, extra = set(reference) - set(found), set(found) - set(reference)
+        what = (
+            f"missing {sorted(missing)}, unexpected {sorted(extra)}" if missing or extra else "names in another order"
+        )
+        return Stage(name, float("inf"), "", 0.0, what)
+    rows = []
+    for tensor, value in reference.items():
+        other, bar = found[tensor], bars[tensor]
+        if other.shape != value.shape:
+            return Stage(name, float("inf"), tensor, bar.tolerance, f"shape {other.shape}, expected {value.shape}")
+        if other.dtype != dtype:
+            return Stage(name, float("inf"), tensor, bar.tolerance, f"dtype {other.dtype}, expected {dtype}")
+        distance, problem = _distance(tensor, value, other, bar.settled), ""
+        if bar.tolerance > CEILING[dtype]:
+            if dtype == "float32" and np.all(np.isfinite(other)):
+                continue
+            problem = f"its bar, {bar.tolerance:.1e}, is above {CEILING[dtype]:.0e}: rounding alone may move it so far"
+        rows.append(Stage(name, distance, tensor, bar.tolerance, problem))
+    return max(rows, key=lambda row: (bool(row.problem), row.share), default=Stage(name, 0.0, "", 0.0))
 
 
 def first_failure(stages: Iterable[Stage]) -> Stage | None:
@@ -175,10 +287,42 @@ def first_failure(stages: Iterable[Stage]) -> Stage | None:
     return next((stage for stage in stages if not stage.passed), None)
 
 
-def parting(column: Column, reference: Results, case: Case, dtype: str) -> Stage | None:
-    """The stage at which `column` parts from the reference, or None; later stages are not computed."""
+def parting(column: Column, truth: Truth, case: Case, dtype: str) -> Stage | None:
+    """The stage at which `column` parts from the truth, or None; later stages are not computed."""
     found = stages(column, case, dtype)
-    return first_failure(compare_stage(name, reference[name], tensors, dtype, case.spec) for name, tensors in found)
+    return first_failure(compare_stage(name, truth, tensors, dtype) for name, tensors in found)
+
+
+def reading(failed: Stage, dtype: str, in_float64: Stage | None) -> str:
+    """What to make of a stage that failed: `in_float64` is the one that failed in float64, if any did."""
+    beyond = f"{failed.times_floor:.2g} times its floor" if np.isfinite(failed.times_floor) else "beyond any rounding"
+    if failed.problem:
+        return (
+            "nothing to do with rounding: mend this first"
+            if dtype == "float32" or "bar" not in failed.problem
+            else ("the model's own course amplifies rounding too much to be compared: compare at a lower rate (--rate)")
+        )
+    if dtype == "float32":
+        if in_float64 is None:
+            return f"{beyond}, and float64 agrees: a matter of rounding; report it, with report.json"
+        return f"{beyond}, and float64 differs as well (stage {in_float64.name!r}): a mistake, to be looked for there"
+    if failed.deviation < ROUNDING["float32"] * FACTOR:
+        return f"{beyond}, but small: look for a number or an operator in float32, or of lower precision than float64"
+    return f"{beyond}, in float64: a mistake, in what this stage adds to the one before"
+
+
+def _distance(name, expected, found, settled):
+    """Deviation of one tensor on its settled elements. Of a move it is the error of its length along the expected one: the
+    parameters' own rounding, large beside a short move, averages out there, and a wrong rate does not."""
+    if settled is not None and not settled.all():
+        expected, found = expected[settled], found[settled]
+    if name.endswith(MOVED):
+        expected, found = np.asarray(expected, np.float64).ravel(), np.asarray(found, np.float64).ravel()
+        square = float(expected @ expected)
+        if square > 0:
+            error = abs(float(found @ expected) / square - 1)
+            return error if np.isfinite(error) else float("inf")
+    return deviation(expected, found)
 
 
 def deviation(expected: np.ndarray, found: np.ndarray) -> float:
@@ -217,7 +361,7 @@ def slopes(case: Case) -> dict[str, tuple[np.ndarray, float]]:
 def slope_deviation(slopes: dict[str, tuple[np.ndarray, float]], gradients: dict[str, np.ndarray]) -> Stage:
     """`gradients` (as Column.gradients gives them) along each direction against the slope there."""
     deviations = [
-        (abs(float(np.sum(gradients[name] * direction)) / slope - 1), name)
+        (deviation(np.array(slope), np.sum(gradients[name] * direction)), name)
         for name, (direction, slope) in slopes.items()
     ]
     return Stage(COMPLEX_STEP, *max(deviations), tolerance=ACCURACY)
@@ -239,21 +383,7 @@ def _jobs(column, case, inputs, noise):
     return jobs
 
 
-def _arrays(values, dtype):
+def _arrays(values, like):
+    """Numbers as arrays in the precision of the parameters; the oracle's is float64 always."""
+    dtype = next(iter(like.values())).dtype
     return {name: np.asarray(value, dtype) for name, value in values.items()}
-
-
-def _compare_stage(stage, reference, found, tolerance, dtype):
-    if list(reference) != list(found):
-        missing, extra = set(reference) - set(found), set(found) - set(reference)
-        what = (
-            f"missing {sorted(missing)}, unexpected {sorted(extra)}" if missing or extra else "names in another order"
-        )
-        return Stage(stage, float("inf"), "", tolerance, what)
-    for name, value in reference.items():
-        other = found[name]
-        if other.shape != value.shape:
-            return Stage(stage, float("inf"), name, tolerance, f"shape {other.shape}, expected {value.shape}")
-        if other.dtype != dtype:
-            return Stage(stage, float("inf"), name, tolerance, f"dtype {other.dtype}, expected {dtype}")
-    return Stage(stage, *largest_deviation(reference, found), tolerance)

@@ -3,10 +3,14 @@
 A backend that was named and cannot be imported fails its tests; nothing is skipped.
 """
 
+import contextlib
+import io
 import os
+import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 # BLAS and OpenMP threads spin while they wait; with more threads than free cores a test takes a hundred times as long.
@@ -16,6 +20,7 @@ from backends import BACKENDS  # noqa: E402
 from common.data import digits  # noqa: E402
 from common.environment import ROOT  # noqa: E402
 from common.specs import SPECS  # noqa: E402
+from common.tools import cli  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -31,12 +36,65 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("backend", chosen, scope="session")
 
 
-def tetrapla(*arguments):
+def tetrapla(*arguments, cwd=ROOT):
     """The command line in a process of its own; whatever it is asked, it answers without a traceback."""
-    command = [sys.executable, "-m", "common.tools.cli", *map(str, arguments)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-P", "-m", "common.tools.cli", *map(str, arguments)]
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
     assert "Traceback" not in result.stderr, result.stderr
     return result
+
+
+def write_idx(folder, count):
+    """Four files in MNIST's format: `count` training images of noise, half as many test images."""
+    random = np.random.default_rng(0)
+    folder.mkdir()
+    for prefix, n in (("train", count), ("t10k", count // 2)):
+        for kind, array in (("images-idx3", random.integers(0, 256, (n, 28, 28))), ("labels-idx1", np.arange(n) % 10)):
+            header = bytes((0, 0, 8, array.ndim)) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+            (folder / f"{prefix}-{kind}-ubyte").write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+@pytest.fixture
+def trap(tmp_path, monkeypatch):
+    """A user's folder, the current one, whose own modules have the names of ours and of libraries; each ends in an error."""
+    folder = tmp_path / "user"
+    for name in (
+        "common/tools/cli",
+        "common/__init__",
+        "backends/__init__",
+        "benchmarks/worker",
+        "numpy",
+        "torch",
+        "jax",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.py").write_text("raise SystemExit('imported from the folder of the user')")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def tetrapla_here(*arguments):
+    """The command line in this process, where nothing of what is tested needs one of its own, which takes seconds for its
+    imports. An error that is not answered in a line is raised here, and so is a warning."""
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        pytest.raises(SystemExit) as end,
+    ):
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", ["tetrapla", *map(str, arguments)])
+        patch.setattr(sys, "unraisablehook", sys.unraisablehook)
+        handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        try:
+            cli.main()
+        finally:
+            for number, handler in handlers.items():
+                if signal.getsignal(number) != handler:
+                    signal.signal(number, handler)
+    return subprocess.CompletedProcess(arguments, end.value.code or 0, output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(params=SPECS.values(), ids=SPECS, scope="session")
@@ -52,4 +110,11 @@ def data():
 
 @pytest.fixture(scope="session")
 def images(data):
+    """uint8 (1437, 28, 28)."""
     return data.train_images
+
+
+@pytest.fixture(scope="session")
+def train(data):
+    """{"images", "labels"} to train on."""
+    return data.train

@@ -1,1 +1,2 @@
-"""The JAX column, with Flax nnx and Optax: one file per model, and `engine.py` for what does not depend on it."""
+"""The JAX column, with Flax nnx and Optax: a file per model, and what does not depend on it: process, optimizer, noise, steps,
+column ..."""

@@ -8,21 +8,12 @@ from functools import partial
 from flax import nnx
 from jax import numpy as jnp
 
-from backends.jax.engine import State, adam
+from backends.jax.exact import ConvTranspose
+from backends.jax.layouts import to_nchw, to_nhwc
+from backends.jax.optimizer import adam, update
+from backends.jax.steps import State
 
 # -------------------------------------------------------------------------------------------- networks
-
-
-# Flax's natural layout is NHWC: the networks work in it, and `to_nhwc` and `to_nchw` stand between them and the
-# canonical images and codes.
-
-
-def to_nhwc(x):
-    return jnp.transpose(x, (0, 2, 3, 1))
-
-
-def to_nchw(x):
-    return jnp.transpose(x, (0, 3, 1, 2))
 
 
 class Encoder(nnx.Module):
@@ -42,7 +33,7 @@ class Decoder(nnx.Module):
     def __init__(self, dtype, rngs):
         # transpose_kernel makes it the gradient of a convolution, as in the other frameworks; without, Flax does not
         # turn the kernel. Its padding counts zeros around the spread input: kernel - 1 - the usual padding.
-        conv = partial(nnx.ConvTranspose, transpose_kernel=True, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        conv = partial(ConvTranspose, transpose_kernel=True, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.conv0 = conv(8, 16, (3, 3), strides=2, padding=3 - 1 - 0)
         self.conv1 = conv(16, 8, (5, 5), strides=3, padding=5 - 1 - 1)
         self.conv2 = conv(8, 1, (2, 2), strides=2, padding=2 - 1 - 1)
@@ -78,22 +69,13 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype):
-    # nnx wants a source of initial values; the engine puts the specification's in their place.
-    model = ConvAutoencoder(dtype, nnx.Rngs(0))
+    rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
+    model = ConvAutoencoder(dtype, rngs)
     return State(model, {"train": adam(spec.update("train"), model)})
 
 
 def train_step(state, inputs, noise):
-    optimizer = state.optimizers["train"]
-
-    def objective(model):
-        values = losses(model, inputs, noise)
-        return values["loss"], values  # the gradient is of the first
-
-    gradient = nnx.grad(objective, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
-    gradients, values = gradient(state.model)
-    optimizer.update(state.model, gradients)
-    return values
+    return update(state, "train", losses, "loss", inputs, noise)
 
 
 # ------------------------------------------------------------------------------------ coding, sampling

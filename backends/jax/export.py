@@ -23,8 +23,8 @@ with checkpoint.StandardCheckpointer() as checkpointer:
 model.eval()
 
 random = np.random.default_rng(0)
-{inputs}
-images = {job}(model, inputs["x"], {{}}) if "x" in inputs else {job}(model, inputs)
+{given}
+images = {job}(model, given, {{}}) if "images" in given else {job}(model, given)
 images = np.asarray(images)
 print(images.shape)
 """

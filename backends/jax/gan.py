@@ -5,11 +5,12 @@ Goodfellow et al. 2014, arXiv 1406.2661; article `gan`. Dropout is always on, as
 
 from functools import partial
 
-import optax
 from flax import nnx
 from jax import numpy as jnp
 
-from backends.jax.engine import State, adam
+from backends.jax.optimizer import adam, update
+from backends.jax.steps import State
+from backends.jax.terms import bce
 
 SLOPE, KEEP = 0.2, 0.7
 
@@ -59,11 +60,6 @@ def masks(noise, which):
     return [noise[f"{which}_mask{k}"] for k in range(3)]
 
 
-def bce(logits, target):
-    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
-    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, target)))
-
-
 def forward(model, inputs, noise):
     """images (B, 784) in [-1, 1], z (B, 100) -> generated (B, 784), logits of D for both (B, 1)."""
     generated = model.generator(noise["discriminator_z"])
@@ -99,8 +95,8 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype):
-    # nnx draws initial values at once; the engine replaces them.
-    model = GAN(dtype, nnx.Rngs(0))
+    rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
+    model = GAN(dtype, rngs)
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 
@@ -108,19 +104,6 @@ def train_step(state, inputs, noise):
     values_d = update(state, "discriminator", discriminator_losses, "loss_d", inputs, noise)
     values_g = update(state, "generator", generator_losses, "loss_g", inputs, noise)  # judged by the D just updated
     return values_d | values_g
-
-
-def update(state, name, losses, objective, inputs, noise):
-    optimizer = state.optimizers[name]
-
-    def of_model(model):
-        values = losses(model, inputs, noise)
-        return values[objective], values  # the gradient is of the first, by the update's networks alone
-
-    gradient = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
-    gradients, values = gradient(state.model)
-    optimizer.update(state.model, gradients)
-    return values
 
 
 # -------------------------------------------------------------------------------------------- sampling

@@ -8,7 +8,8 @@ from functools import partial
 from flax import nnx
 from jax import numpy as jnp
 
-from backends.jax.engine import State, adam
+from backends.jax.optimizer import adam, update
+from backends.jax.steps import State
 
 EPS = 1e-8
 
@@ -78,8 +79,8 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype):
-    # nnx draws initial values at once; the engine replaces them.
-    model = GAN(dtype, nnx.Rngs(0))
+    rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
+    model = GAN(dtype, rngs)
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 
@@ -87,19 +88,6 @@ def train_step(state, inputs, noise):
     values_d = update(state, "discriminator", discriminator_losses, "loss_d", inputs, noise)
     values_g = update(state, "generator", generator_losses, "loss_g", inputs, noise)  # judged by the D just updated
     return values_d | values_g
-
-
-def update(state, name, losses, objective, inputs, noise):
-    optimizer = state.optimizers[name]
-
-    def of_model(model):
-        values = losses(model, inputs, noise)
-        return values[objective], values  # the gradient is of the first, by the update's networks alone
-
-    gradient = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
-    gradients, values = gradient(state.model)
-    optimizer.update(state.model, gradients)
-    return values
 
 
 # -------------------------------------------------------------------------------------------- sampling

@@ -1,39 +1,25 @@
 """InfoGAN, JAX. Specification: common/specs/infogan.py.
 
 Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
-training step; encode and sample use them, in evaluation mode, which the engine sets.
+training step; encode and sample use them, in evaluation mode, which the engine sets. Shapes are those of width 64.
 """
 
 import math
 from functools import partial
 
-import optax
 from flax import nnx
 from jax import numpy as jnp
 
-from backends.jax.engine import State, adam
+from backends.jax.exact import ConvTranspose, leaky_relu
+from backends.jax.layouts import to_nchw, to_nhwc
+from backends.jax.optimizer import adam, update
+from backends.jax.steps import State
+from backends.jax.terms import bce
 
-MOMENTUM, EPSILON = 0.9, 1e-5
 CATEGORIES, CODES = 10, 2
+MOMENTUM, EPSILON = 0.9, 1e-5
 
 # -------------------------------------------------------------------------------------------- networks
-
-
-# Flax's natural layout is NHWC: the networks work in it, and `to_nhwc` and `to_nchw` stand between them and the
-# canonical images and features.
-
-
-def to_nhwc(x):
-    return jnp.transpose(x, (0, 2, 3, 1))
-
-
-def to_nchw(x):
-    return jnp.transpose(x, (0, 3, 1, 2))
-
-
-def leaky_relu(x, slope):
-    # nnx.leaky_relu has slope 1 at 0, which is what D's first convolution makes of black at the first step.
-    return jnp.where(x > 0, x, slope * x)
 
 
 def batch_norm(features, dtype, rngs):
@@ -49,59 +35,60 @@ def batch_norm(features, dtype, rngs):
 
 
 class Generator(nnx.Module):
-    def __init__(self, dtype, rngs):
+    def __init__(self, width, dtype, rngs):
         linear = partial(nnx.Linear, use_bias=False, dtype=dtype, param_dtype=dtype, rngs=rngs)
         # transpose_kernel and this padding make it the gradient of a convolution, see conv_autoencoder.py.
-        conv = partial(nnx.ConvTranspose, transpose_kernel=True, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.fc0 = linear(74, 1024)
-        self.bn0 = batch_norm(1024, dtype, rngs)
-        self.fc1 = linear(1024, 128 * 7 * 7)
-        self.bn1 = batch_norm(128 * 7 * 7, dtype, rngs)
-        self.conv0 = conv(128, 64, (4, 4), strides=2, padding=4 - 1 - 1, use_bias=False)
-        self.bn2 = batch_norm(64, dtype, rngs)
-        self.conv1 = conv(64, 1, (4, 4), strides=2, padding=4 - 1 - 1)
+        conv = partial(ConvTranspose, transpose_kernel=True, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.fc0 = linear(74, 16 * width)
+        self.bn0 = batch_norm(16 * width, dtype, rngs)
+        self.fc1 = linear(16 * width, 2 * width * 7 * 7)
+        self.bn1 = batch_norm(2 * width * 7 * 7, dtype, rngs)
+        self.conv0 = conv(2 * width, width, (4, 4), strides=2, padding=4 - 1 - 1, use_bias=False)
+        self.bn2 = batch_norm(width, dtype, rngs)
+        self.conv1 = conv(width, 1, (4, 4), strides=2, padding=4 - 1 - 1)
 
     def __call__(self, latent):
         h = nnx.relu(self.bn0(self.fc0(latent)))  # (B, 1024)
-        h = to_nhwc(nnx.relu(self.bn1(self.fc1(h))).reshape(-1, 128, 7, 7))  # (B, 7, 7, 128)
+        h = nnx.relu(self.bn1(self.fc1(h)))  # (B, 6272)
+        h = to_nhwc(h.reshape(len(h), -1, 7, 7))  # (B, 7, 7, 128)
         h = nnx.relu(self.bn2(self.conv0(h)))  # (B, 14, 14, 64)
         return to_nchw(nnx.sigmoid(self.conv1(h)))  # (B, 1, 28, 28)
 
 
 class Trunk(nnx.Module):
-    def __init__(self, slope, dtype, rngs):
+    def __init__(self, width, slope, dtype, rngs):
         self.slope = slope
         conv = partial(nnx.Conv, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.conv0 = conv(1, 64, (4, 4), strides=2, padding=1)
-        self.conv1 = conv(64, 128, (4, 4), strides=2, padding=1, use_bias=False)
-        self.bn0 = batch_norm(128, dtype, rngs)
-        self.fc0 = nnx.Linear(128 * 7 * 7, 1024, use_bias=False, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.bn1 = batch_norm(1024, dtype, rngs)
+        self.conv0 = conv(1, width, (4, 4), strides=2, padding=1)
+        self.conv1 = conv(width, 2 * width, (4, 4), strides=2, padding=1, use_bias=False)
+        self.bn0 = batch_norm(2 * width, dtype, rngs)
+        self.fc0 = nnx.Linear(2 * width * 7 * 7, 16 * width, use_bias=False, dtype=dtype, param_dtype=dtype, rngs=rngs)
+        self.bn1 = batch_norm(16 * width, dtype, rngs)
 
     def __call__(self, x):
         h = leaky_relu(self.conv0(to_nhwc(x)), self.slope)  # (B, 14, 14, 64)
         h = leaky_relu(self.bn0(self.conv1(h)), self.slope)  # (B, 7, 7, 128)
-        h = to_nchw(h).reshape(-1, 128 * 7 * 7)  # (B, 6272)
+        h = to_nchw(h).reshape(len(h), -1)  # (B, 6272)
         return leaky_relu(self.bn1(self.fc0(h)), self.slope)  # (B, 1024)
 
 
 class Discriminator(nnx.Module):
-    def __init__(self, dtype, rngs):
-        self.logit = nnx.Linear(1024, 1, dtype=dtype, param_dtype=dtype, rngs=rngs)
+    def __init__(self, width, dtype, rngs):
+        self.logit = nnx.Linear(16 * width, 1, dtype=dtype, param_dtype=dtype, rngs=rngs)
 
     def __call__(self, h):
         return self.logit(h)  # (B, 1)
 
 
 class Recognition(nnx.Module):
-    def __init__(self, slope, dtype, rngs):
+    def __init__(self, width, slope, dtype, rngs):
         self.slope = slope
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.fc0 = linear(1024, 128, use_bias=False)
-        self.bn0 = batch_norm(128, dtype, rngs)
-        self.category = linear(128, CATEGORIES)
-        self.mean = linear(128, CODES)
-        self.logstd = linear(128, CODES)
+        self.fc0 = linear(16 * width, 2 * width, use_bias=False)
+        self.bn0 = batch_norm(2 * width, dtype, rngs)
+        self.category = linear(2 * width, CATEGORIES)
+        self.mean = linear(2 * width, CODES)
+        self.logstd = linear(2 * width, CODES)
 
     def __call__(self, h):
         h = leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
@@ -110,11 +97,11 @@ class Recognition(nnx.Module):
 
 
 class InfoGAN(nnx.Module):
-    def __init__(self, slope, codes_weight, generator_weight, dtype, rngs):
-        self.generator = Generator(dtype, rngs)
-        self.trunk = Trunk(slope, dtype, rngs)
-        self.discriminator = Discriminator(dtype, rngs)
-        self.recognition = Recognition(slope, dtype, rngs)
+    def __init__(self, width, slope, codes_weight, generator_weight, dtype, rngs):
+        self.generator = Generator(width, dtype, rngs)
+        self.trunk = Trunk(width, slope, dtype, rngs)
+        self.discriminator = Discriminator(width, dtype, rngs)
+        self.recognition = Recognition(width, slope, dtype, rngs)
         self.codes_weight = codes_weight  # of c2 and c3 in the bound
         self.generator_weight = generator_weight  # of the bound in G's objective
 
@@ -125,11 +112,6 @@ class InfoGAN(nnx.Module):
 def latent(noise, which):
     """(B, 74): noise, category, codes of the update or job `which`."""
     return jnp.concatenate([noise[f"{which}{part}"] for part in ("z", "category", "codes")], axis=1)
-
-
-def bce(logits, target):
-    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
-    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, target)))
 
 
 def information(model, recognized, noise, which):
@@ -187,32 +169,17 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype):
-    # nnx draws initial values at once; the engine replaces them.
-    model = InfoGAN(
-        spec.options["slope"], spec.options["codes_weight"], spec.options["generator_weight"], dtype, nnx.Rngs(0)
-    )
+    options = spec.options
+    rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
+    model = InfoGAN(options["width"], spec.slope, options["codes_weight"], options["generator_weight"], dtype, rngs)
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 
 def train_step(state, inputs, noise):
     values_d = update(state, "discriminator", discriminator_losses, "objective_d", inputs, noise)  # trunk, D and Q
-    values_g = update(
-        state, "generator", generator_losses, "objective_g", inputs, noise
-    )  # judged by those just updated
+    # Judged by the D and Q just updated.
+    values_g = update(state, "generator", generator_losses, "objective_g", inputs, noise)
     return values_d | values_g
-
-
-def update(state, name, losses, objective, inputs, noise):
-    optimizer = state.optimizers[name]
-
-    def of_model(model):
-        values = losses(model, inputs, noise)
-        return values[objective], values  # the gradient is of the first, by the update's networks alone
-
-    gradient = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
-    gradients, values = gradient(state.model)
-    optimizer.update(state.model, gradients)
-    return values
 
 
 # ------------------------------------------------------------------------------------ coding, sampling

@@ -8,7 +8,8 @@ from functools import partial
 from flax import nnx
 from jax import numpy as jnp
 
-from backends.jax.engine import State, adam
+from backends.jax.optimizer import adam, update
+from backends.jax.steps import State
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -68,22 +69,13 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype):
-    # nnx wants a source of initial values; the engine puts the specification's in their place.
-    model = VAE(spec.options["hidden"], spec.options["latent"], spec.reduction, dtype, nnx.Rngs(0))
+    rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
+    model = VAE(spec.options["hidden"], spec.options["latent"], spec.reduction, dtype, rngs)
     return State(model, {"train": adam(spec.update("train"), model)})
 
 
 def train_step(state, inputs, noise):
-    optimizer = state.optimizers["train"]
-
-    def objective(model):
-        values = losses(model, inputs, noise)
-        return values["loss"], values  # the gradient is of the first
-
-    gradient = nnx.grad(objective, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
-    gradients, values = gradient(state.model)
-    optimizer.update(state.model, gradients)
-    return values
+    return update(state, "train", losses, "loss", inputs, noise)
 
 
 # ------------------------------------------------------------------------------------ coding, sampling

@@ -63,5 +63,5 @@ def place(device: str):
 
 def lower(precision: str) -> None:
     """Have all products of this process on a GPU from now on computed in `precision`, one of
-    `backends.PRECISIONS`; parameters, moments and what lies between stay float32."""
+    `Backend.precisions`; parameters, moments and what lies between stay float32."""
     _tf32(precision == "tf32")

@@ -4,6 +4,7 @@ Every file of this folder that needs PyTorch needs this one first; nothing here 
 """
 
 import os
+from collections.abc import Callable
 
 from common import environment
 
@@ -35,12 +36,13 @@ torch.backends.cudnn.allow_tf32 = False
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 
 
-def check_products() -> None:
+def check_products(multiply: Callable = torch.matmul) -> None:
     """UsageError unless products are computed in float32: a process in which oneDNN was used before this file was imported
     keeps its bfloat16 instructions, and permitting them then means using them."""
     random = torch.Generator().manual_seed(0)
     a = torch.rand((256, 256), generator=random)
-    deviation = torch.linalg.norm((a @ a).double() - a.double() @ a.double()) / torch.linalg.norm(a @ a)
+    exact = a.double() @ a.double()
+    deviation = torch.linalg.norm(multiply(a, a).double() - exact) / torch.linalg.norm(exact)
     if deviation > 1e-5:  # float32 gives 1e-7, bfloat16 1e-3
         raise UsageError(
             f"PyTorch multiplies in less than float32 here (off by {deviation:.0e}): oneDNN was used before "
@@ -56,7 +58,7 @@ def check_device(device: str) -> None:
 
 def lower(precision: str) -> None:
     """Have all products of this process on a GPU from now on computed in `precision`, one of
-    `backends.PRECISIONS`; parameters, moments and what lies between stay float32."""
+    `Backend.precisions`; parameters, moments and what lies between stay float32."""
     if precision == "tf32":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True

@@ -1,1 +1,1 @@
-"""The TensorFlow column, with Keras 3 layers: one file per model, and `engine.py` for what does not depend on it."""
+"""The TensorFlow column, with Keras 3 layers: a file per model, and what does not depend on it: process, optimizer, steps ..."""

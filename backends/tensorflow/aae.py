@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from backends.tensorflow.engine import Adam, State
+from backends.tensorflow.optimizer import Adam, update
+from backends.tensorflow.steps import State
 
 EPS = 1e-15
 
@@ -128,20 +129,16 @@ def build(spec, dtype, device):
 
 
 def train_step(state, inputs, noise):
-    values_r = update(state, "reconstruction", reconstruction_losses, "loss_r", inputs, noise)
-    values_d = update(
-        state, "discriminator", discriminator_losses, "loss_d", inputs, noise
-    )  # of the codes just improved
-    values_g = update(state, "generator", generator_losses, "loss_g", inputs, noise)  # judged by the D just updated
-    return values_r | values_d | values_g
-
-
-def update(state, name, losses, objective, inputs, noise):
-    optimizer = state.optimizers[name]
     with tf.GradientTape() as tape:
-        values = losses(state.model, inputs, noise)
-    optimizer.apply(tape.gradient(values[objective], optimizer.parameters))  # the update's networks alone
-    return values
+        values_r = reconstruction_losses(state.model, inputs, noise)
+    update(state.optimizers["reconstruction"], values_r["loss_r"], tape)
+    with tf.GradientTape() as tape:
+        values_d = discriminator_losses(state.model, inputs, noise)  # of the codes just improved
+    update(state.optimizers["discriminator"], values_d["loss_d"], tape)
+    with tf.GradientTape() as tape:
+        values_g = generator_losses(state.model, inputs, noise)  # judged by the D just updated
+    update(state.optimizers["generator"], values_g["loss_g"], tape)
+    return values_r | values_d | values_g
 
 
 # ------------------------------------------------------------------------------------ coding, sampling

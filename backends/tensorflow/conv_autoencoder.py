@@ -7,50 +7,41 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from backends.tensorflow.engine import Adam, State
+from backends.tensorflow.layouts import to_nchw, to_nhwc
+from backends.tensorflow.optimizer import Adam, update
+from backends.tensorflow.steps import State
 
 # -------------------------------------------------------------------------------------------- networks
 
 
-# Keras's natural layout is NHWC: the networks work in it, and `to_nhwc` and `to_nchw` stand between them and the
-# canonical images and codes.
-
-
-def to_nhwc(x):
-    return tf.transpose(x, (0, 2, 3, 1))
-
-
-def to_nchw(x):
-    return tf.transpose(x, (0, 3, 1, 2))
+# For these sizes "same" means a padding of 1: one pixel at each end. An odd one it would put last.
 
 
 class Encoder(keras.Model):
     def __init__(self, dtype):
         super().__init__(dtype=dtype)
-        # padding="same" would put the odd zero at the end only, so the zeros are added before a "valid" convolution.
-        self.pad = layers.ZeroPadding2D(1, dtype=dtype)
-        self.conv0 = layers.Conv2D(16, 3, strides=3, padding="valid", dtype=dtype)
-        self.conv1 = layers.Conv2D(8, 3, strides=2, padding="valid", dtype=dtype)
+        self.conv0 = layers.Conv2D(16, 3, strides=3, padding="same", dtype=dtype)
+        self.conv1 = layers.Conv2D(8, 3, strides=2, padding="same", dtype=dtype)
 
     def call(self, x):
-        h = tf.nn.relu(self.conv0(self.pad(x)))  # (B, 10, 10, 16)
+        h = tf.nn.relu(self.conv0(x))  # (B, 10, 10, 16)
         h = tf.nn.max_pool2d(h, 2, strides=2, padding="VALID")  # (B, 5, 5, 16)
-        h = tf.nn.relu(self.conv1(self.pad(h)))  # (B, 3, 3, 8)
+        h = tf.nn.relu(self.conv1(h))  # (B, 3, 3, 8)
         return tf.nn.max_pool2d(h, 2, strides=1, padding="VALID")  # (B, 2, 2, 8)
 
 
 class Decoder(keras.Model):
     def __init__(self, dtype):
         super().__init__(dtype=dtype)
-        # A padding of 1 cuts one pixel from each side of what a "valid" transposed convolution gives.
-        self.crop = layers.Cropping2D(1, dtype=dtype)
         self.conv0 = layers.Conv2DTranspose(16, 3, strides=2, padding="valid", dtype=dtype)
-        self.conv1 = layers.Conv2DTranspose(8, 5, strides=3, padding="valid", dtype=dtype)
+        self.conv1 = layers.Conv2DTranspose(8, 5, strides=3, padding="same", dtype=dtype)
+        # "same" would cut nothing here, where a padding of 1 cuts one pixel from each side.
         self.conv2 = layers.Conv2DTranspose(1, 2, strides=2, padding="valid", dtype=dtype)
+        self.crop = layers.Cropping2D(1, dtype=dtype)
 
     def call(self, code):
         h = tf.nn.relu(self.conv0(code))  # (B, 5, 5, 16)
-        h = tf.nn.relu(self.crop(self.conv1(h)))  # (B, 15, 15, 8)
+        h = tf.nn.relu(self.conv1(h))  # (B, 15, 15, 8)
         return tf.tanh(self.crop(self.conv2(h)))  # (B, 28, 28, 1)
 
 
@@ -90,8 +81,7 @@ def build(spec, dtype, device):
 def train_step(state, inputs, noise):
     with tf.GradientTape() as tape:
         values = losses(state.model, inputs, noise)
-    optimizer = state.optimizers["train"]
-    optimizer.apply(tape.gradient(values["loss"], optimizer.parameters))
+    update(state.optimizers["train"], values["loss"], tape)
     return values
 
 

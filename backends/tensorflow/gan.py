@@ -7,15 +7,14 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from backends.tensorflow.engine import Adam, State
+from backends.tensorflow.exact import leaky_relu
+from backends.tensorflow.optimizer import Adam, update
+from backends.tensorflow.steps import State
+from backends.tensorflow.terms import bce
 
 SLOPE, KEEP = 0.2, 0.7
 
 # -------------------------------------------------------------------------------------------- networks
-
-
-def leaky_relu(x):
-    return tf.where(x > 0, x, SLOPE * x)  # tf.nn.leaky_relu keeps its slope in float32, in float64 too
 
 
 class Generator(keras.Model):
@@ -27,9 +26,9 @@ class Generator(keras.Model):
         self.fc3 = layers.Dense(784, dtype=dtype)
 
     def call(self, z):
-        h = leaky_relu(self.fc0(z))  # (B, 256)
-        h = leaky_relu(self.fc1(h))  # (B, 512)
-        h = leaky_relu(self.fc2(h))  # (B, 1024)
+        h = leaky_relu(self.fc0(z), SLOPE)  # (B, 256)
+        h = leaky_relu(self.fc1(h), SLOPE)  # (B, 512)
+        h = leaky_relu(self.fc2(h), SLOPE)  # (B, 1024)
         return tf.tanh(self.fc3(h))  # (B, 784)
 
 
@@ -42,9 +41,9 @@ class Discriminator(keras.Model):
         self.fc3 = layers.Dense(1, dtype=dtype)
 
     def call(self, x, masks):
-        h = leaky_relu(self.fc0(x)) * masks[0] / KEEP  # (B, 1024)
-        h = leaky_relu(self.fc1(h)) * masks[1] / KEEP  # (B, 512)
-        h = leaky_relu(self.fc2(h)) * masks[2] / KEEP  # (B, 256)
+        h = leaky_relu(self.fc0(x), SLOPE) * masks[0] / KEEP  # (B, 1024)
+        h = leaky_relu(self.fc1(h), SLOPE) * masks[1] / KEEP  # (B, 512)
+        h = leaky_relu(self.fc2(h), SLOPE) * masks[2] / KEEP  # (B, 256)
         return self.fc3(h)  # (B, 1), logits
 
 
@@ -60,15 +59,6 @@ class GAN(keras.Model):
 
 def masks(noise, which):
     return [noise[f"{which}_mask{k}"] for k in range(3)]
-
-
-def bce(logits, target):
-    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
-    return tf.reduce_mean(
-        tf.nn.sigmoid_cross_entropy_with_logits(
-            labels=tf.fill(tf.shape(logits), tf.cast(target, logits.dtype)), logits=logits
-        )
-    )
 
 
 def forward(model, inputs, noise):
@@ -114,17 +104,13 @@ def build(spec, dtype, device):
 
 
 def train_step(state, inputs, noise):
-    values_d = update(state, "discriminator", discriminator_losses, "loss_d", inputs, noise)
-    values_g = update(state, "generator", generator_losses, "loss_g", inputs, noise)  # judged by the D just updated
-    return values_d | values_g
-
-
-def update(state, name, losses, objective, inputs, noise):
-    optimizer = state.optimizers[name]
     with tf.GradientTape() as tape:
-        values = losses(state.model, inputs, noise)
-    optimizer.apply(tape.gradient(values[objective], optimizer.parameters))  # the update's networks alone
-    return values
+        values_d = discriminator_losses(state.model, inputs, noise)
+    update(state.optimizers["discriminator"], values_d["loss_d"], tape)
+    with tf.GradientTape() as tape:
+        values_g = generator_losses(state.model, inputs, noise)  # judged by the D just updated
+    update(state.optimizers["generator"], values_g["loss_g"], tape)
+    return values_d | values_g
 
 
 # -------------------------------------------------------------------------------------------- sampling

@@ -1,7 +1,7 @@
 """InfoGAN, TensorFlow. Specification: common/specs/infogan.py.
 
 Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
-training step; encode and sample use them.
+training step; encode and sample use them, in evaluation mode, Keras's default. Shapes are those of width 64.
 """
 
 import math
@@ -10,28 +10,19 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from backends.tensorflow.engine import Adam, State
+from backends.tensorflow.exact import leaky_relu
+from backends.tensorflow.layouts import to_nchw, to_nhwc
+from backends.tensorflow.optimizer import Adam, update
+from backends.tensorflow.steps import State
+from backends.tensorflow.terms import bce
 
-MOMENTUM, EPSILON = 0.9, 1e-5
 CATEGORIES, CODES = 10, 2
+MOMENTUM, EPSILON = 0.9, 1e-5
 
 # -------------------------------------------------------------------------------------------- networks
 
 
-# Keras's natural layout is NHWC: the networks work in it, and `to_nhwc` and `to_nchw` stand between them and the
-# canonical images and features.
-
-
-def to_nhwc(x):
-    return tf.transpose(x, (0, 2, 3, 1))
-
-
-def to_nchw(x):
-    return tf.transpose(x, (0, 3, 1, 2))
-
-
-def leaky_relu(x, slope):
-    return tf.where(x > 0, x, slope * x)  # tf.nn.leaky_relu keeps its slope in float32, in float64 too
+# With kernel 4, stride 2 and even sides "same" means a padding of 1: one pixel at each end. An odd one it would put last.
 
 
 def batch_norm(dtype):
@@ -39,42 +30,38 @@ def batch_norm(dtype):
 
 
 class Generator(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, width, dtype):
         super().__init__(dtype=dtype)
-        # A padding of 1 cuts one pixel from each side of what a "valid" transposed convolution gives.
-        self.crop = layers.Cropping2D(1, dtype=dtype)
-        self.fc0 = layers.Dense(1024, use_bias=False, dtype=dtype)
+        self.fc0 = layers.Dense(16 * width, use_bias=False, dtype=dtype)
         self.bn0 = batch_norm(dtype)
-        self.fc1 = layers.Dense(128 * 7 * 7, use_bias=False, dtype=dtype)
+        self.fc1 = layers.Dense(2 * width * 7 * 7, use_bias=False, dtype=dtype)
         self.bn1 = batch_norm(dtype)
-        self.conv0 = layers.Conv2DTranspose(64, 4, strides=2, padding="valid", use_bias=False, dtype=dtype)
+        self.conv0 = layers.Conv2DTranspose(width, 4, strides=2, padding="same", use_bias=False, dtype=dtype)
         self.bn2 = batch_norm(dtype)
-        self.conv1 = layers.Conv2DTranspose(1, 4, strides=2, padding="valid", dtype=dtype)
+        self.conv1 = layers.Conv2DTranspose(1, 4, strides=2, padding="same", dtype=dtype)
 
-    def call(self, latent, training=True):
+    def call(self, latent, training=False):
         h = tf.nn.relu(self.bn0(self.fc0(latent), training=training))  # (B, 1024)
         h = tf.nn.relu(self.bn1(self.fc1(h), training=training))  # (B, 6272)
-        h = to_nhwc(tf.reshape(h, (-1, 128, 7, 7)))  # (B, 7, 7, 128)
-        h = tf.nn.relu(self.bn2(self.crop(self.conv0(h)), training=training))  # (B, 14, 14, 64)
-        return to_nchw(tf.sigmoid(self.crop(self.conv1(h))))  # (B, 1, 28, 28)
+        h = to_nhwc(tf.reshape(h, (-1, h.shape[1] // 49, 7, 7)))  # (B, 7, 7, 128)
+        h = tf.nn.relu(self.bn2(self.conv0(h), training=training))  # (B, 14, 14, 64)
+        return to_nchw(tf.sigmoid(self.conv1(h)))  # (B, 1, 28, 28)
 
 
 class Trunk(keras.Model):
-    def __init__(self, slope, dtype):
+    def __init__(self, width, slope, dtype):
         super().__init__(dtype=dtype)
         self.slope = slope
-        # padding="same" would be the same for these sizes; the zeros are added as in conv_autoencoder.py.
-        self.pad = layers.ZeroPadding2D(1, dtype=dtype)
-        self.conv0 = layers.Conv2D(64, 4, strides=2, padding="valid", dtype=dtype)
-        self.conv1 = layers.Conv2D(128, 4, strides=2, padding="valid", use_bias=False, dtype=dtype)
+        self.conv0 = layers.Conv2D(width, 4, strides=2, padding="same", dtype=dtype)
+        self.conv1 = layers.Conv2D(2 * width, 4, strides=2, padding="same", use_bias=False, dtype=dtype)
         self.bn0 = batch_norm(dtype)
-        self.fc0 = layers.Dense(1024, use_bias=False, dtype=dtype)
+        self.fc0 = layers.Dense(16 * width, use_bias=False, dtype=dtype)
         self.bn1 = batch_norm(dtype)
 
-    def call(self, x, training=True):
-        h = leaky_relu(self.conv0(self.pad(to_nhwc(x))), self.slope)  # (B, 14, 14, 64)
-        h = leaky_relu(self.bn0(self.conv1(self.pad(h)), training=training), self.slope)  # (B, 7, 7, 128)
-        h = tf.reshape(to_nchw(h), (-1, 128 * 7 * 7))  # (B, 6272)
+    def call(self, x, training=False):
+        h = leaky_relu(self.conv0(to_nhwc(x)), self.slope)  # (B, 14, 14, 64)
+        h = leaky_relu(self.bn0(self.conv1(h), training=training), self.slope)  # (B, 7, 7, 128)
+        h = tf.reshape(to_nchw(h), (-1, h.shape[3] * 49))  # (B, 6272)
         return leaky_relu(self.bn1(self.fc0(h), training=training), self.slope)  # (B, 1024)
 
 
@@ -88,28 +75,28 @@ class Discriminator(keras.Model):
 
 
 class Recognition(keras.Model):
-    def __init__(self, slope, dtype):
+    def __init__(self, width, slope, dtype):
         super().__init__(dtype=dtype)
         self.slope = slope
-        self.fc0 = layers.Dense(128, use_bias=False, dtype=dtype)
+        self.fc0 = layers.Dense(2 * width, use_bias=False, dtype=dtype)
         self.bn0 = batch_norm(dtype)
         self.category = layers.Dense(CATEGORIES, dtype=dtype)
         self.mean = layers.Dense(CODES, dtype=dtype)
         self.logstd = layers.Dense(CODES, dtype=dtype)
 
-    def call(self, h, training=True):
+    def call(self, h, training=False):
         h = leaky_relu(self.bn0(self.fc0(h), training=training), self.slope)  # (B, 128)
         # (B, 10) logits, (B, 2), (B, 2)
         return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
 
 
 class InfoGAN(keras.Model):
-    def __init__(self, slope, codes_weight, generator_weight, dtype):
+    def __init__(self, width, slope, codes_weight, generator_weight, dtype):
         super().__init__(dtype=dtype)
-        self.generator = Generator(dtype)
-        self.trunk = Trunk(slope, dtype)
+        self.generator = Generator(width, dtype)
+        self.trunk = Trunk(width, slope, dtype)
         self.discriminator = Discriminator(dtype)
-        self.recognition = Recognition(slope, dtype)
+        self.recognition = Recognition(width, slope, dtype)
         self.codes_weight = codes_weight  # of c2 and c3 in the bound
         self.generator_weight = generator_weight  # of the bound in G's objective
 
@@ -120,15 +107,6 @@ class InfoGAN(keras.Model):
 def latent(noise, which):
     """(B, 74): noise, category, codes of the update or job `which`."""
     return tf.concat([noise[f"{which}{part}"] for part in ("z", "category", "codes")], axis=1)
-
-
-def bce(logits, target):
-    """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
-    return tf.reduce_mean(
-        tf.nn.sigmoid_cross_entropy_with_logits(
-            labels=tf.fill(tf.shape(logits), tf.cast(target, logits.dtype)), logits=logits
-        )
-    )
 
 
 def information(model, recognized, noise, which):
@@ -145,13 +123,13 @@ def information(model, recognized, noise, which):
 def forward(model, inputs, noise):
     """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
     generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
-    generated = model.generator(latent(noise, "discriminator_"))
-    real, fake = model.trunk(inputs["images"]), model.trunk(generated)
+    generated = model.generator(latent(noise, "discriminator_"), training=True)
+    real, fake = model.trunk(inputs["images"], training=True), model.trunk(generated, training=True)
     return {
         "generated": generated,
         "real_logits": model.discriminator(real),
         "fake_logits": model.discriminator(fake),
-        **model.recognition(fake),
+        **model.recognition(fake, training=True),
     }
 
 
@@ -172,8 +150,8 @@ def discriminator_losses(model, inputs, noise):
 
 def generator_losses(model, inputs, noise):
     """mean BCE(D(G), 1) - generator_weight · bound, with latents of its own."""
-    fooled = model.trunk(model.generator(latent(noise, "generator_")))
-    bound, _ = information(model, model.recognition(fooled), noise, "generator_")
+    fooled = model.trunk(model.generator(latent(noise, "generator_"), training=True), training=True)
+    bound, _ = information(model, model.recognition(fooled, training=True), noise, "generator_")
     loss = bce(model.discriminator(fooled), 1.0)
     return {"objective_g": loss - model.generator_weight * bound, "loss_g": loss}
 
@@ -187,7 +165,8 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype, device):
     with tf.device(device):
-        model = InfoGAN(spec.options["slope"], spec.options["codes_weight"], spec.options["generator_weight"], dtype)
+        options = spec.options
+        model = InfoGAN(options["width"], spec.slope, options["codes_weight"], options["generator_weight"], dtype)
         model.generator(keras.Input((74,)))  # Keras creates a network's variables at its first call
         features = model.trunk(keras.Input((1, 28, 28)))
         model.discriminator(features)
@@ -196,19 +175,13 @@ def build(spec, dtype, device):
 
 
 def train_step(state, inputs, noise):
-    values_d = update(state, "discriminator", discriminator_losses, "objective_d", inputs, noise)  # trunk, D and Q
-    values_g = update(
-        state, "generator", generator_losses, "objective_g", inputs, noise
-    )  # judged by those just updated
-    return values_d | values_g
-
-
-def update(state, name, losses, objective, inputs, noise):
-    optimizer = state.optimizers[name]
     with tf.GradientTape() as tape:
-        values = losses(state.model, inputs, noise)
-    optimizer.apply(tape.gradient(values[objective], optimizer.parameters))  # the update's networks alone
-    return values
+        values_d = discriminator_losses(state.model, inputs, noise)
+    update(state.optimizers["discriminator"], values_d["objective_d"], tape)  # trunk, D and Q
+    with tf.GradientTape() as tape:
+        values_g = generator_losses(state.model, inputs, noise)  # judged by the D and Q just updated
+    update(state.optimizers["generator"], values_g["objective_g"], tape)
+    return values_d | values_g
 
 
 # ------------------------------------------------------------------------------------ coding, sampling
@@ -216,10 +189,10 @@ def update(state, name, losses, objective, inputs, noise):
 
 def encode(model, inputs):
     """images (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
-    recognized = model.recognition(model.trunk(inputs["images"], training=False), training=False)
+    recognized = model.recognition(model.trunk(inputs["images"]))
     return tf.concat([tf.nn.softmax(recognized["category"], axis=1), recognized["mean"]], axis=1)
 
 
 def sample(model, noise):
     """Latents z (B, 62), category (B, 10), codes (B, 2) -> images (B, 1, 28, 28) in [0, 1]."""
-    return model.generator(latent(noise, ""), training=False)
+    return model.generator(latent(noise, ""))

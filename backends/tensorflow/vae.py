@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from backends.tensorflow.engine import Adam, State
+from backends.tensorflow.optimizer import Adam, update
+from backends.tensorflow.steps import State
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -79,8 +80,7 @@ def build(spec, dtype, device):
 def train_step(state, inputs, noise):
     with tf.GradientTape() as tape:
         values = losses(state.model, inputs, noise)
-    optimizer = state.optimizers["train"]
-    optimizer.apply(tape.gradient(values["loss"], optimizer.parameters))
+    update(state.optimizers["train"], values["loss"], tape)
     return values
 
 

@@ -132,6 +132,8 @@ def _dataset(name, description, paths, checksums=(None,) * 4):
     arrays = [read_idx(path, checksum) for path, checksum in zip(paths, checksums, strict=True)]
     train_images, train_labels, test_images, test_labels = arrays
     for images, labels, path in ((train_images, train_labels, paths[1]), (test_images, test_labels, paths[3])):
+        if not len(images):
+            raise DataError(f"{path}: expected at least one image and its label, found none")
         if len(images) != len(labels):
             raise DataError(f"{path}: expected {len(images)} labels, one per image, found {len(labels)}")
     return Dataset(name, description, train_images, train_labels, test_images, test_labels)

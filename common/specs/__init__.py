@@ -1,6 +1,6 @@
 """The specifications, by name: one file a model, each of which can be executed in NumPy float64."""
 
-from common.errors import UsageError
+from common.errors import UsageError, choose
 from common.specs.aae import AAE, AAE_AS_PUBLISHED
 from common.specs.autoencoder import AUTOENCODER
 from common.specs.conv_autoencoder import CONV_AUTOENCODER
@@ -23,7 +23,7 @@ VARIANTS: dict[str, Spec] = {
 def get(name: str) -> Spec:
     """The specification, or the variant of one, called `name`; UsageError with the choices if there is none."""
     if (spec := SPECS.get(name) or VARIANTS.get(name)) is None:
-        raise UsageError(f"unknown model {name!r}; choose one of: {', '.join((*SPECS, *VARIANTS))}")
+        raise UsageError(f"unknown model {name!r}{choose(name, (*SPECS, *VARIANTS))}")
     return spec
 
 

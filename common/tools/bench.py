@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from backends import TITLES
 from benchmarks.cases import SWEPT, Case
@@ -120,7 +121,9 @@ def _cell(row, rows):
     text = f"{1e3 * row['median']:.3g} ({1e3 * row['least']:.3g} to {1e3 * row['most']:.3g})"
     if "times_floor" in row:
         text += f", {row['times_floor']:.1f}× floor"
-    return f"[bold]{text}[/], fastest" if row["median"] == best else f"{text}, {row['median'] / best:.1f}×"
+    if row["median"] == best:
+        return Text.assemble((text, "bold"), ", fastest")
+    return f"{text}, {row['median'] / best:.1f}×"
 
 
 def near_the_floor(rows: list[dict]) -> list[str]:

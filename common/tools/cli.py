@@ -1,8 +1,10 @@
 """The command `tetrapla`."""
 
+import _thread
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -11,24 +13,67 @@ from rich.table import Table
 
 import backends
 from common import environment, specs
-from common.errors import Interrupted, MissingFramework, TetraplaError, UsageError
+from common.errors import Interrupted, MissingFramework, TetraplaError, UsageError, choose
 from common.terminal import ERR, OUT
 from common.tools.articles import ARTICLES
 
 app = typer.Typer(
     help="Generative models written four times, and proven to be the same four times.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model of `tetrapla list`.")]
+LARGEST_SEED = 2**63 - 1  # JAX and TensorFlow hold a seed in 64 bits with a sign
+
+
+def _check_seed(seed: int) -> int:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"--seed: expected 0 to {LARGEST_SEED} (2^63 - 1), found {seed}")
+    return seed
+
+
+def _names(choices):
+    """What the shell completes: those of the names that begin as the word does."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in choices if name.startswith(incomplete)]
+
+    return complete
+
+
+MODEL_NAMES, BACKEND_NAMES = _names((*specs.SPECS, *specs.VARIANTS)), _names(backends.BACKENDS)
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model of `tetrapla list`.", autocompletion=MODEL_NAMES)
+]
+ModelsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.", autocompletion=MODEL_NAMES)
+]
+BackendOption = Annotated[str, typer.Option(help="pytorch, tensorflow, paddle or jax.", autocompletion=BACKEND_NAMES)]
+BackendsOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Repeat for several; default: all installed.", autocompletion=BACKEND_NAMES),
+]
 DataOption = Annotated[str, typer.Option("--data", help="digits, mnist, or a folder with four IDX files.")]
 DataDirOption = Annotated[Path | None, typer.Option(help="Where MNIST's files are, or are downloaded to.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of initial values, batch order and noise.")]
+SeedOption = Annotated[int, typer.Option(callback=_check_seed, help="Of initial values, batch order and noise.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or gpu.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
 JobsOption = Annotated[int, typer.Option(min=1, help="Runs at a time; each gets its part of the cores.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        OUT.print(f"tetrapla {environment.project()['version']}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version, and no more.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command("list")
@@ -47,7 +92,7 @@ def list_() -> None:
     for backend in backends.BACKENDS:
         versions = backends.versions(backend)
         found = ", ".join(f"{name} {version}" for name, version in versions.items()) if versions else "no"
-        columns.add_row(backend, found, "" if versions else f"pip install -e '.\\[{backend}]'")
+        columns.add_row(backend, found, "" if versions else f"pip install -e '.[{backend}]'")
     OUT.print(columns)
 
 
@@ -55,7 +100,10 @@ def list_() -> None:
 def show(
     model: ModelArgument,
     backend: Annotated[
-        list[str] | None, typer.Argument(metavar="[BACKEND]...", help="With --code: the columns; default: all four.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[BACKEND]...", help="With --code: the columns; default: all four.", autocompletion=BACKEND_NAMES
+        ),
     ] = None,
     code: Annotated[bool, typer.Option("--code", help="The model's files instead, side by side.")] = False,
 ) -> None:
@@ -74,8 +122,8 @@ def show(
 
 @app.command()
 def compare(
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
-    backend: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all installed.")] = None,
+    models: ModelsArgument = None,
+    backend: BackendsOption = None,
     data: DataOption = "digits",
     data_dir: DataDirOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("runs/compare"),
@@ -84,7 +132,9 @@ def compare(
     rate: Annotated[
         float | None, typer.Option(min=0, help="Compare at this times the learning rates; default: the model's choice.")
     ] = None,
-    train_steps: Annotated[int, typer.Option(min=1, help="Steps of the short training.")] = 300,
+    train_steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of the short training; default: 300, convolutional models 60.")
+    ] = None,
     train_epochs: Annotated[int | None, typer.Option(min=1, help="Instead of --train-steps.")] = None,
     device: DeviceOption = "cpu",
     overwrite: OverwriteOption = False,
@@ -92,7 +142,7 @@ def compare(
     """Prove backends equal, stage by stage, and train them side by side. Exit code 1 if any differs."""
     from common.data import load
     from common.tools.compare import compare as compare_all
-    from common.tools.show import comparison_tables
+    from common.tools.show import comparison_row, comparison_tables
     from common.tools.training import prepare_folder
 
     chosen = [specs.get(name) for name in models] if models else list(specs.SPECS.values())
@@ -105,17 +155,18 @@ def compare(
         columns,
         dataset,
         out,
-        data_name=data,
+        data_name=str(Path(data).resolve()) if Path(data).is_dir() and data not in ("digits", "mnist") else data,
         data_dir=data_dir,
         seed=seed,
         steps=steps,
         rate=rate,
-        train_steps=None if train_epochs else train_steps,
+        train_steps=train_steps,
         train_epochs=train_epochs,
         device=device,
+        proven=lambda report: OUT.print(comparison_row(report, columns), soft_wrap=True),
     )
     for table in comparison_tables(reports, columns, dataset, steps):
-        OUT.print(table)
+        OUT.print(table, markup=True)
     OUT.print(f"Report: {out / 'report.html'}, {out / 'report.json'}", soft_wrap=True)
     if not all(report.passed for report in reports):
         raise typer.Exit(1)
@@ -124,7 +175,7 @@ def compare(
 @app.command()
 def train(
     model: ModelArgument,
-    backend: Annotated[str, typer.Option(help="pytorch, tensorflow, paddle or jax.")],
+    backend: BackendOption,
     data: DataOption = "digits",
     data_dir: DataDirOption = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the article's length.")] = None,
@@ -136,6 +187,9 @@ def train(
         str, typer.Option(help="native (drawn on the device) or replayed (same bits everywhere).")
     ] = "native",
     device: DeviceOption = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the framework, on as many cores; default: all.")
+    ] = None,
     checkpoint_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between checkpoints. Default: at each evaluation.")
     ] = None,
@@ -175,6 +229,7 @@ def train(
         backend, total, batch, seed, dtype, device, noise, checkpoint_every, evaluate_every, keep
     )
     training.prepare_folder(out, resume=resume, overwrite=overwrite)
+    _hold_to(threads)
     _, result = training.train(spec, dataset, options, out, resume=resume)
     losses = ", ".join(f"{name} {value:.6g}" for name, value in result["test"].items())
     memory = training.read_run(out)["sessions"][-1]["peak_memory_mib"]
@@ -187,9 +242,16 @@ def train(
 
 @app.command()
 def reproduce(
-    article: Annotated[str, typer.Argument(metavar="ARTICLE", help="An article of `tetrapla list`.")],
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="One of its models; default: all.")] = None,
-    backend: Annotated[str | None, typer.Option(help="Default: the article's original framework.")] = None,
+    article: Annotated[
+        str, typer.Argument(metavar="ARTICLE", help="An article of `tetrapla list`.", autocompletion=_names(ARTICLES))
+    ],
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="One of its models; default: all.", autocompletion=MODEL_NAMES),
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Default: the article's original framework.", autocompletion=BACKEND_NAMES)
+    ] = None,
     scale: Annotated[float, typer.Option(help="Times the article's length: 0.01 for a trial.")] = 1.0,
     data: DataOption = "mnist",
     data_dir: DataDirOption = None,
@@ -210,7 +272,8 @@ def reproduce(
     from common.tools.show import checks_table
     from common.tools.training import prepare_folder
 
-    _check_choice("ARTICLE", article, tuple(ARTICLES))
+    if article not in ARTICLES:
+        raise UsageError(f"unknown article {article!r}{choose(article, ARTICLES)}")
     _check_scale(scale)
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them")
@@ -236,8 +299,8 @@ def reproduce(
 
 @app.command()
 def results(
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
-    backend: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all installed.")] = None,
+    models: ModelsArgument = None,
+    backend: BackendsOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, ...")] = 3,
     scale: Annotated[float, typer.Option(help="Times the table's lengths: 0.01 for a trial.")] = 1.0,
     data: DataOption = "mnist",
@@ -270,13 +333,13 @@ def results(
         page=page,
         jobs=jobs,
     )
-    OUT.print(text, soft_wrap=True, markup=False)
+    OUT.print(text, soft_wrap=True)
 
 
 @app.command()
 def bench(
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
-    backend: Annotated[list[str] | None, typer.Option(help="Repeat for several; default: all installed.")] = None,
+    models: ModelsArgument = None,
+    backend: BackendsOption = None,
     mode: Annotated[
         list[str] | None,
         typer.Option(
@@ -347,7 +410,7 @@ def bench(
 @app.command()
 def profile(
     model: ModelArgument,
-    backend: Annotated[str, typer.Option(help="pytorch, tensorflow, paddle or jax.")],
+    backend: BackendOption,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the model's.")] = None,
     updates: Annotated[int, typer.Option(min=1, help="How many to look at.")] = 50,
     threads: Annotated[int | None, typer.Option(min=1, help="Of the framework; default: the cores.")] = None,
@@ -356,7 +419,6 @@ def profile(
     top: Annotated[int, typer.Option(min=1, help="How many operators to name.")] = 15,
 ) -> None:
     """Where the time of an update goes on this CPU, operator by operator, as the framework's own profiler tells it."""
-    from benchmarks import suite
     from benchmarks.profile import profile, table
     from benchmarks.worker import enough
     from common.data import load
@@ -367,7 +429,7 @@ def profile(
     _check_installed(backends.check_name(backend))
     batch = batch_size or spec.training.batch_size
     images = enough(load(data, data_dir).train, batch)
-    os.environ.update(suite.thread_settings(backend, threads or environment.cores()))
+    _hold_to(threads or environment.cores())
     column = backends.create(backend, spec, initial_parameters(spec, 0))
     column.upload(images)
     indices = batch_indices(row_sets(spec, images), batch, 0, range(updates))
@@ -396,7 +458,9 @@ def site(
 def sample(
     run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
     count: Annotated[int, typer.Option(min=1, max=10_000, help="How many samples.")] = 64,
-    backend: Annotated[str | None, typer.Option(help="Default: the backend that trained the run.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Default: the backend that trained the run.", autocompletion=BACKEND_NAMES)
+    ] = None,
     seed: SeedOption = 0,
     out: Annotated[Path | None, typer.Option(help="The PNG to write; default: RUN/samples.png.")] = None,
 ) -> None:
@@ -421,7 +485,7 @@ def runs(
 @app.command()
 def convert(
     run: Annotated[Path, typer.Argument(help="The folder of a training run.")],
-    to: Annotated[str, typer.Option(help="pytorch, tensorflow, paddle or jax.")],
+    to: BackendOption,
     out: Annotated[Path | None, typer.Option(help="Default: RUN/export-BACKEND.")] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -435,7 +499,7 @@ def convert(
 
 def _check_installed(backend: str) -> None:
     if backends.versions(backend) is None:
-        raise MissingFramework(f"backend {backend!r} is not installed; install it with: pip install -e '.[{backend}]'")
+        raise MissingFramework(backends.not_installed(backend))
 
 
 def _columns(chosen: list[str] | None) -> tuple[str, ...]:
@@ -455,27 +519,51 @@ def _check_scale(scale: float) -> None:
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise UsageError(f"{option}: {value!r} is unknown; choose one of: {', '.join(choices)}")
+        raise UsageError(f"{option}: {value!r} is unknown{choose(value, choices)}")
 
 
 def _check_device(device: str) -> None:
     _check_choice("--device", device, ("cpu", "gpu"))
 
 
+def _hold_to(threads: int | None) -> None:
+    """This process and its framework, which must not be imported yet, to so many threads and cores."""
+    if threads:
+        os.environ.update(environment.thread_settings(*environment.shares(1, threads)))
+
+
 def _interrupt(number, frame):
-    raise Interrupted("interrupted; what was saved is whole, and --resume continues a training run from there")
+    raise Interrupted(
+        "interrupted; what was saved is whole, and --resume continues a training run from there", 128 + number
+    )
+
+
+def _interrupt_again(lost) -> None:
+    """An exception that Python drops, as it does where a signal arrives in the callback of a library's garbage collection."""
+    if isinstance(lost.exc_value, Interrupted):
+        threading.Timer(0.05, _thread.interrupt_main, [lost.exc_value.exit_code - 128]).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def main() -> None:
     """Entry point: errors that a user can act on become one line and an exit code; typer words its own."""
-    signal.signal(signal.SIGINT, _interrupt)  # typer would say no more than "Aborted."
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # of SIGINT typer would say no more than "Aborted."
+        if signal.getsignal(number := getattr(signal, name, signal.SIGINT)) != signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, _interrupt)
+    sys.unraisablehook = _interrupt_again
     try:
+        if environment.project() is None:
+            raise UsageError("Tetrapla runs from its clone, and was installed without it; there: pip install -e .")
         app()
+    except Interrupted as error:
+        ERR.print(f"error: {error}", soft_wrap=True)
+        sys.exit(error.exit_code)
     except TetraplaError as error:
-        ERR.print(f"error: {error}", markup=False, soft_wrap=True)
+        ERR.print(f"error: {error}", soft_wrap=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        ERR.print(f"error: {error.filename or 'file'}: {error.strerror or error}", markup=False, soft_wrap=True)
+        ERR.print(f"error: {error.filename or 'file'}: {error.strerror or error}", soft_wrap=True)
         sys.exit(1)
 
 

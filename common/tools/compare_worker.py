@@ -1,15 +1,23 @@
-"""One backend's share of a comparison, in a process of its own: `python -m common.tools.compare_worker JOB.json`.
+"""One party's share of a comparison, in a process of its own: `python -P -m common.tools.compare_worker`.
 
-Frameworks fight over threads and memory, and a crash of one must not lose the others' results. The job names model,
-backend, data and seeds; the results are files beside it:
+Frameworks fight over threads and memory, and a crash of one must not lose the others' results. A process serves one
+backend, or the oracle, for all models in turn, since starting a framework takes longer than most of the proof. It reads
+paths of jobs from standard input, one a line. A job names model, backend, data and seeds; what is found are files beside
+it, and last of all `done`, with the message of an error that a user can act on, or nothing:
     float64.safetensors, float32.safetensors   every tensor of every parity stage
     growth.json                                {dtype: [step, deviation from the oracle, tensor] along the many updates}
     run/                                       a short training run (common.tools.training)
     pictures.safetensors                       originals, reconstructions and samples after it
+and of the oracle, whose job is done first:
+    float64.safetensors, float32.safetensors   what it says
+    bars-float64.safetensors, ...              and what may deviate from it: per tensor (tolerance,), and what is settled
+    slopes.safetensors                         directions, and the slopes of the objectives along them
+    oracle-STEP.safetensors                    parameters and running statistics along the many updates
 """
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +25,52 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 import backends
-from common import data, parity, specs
+from common import data as sets
+from common import parity, specs
 from common.checkpoint import write_atomically, write_json
 from common.errors import TetraplaError
+from common.specs.records import Spec
 from common.tools import training
+
+ORACLE = "oracle"
+DTYPES = ("float64", "float32")
+
+
+def twin(spec: Spec) -> Spec:
+    """The specification on which many updates are compared: the model's narrow twin, where it has one."""
+    return spec.training.twin or spec
+
+
+def cases(job: dict, data: dict[str, np.ndarray]) -> tuple[parity.Case, parity.Case]:
+    """(all stages up to one update, the many updates) of a job."""
+    spec = specs.get(job["model"])
+    case = parity.Case(spec.calmed(job["rate"]), data, steps=0, seed=job["seed"])
+    course = twin(spec).calmed(job["rate"]) if twin(spec) is not spec else case.spec
+    return case, replace(case, spec=course, steps=job["steps"])
 
 
 def run(job: dict, folder: Path) -> None:
-    spec = specs.get(job["model"])
-    dataset = data.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
-    case = parity.Case(spec.calmed(job["rate"]), dataset.train_images, steps=job["steps"], seed=job["seed"])
-    growth = {"float64": [], "float32": []}
+    """Do one job into `folder`."""
+    dataset = sets.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
+    case, course = cases(job, dataset.train)
+    if job["backend"] == ORACLE:
+        ask(case, course, folder)
+        return
+    growth = {dtype: [] for dtype in DTYPES}
     for dtype, rows in growth.items():
 
         def watch(step, tensors, rows=rows):
-            rows.append((step, *parity.largest_deviation(read_results(oracle_path(folder.parent, step))[""], tensors)))
+            expected = read_results(oracle_path(folder.parent / ORACLE, step))[""]
+            rows.append((step, *parity.largest_deviation(expected, tensors)))
 
-        column = backends.create(
-            job["backend"], case.spec, case.parameters(), dtype=dtype, device=job["device"], seed=job["seed"]
-        )
-        write_results(folder / f"{dtype}.safetensors", parity.collect(column, case, dtype, watch))
+        column = create(job, case, dtype)
+        found = parity.collect(column, case, dtype)
+        if course.spec is not case.spec:
+            column = create(job, course, dtype)
+        many = parity.course(column, course, watch)
+        write_results(folder / f"{dtype}.safetensors", found | ({parity.MANY: many} if dtype == "float64" else {}))
     write_json(folder / "growth.json", growth)
+    spec = specs.get(job["model"])
     options = training.Options(
         backend=job["backend"],
         steps=job["train_steps"],
@@ -50,9 +83,65 @@ def run(job: dict, folder: Path) -> None:
     write_results(folder / "pictures.safetensors", {"": training.pictures(column, dataset, job["seed"])})
 
 
+def create(job: dict, case: parity.Case, dtype: str):
+    """A column of the job's backend at the start of a case."""
+    return backends.create(
+        job["backend"], case.spec, case.parameters(), dtype=dtype, device=job["device"], seed=job["seed"]
+    )
+
+
+def ask(case: parity.Case, course: parity.Case, folder: Path) -> None:
+    """Everything that the oracle says, into `folder`."""
+
+    def watch(step, tensors):
+        write_results(oracle_path(folder, step), {"": tensors})
+
+    for dtype in DTYPES:
+        if dtype == "float32":
+            truth = parity.truth(case, dtype)
+        elif course.spec is case.spec:
+            truth = parity.truth(course, dtype, watch)
+        else:
+            truth, many = parity.truth(case, dtype), parity.truth(course, dtype, watch)
+            truth.results[parity.MANY], truth.bars[parity.MANY] = many.results[parity.MANY], many.bars[parity.MANY]
+        write_truth(folder, dtype, truth)
+    slopes = parity.slopes(case)
+    arrays = {
+        "direction": {n: d for n, (d, _) in slopes.items()},
+        "slope": {n: np.array(s) for n, (_, s) in slopes.items()},
+    }
+    write_results(folder / "slopes.safetensors", arrays)
+
+
 def oracle_path(folder: Path, step: int) -> Path:
     """Where the parameters and statistics of the oracle after `step` updates lie while a model is compared."""
     return folder / f"oracle-{step}.safetensors"
+
+
+def write_truth(folder: Path, dtype: str, truth: parity.Truth) -> None:
+    write_results(folder / f"{dtype}.safetensors", truth.results)
+    tolerances = {s: {n: np.array(bar.tolerance) for n, bar in bars.items()} for s, bars in truth.bars.items()}
+    settled = {n: bar.settled for bars in truth.bars.values() for n, bar in bars.items() if bar.settled is not None}
+    write_results(folder / f"bars-{dtype}.safetensors", tolerances | {"settled": settled})
+
+
+def read_truth(folder: Path, dtype: str) -> parity.Truth:
+    tolerances = read_results(folder / f"bars-{dtype}.safetensors")
+    settled = tolerances.pop("settled")
+    bars = {
+        stage: {
+            name: parity.Bar(float(value), settled.get(name) if stage == parity.STAGES[4] else None)
+            for name, value in tensors.items()
+        }
+        for stage, tensors in tolerances.items()
+    }
+    return parity.Truth(read_results(folder / f"{dtype}.safetensors"), bars)
+
+
+def read_slopes(folder: Path) -> dict[str, tuple[np.ndarray, float]]:
+    """What `parity.slopes` gave."""
+    found = read_results(folder / "slopes.safetensors")
+    return {name: (found["direction"][name], float(slope)) for name, slope in found["slope"].items()}
 
 
 def write_results(path: Path, results: parity.Results) -> None:
@@ -70,10 +159,16 @@ def read_results(path: Path) -> parity.Results:
     return results
 
 
+def serve() -> None:
+    """Do the jobs whose paths stand on standard input, until it ends."""
+    for line in sys.stdin:
+        path, message = Path(line.rstrip("\n")), ""
+        try:
+            run(json.loads(path.read_text()), path.parent)
+        except TetraplaError as error:
+            message = str(error)
+        write_atomically(path.parent / "done", message.encode())
+
+
 if __name__ == "__main__":
-    try:
-        path = Path(sys.argv[1])
-        run(json.loads(path.read_text()), path.parent)
-    except TetraplaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    serve()

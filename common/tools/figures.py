@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from backends import KNOWN
 from common.checkpoint import write_atomically
 from common.data.batches import to_images
 from common.specs.records import Spec
@@ -13,13 +14,7 @@ from common.specs.records import Spec
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402  (the backend must be chosen first)
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; widths differ because the curves coincide.
-STYLES = {
-    "pytorch": {"color": "#D55E00", "linewidth": 6.0, "alpha": 0.35},
-    "tensorflow": {"color": "#E69F00", "linewidth": 3.5, "alpha": 0.8},
-    "paddle": {"color": "#0072B2", "linewidth": 1.8},
-    "jax": {"color": "#000000", "linewidth": 1.0, "linestyle": (0, (4, 3))},
-}
+STYLES = {name: backend.line for name, backend in KNOWN.items()}  # widths differ because the curves coincide
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 2, zoom: int = 2) -> np.ndarray:

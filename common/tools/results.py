@@ -14,13 +14,13 @@ from common import environment
 from common.checkpoint import write_atomically, write_json
 from common.data import Dataset
 from common.errors import UsageError
-from common.specs import get
+from common.specs import SPECS, get
 from common.tools import reproduction
 from common.tools.pages import check_place, put_between
 from common.tools.reproduction import infogan, measures
 from common.tools.reproduction.results import Result, Run
 
-# Steps: ten epochs where they take seconds, less where an update is dear.
+# Steps: ten epochs where they take seconds, less where an update is dear. A model that is not named here takes its own length.
 STEPS = {
     "autoencoder": 4680,
     "conv_autoencoder": 936,
@@ -55,7 +55,7 @@ class Row:
 def runs(models: list[str], backends: tuple[str, ...], seeds: int, scale: float) -> list[Run]:
     """Seed by seed, so that what is there when one stops early is whole."""
     return [
-        Run(model, backend, seed, STEPS[model], keep=0, scale=scale)
+        Run(model, backend, seed, STEPS.get(model), keep=0, scale=scale)
         for seed in range(seeds)
         for model in models
         for backend in backends
@@ -84,7 +84,7 @@ def rows(results: list[Result], data: Dataset) -> list[Row]:
         for name, value in measure(result, data, space).items():
             by_backend = found.setdefault((result.run.model, result.steps, name), {})
             by_backend.setdefault(result.run.backend, []).append(value)
-    order = list(STEPS)
+    order = list(SPECS)
     return sorted((Row(*key, values) for key, values in found.items()), key=lambda row: order.index(row.model))
 
 
@@ -152,8 +152,8 @@ def _cell(values):
 
 
 def check_models(models: list[str]) -> list[str]:
-    """The names as they are, or all eight. Raises UsageError for one that is none of them."""
+    """The names as they are, or all. Raises UsageError for one that is no model, or a variant of one."""
     for name in models:
-        if get(name).name not in STEPS:
-            raise UsageError(f"{name} is a variant; choose one of: {', '.join(STEPS)}")
-    return models or list(STEPS)
+        if get(name).name not in SPECS:
+            raise UsageError(f"{name} is a variant; choose one of: {', '.join(SPECS)}")
+    return models or list(SPECS)

@@ -4,8 +4,10 @@ import math
 import re
 
 from rich import box
+from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 from backends import TITLES
 from common import parity
@@ -41,7 +43,7 @@ def tables(spec: Spec) -> list[Table | str]:
         ("code", " ".join(f"backends/*/{spec.module}.py".split())),
         ("fingerprint", spec.fingerprint()),
     ):
-        head.add_row(f"[bold]{key}[/]", value)
+        head.add_row(Text(key, "bold"), value)
     return [head, _networks(spec), _noise(spec), _updates(spec), *(f"• {note}" for note in spec.about.notes)]
 
 
@@ -58,7 +60,7 @@ def _networks(spec):
             table.add_row(name, *row)
             name = ""
         table.add_section()
-    table.add_row("[bold]total[/]", "", "", "", f"[bold]{spec.parameter_count():,}[/]")
+    table.add_row(Text("total", "bold"), "", "", "", Text(f"{spec.parameter_count():,}", "bold"))
     return table
 
 
@@ -129,6 +131,19 @@ def _lines(source, section):
     return Syntax(text, "python", theme="ansi_dark", word_wrap=True, background_color="default")
 
 
+def comparison_row(report, backends) -> str:
+    """One line of a model that has just been compared: per backend how near it comes to a bar, in floors."""
+    mark = "[green]✓[/]" if report.passed else "[bold red]✗[/]"
+    cells = []
+    for backend in backends:
+        if backend in report.crashes:
+            cells.append(f"{backend} [red]crashed[/]")
+        else:
+            kinds = (f"{report.worst(backend, dtype)[1].times_floor:.1f}" for dtype in ("float64", "float32"))
+            cells.append(f"{backend} {' / '.join(kinds)}")
+    return f"{mark} [bold]{report.spec.name}[/]: {', '.join(cells)} times the floor (float64 / float32), {report.seconds:.0f} s"
+
+
 def comparison_tables(reports, backends, data, steps) -> list[Table | str]:
     """One stage table a model, or one matrix of models × backends when there are several."""
     result: list[Table | str] = [f"Data: {data.description}"]
@@ -136,6 +151,9 @@ def comparison_tables(reports, backends, data, steps) -> list[Table | str]:
         result += _stages(report, backends, steps)
     if len(reports) > 1:
         result.append(_matrix(reports, backends))
+    result.append(
+        f"A tensor's floor is what one rounding an operation makes of it; its bar is {parity.FACTOR} floors (docs/proof.md)."
+    )
     passed = all(report.passed for report in reports)
     result.append("[bold green]✓ all equal[/]" if passed else "[bold red]✗ not equal: see the first ✗ of a column[/]")
     return result
@@ -143,7 +161,9 @@ def comparison_tables(reports, backends, data, steps) -> list[Table | str]:
 
 def _stages(report, backends, steps):
     table = Table(
-        "stage", "bar", title=f"{report.spec.name}: deviation from the oracle{_at_rate(report)}", box=box.SIMPLE_HEAD
+        "stage",
+        title=f"{report.spec.name}: deviation from the oracle, and in floors{_at_rate(report)}",
+        box=box.SIMPLE_HEAD,
     )
     for backend in backends:
         table.add_column(backend)
@@ -153,21 +173,23 @@ def _stages(report, backends, steps):
         for number, stage in enumerate(template):
             name = f"{steps} updates" if stage.name == parity.MANY else stage.name
             cells = [_cell(stages[number]) if stages else "[red]✗ crashed[/]" for stages in columns.values()]
-            table.add_row(f"{name} [dim]{dtype}[/]", _bar(stage), *cells)
+            table.add_row(f"{name} [dim]{dtype}[/]", *cells)
         table.add_section()
     lines: list[Table | str] = [table]
+    if report.twin:
+        lines.append(f"  The {steps} updates are those of {report.twin.name}: {report.twin.title}")
     for backend, crash in report.crashes.items():
-        lines.append(f"[red]✗ {backend} did not finish:[/] {crash}")
-    for (dtype, backend), stages in report.stages.items():
-        failed = parity.first_failure(stages)
-        if failed:
-            what = failed.problem or f"deviates by {failed.deviation:.1e}, bar {failed.tolerance:.0e}"
-            lines.append(
-                f"[red]✗ {backend}, {dtype}: parts at stage {failed.name!r}, tensor {failed.tensor}: {what}[/]"
-            )
+        lines.append(f"[red]✗ {backend} did not finish:[/] {escape(crash)}")
+    for backend, dtype, failed, advice in report.failures():
+        what = failed.problem or f"deviates by {failed.deviation:.1e}, bar {failed.tolerance:.0e}"
+        lines.append(f"[red]✗ {backend}, {dtype}: parts at stage {failed.name!r}, tensor {failed.tensor}: {what}[/]")
+        lines.append(f"  {advice}")
     if report.stages:
         who, worst = report.worst()
-        lines.append(f"  Largest float64 deviation: {worst.deviation:.1e} ({who}), {worst.name}: {worst.tensor}")
+        lines.append(
+            f"  Nearest to its bar in float64: {worst.deviation:.1e}, {worst.times_floor:.2g} of {parity.FACTOR} floors ({who}), "
+            f"{worst.name}: {worst.tensor}"
+        )
     if report.growth:
         lines += [_growth(report, "float64"), _growth(report, "float32")]
     if report.training:
@@ -199,7 +221,11 @@ def _at_rate(report):
 
 
 def _matrix(reports, backends):
-    table = Table("model", title="Worst float64 deviation from the oracle, any stage", box=box.SIMPLE_HEAD)
+    table = Table(
+        "model",
+        title="Nearest to its bar in float64, any stage: deviation from the oracle, and in floors",
+        box=box.SIMPLE_HEAD,
+    )
     for backend in backends:
         table.add_column(backend)
     for report in reports:
@@ -213,12 +239,8 @@ def _matrix(reports, backends):
 
 
 def _cell(stage):
-    number = f"{stage.deviation:.1e}" if stage.deviation else "exact"
+    number = f"{stage.deviation:.1e}, {stage.times_floor:.1f}" if stage.deviation else "exact"
     return f"[green]✓[/] {number}" if stage.passed else f"[bold red]✗ {number}[/]"
-
-
-def _bar(stage):
-    return f"{stage.tolerance:.0e}" if stage.tolerance else "exact"
 
 
 def checks_table(report) -> Table:
@@ -227,5 +249,5 @@ def checks_table(report) -> Table:
     table = Table("what", "published", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
     styles = {"reached": "green", "missed": "red", "beside": ""}
     for check in report.checks:
-        table.add_row(check.what, check.published, check.ours, f"[{styles[check.verdict] or 'none'}]{check.verdict}[/]")
+        table.add_row(check.what, check.published, check.ours, Text(check.verdict, styles[check.verdict]))
     return table

@@ -113,6 +113,18 @@ def train(spec: Spec, data: Dataset, options: Options, out: Path, *, resume: boo
     return column, result
 
 
+def call_lengths(first: int, last: int, *every: int | None) -> tuple[int, ...]:
+    """The lengths, three at most, of the calls that lead from step `first` to step `last` over all multiples of `every`.
+
+    Each length is compiled. STEPS_PER_CALL, and what is left before each stop where that is one of two numbers; else tens and
+    ones.
+    """
+    multiples = [np.arange((first // each + 1) * each, last, each) for each in every if each]
+    stops = np.unique(np.concatenate([[first, last], *multiples]))
+    left = set((np.diff(stops) % STEPS_PER_CALL).tolist()) - {0}
+    return (STEPS_PER_CALL, *sorted(left, reverse=True)) if len(left) <= 2 else (STEPS_PER_CALL, 10, 1)
+
+
 def _lock(out):
     """The folder for this process alone; the system lifts the lock of a process that dies."""
     try:
@@ -176,7 +188,7 @@ class _Run:
         self.description = {
             "model": self.spec.name,
             "title": self.spec.about.title,
-            "data": {"name": self.data.name, "description": self.data.description},
+            "data": {"name": self.data.name, "description": self.data.description, "digest": self.data.digest},
             "options": dataclasses.asdict(self.options),
             "fingerprint": self.spec.fingerprint(),
             "specification": self.spec.described(),
@@ -195,6 +207,7 @@ class _Run:
                 raise UsageError(
                     f"{self.out}: the run to resume has {key} {before.get(key)!r}, not {value!r}; use the same"
                 )
+        check_data(self.out, self.data)
         if self.checkpoint.exists():
             column.restore(checkpoint.load_checkpoint(self.checkpoint, self.spec))
         if column.step > self.options.steps:
@@ -207,6 +220,7 @@ class _Run:
         self._begin_session(column.step)
 
     def _begin_session(self, step):
+        self.lengths = call_lengths(step, self.options.steps, self.interval, self.options.checkpoint_every)
         session = {
             "from_step": step,
             "backend": self.options.backend,
@@ -227,6 +241,12 @@ class _Run:
         }
         checkpoint.write_json(self.out / "run.json", self.description)
 
+    def call(self, step):
+        """How many steps the next call makes."""
+        every = (self.interval, self.options.checkpoint_every)
+        stop = min(self.options.steps, *((step // each + 1) * each for each in every if each))
+        return max(length for length in self.lengths if length <= stop - step)
+
     def metrics(self):
         return read_metrics(self.metrics_path)
 
@@ -246,11 +266,9 @@ class _Run:
         checkpoint.save_checkpoint(self.checkpoint, self.spec, Snapshot.of(column), self.about)
 
     def advance(self, column):
-        """Up to STEPS_PER_CALL steps, stopping where an evaluation is due; writes and returns the losses."""
+        """One call of `train_steps`, up to the next evaluation or checkpoint at most; writes and returns the losses."""
         options, first = self.options, column.step
-        stops = [(first // every + 1) * every for every in (self.interval, options.checkpoint_every) if every]
-        stop = min(first + STEPS_PER_CALL, *stops, options.steps)
-        steps = range(first, stop)
+        steps = range(first, first + self.call(first))
         indices = batch_indices(self.rows, options.batch_size, options.seed, steps)
         noise = None
         if options.noise == "replayed":
@@ -320,6 +338,16 @@ def read_run(out: Path) -> dict:
     if wrong:
         raise UsageError(f"{out}: expected the run.json of a run, found one without {', '.join(wrong)}")
     return description
+
+
+def check_data(out: Path, data: Dataset) -> None:
+    """Raises UsageError if the run in a folder was trained on other images or labels, under the same name or another."""
+    before = read_run(out)["data"]
+    if before.get("digest") != data.digest:
+        raise UsageError(
+            f"{out}: the run has other images of {before.get('name')!r} (digest {str(before.get('digest'))[:12]}) than "
+            f"{data.name!r} now (digest {data.digest[:12]}); use the same, or another --out"
+        )
 
 
 def finished(out: Path, steps: int) -> bool:

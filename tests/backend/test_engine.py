@@ -1,17 +1,21 @@
 """What an engine promises besides equality: exact continuation, native noise, copies, no interference."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import backends
 from common import specs
 from common.contract import Snapshot
-from common.data.batches import batch_indices
+from common.data.batches import batch_indices, model_inputs
 from common.errors import UsageError
 from common.noise import draw_steps
 from common.parameters import initial_parameters
 from common.parity import deviation
 from common.specs.draws import Bernoulli, Normal, OneHot, Uniform
+from common.specs.inputs import Images, Labels
 
 BATCH = 16
 # What an engine promises does not depend on the model; one in each precision and one with two updates a step show it.
@@ -30,18 +34,18 @@ def spec(case):
 
 
 @pytest.fixture
-def make(backend, case, images):
+def make(backend, case, train):
     def create(seed=0):
         spec, dtype = case
         column = backends.create(backend, spec, initial_parameters(spec, 0), dtype=dtype, seed=seed)
-        column.upload(images)
+        column.upload(train)
         return column
 
     return create
 
 
-def indices(first, stop, images):
-    return batch_indices(len(images), BATCH, 0, range(first, stop))
+def indices(first, stop, train):
+    return batch_indices({"all": np.arange(len(train["images"]))}, BATCH, 0, range(first, stop))
 
 
 def equal(a, b):
@@ -52,111 +56,111 @@ def state(column):
     return column.parameters() | column.moments()
 
 
-def test_a_run_does_not_depend_on_how_it_is_cut(make, images):
+def test_a_run_does_not_depend_on_how_it_is_cut(make, train):
     whole, cut = make(), make()
-    curve = whole.train_steps(indices(0, 5, images))
-    parts = [cut.train_steps(indices(a, b, images)) for a, b in ((0, 2), (2, 3), (3, 5))]
+    curve = whole.train_steps(indices(0, 5, train))
+    parts = [cut.train_steps(indices(a, b, train)) for a, b in ((0, 2), (2, 3), (3, 5))]
     assert equal(state(whole), state(cut))
     assert equal(curve, {name: np.concatenate([part[name] for part in parts]) for name in curve})
     assert whole.step == cut.step == 5
 
 
-def test_restore_continues_exactly(make, images):
+def test_restore_continues_exactly(make, train):
     whole, first, second = make(), make(), make()
-    whole.train_steps(indices(0, 2, images))
-    whole.train_steps(indices(2, 4, images))
-    first.train_steps(indices(0, 2, images))
-    second.train_steps(indices(5, 7, images))  # any state must be replaced whole
+    whole.train_steps(indices(0, 2, train))
+    whole.train_steps(indices(2, 4, train))
+    first.train_steps(indices(0, 2, train))
+    second.train_steps(indices(5, 7, train))  # any state must be replaced whole
     second.restore(Snapshot.of(first))
     assert equal(state(first), state(second))
-    second.train_steps(indices(2, 4, images))
+    second.train_steps(indices(2, 4, train))
     assert equal(state(whole), state(second))
 
 
-def test_results_are_copies(make, images):
+def test_results_are_copies(make, train):
     column = make()
     before = state(column)
     kept = {name: value.copy() for name, value in before.items()}
-    column.train_steps(indices(0, 2, images))
+    column.train_steps(indices(0, 2, train))
     assert equal(before, kept)
     assert not any(np.array_equal(value, kept[name]) for name, value in column.parameters().items())
 
 
-def test_inputs_are_copied(make, spec, images):
+def test_inputs_are_copied(make, spec, train):
     """What the caller does with its arrays afterwards must not matter."""
     a, b = make(), make()
-    snapshot, own = Snapshot.of(a), images.copy()
+    snapshot, own = Snapshot.of(a), {name: values.copy() for name, values in train.items()}
     b.restore(snapshot)
     b.upload(own)
-    for value in [*snapshot.parameters.values(), *snapshot.moments.values(), own]:
+    for value in [*snapshot.parameters.values(), *snapshot.moments.values(), *own.values()]:
         value.fill(0)
-    a.train_steps(indices(0, 2, images))
-    b.train_steps(indices(0, 2, images))
+    a.train_steps(indices(0, 2, train))
+    b.train_steps(indices(0, 2, train))
     assert equal(state(a), state(b))
 
 
-def test_evaluation_changes_nothing(make, spec, images):
+def test_evaluation_changes_nothing(make, spec, train):
     plain, busy = make(), make()
-    x = spec.images.scale(images[:BATCH].astype(float)).reshape(BATCH, *spec.images.shape)
+    inputs = model_inputs(spec, {name: values[:BATCH] for name, values in train.items()})
     noise = {name: value[0] for name, value in draw_steps(spec.noise, BATCH, 0, "training", range(1)).items()}
     for column in (plain, busy):
-        column.train_steps(indices(0, 2, images))
+        column.train_steps(indices(0, 2, train))
         if column is busy:
-            busy.losses(x, noise)
-            busy.gradients(x, noise)
-            busy.forward(x, noise)
+            busy.losses(inputs, noise)
+            busy.gradients(inputs, noise)
+            busy.forward(inputs, noise)
             if spec.encode:
-                busy.encode(x)
-                busy.reconstruct(x, noise)
+                busy.encode(inputs)
+                busy.reconstruct(inputs, noise)
             busy.native_noise(2, BATCH)
-        column.train_steps(indices(2, 4, images))
+        column.train_steps(indices(2, 4, train))
     assert equal(state(plain), state(busy))
 
 
-def test_running_statistics(backend, images):
+def test_running_statistics(backend, train):
     """They continue exactly, and nothing but a training step moves them."""
     spec = specs.get("infogan")
     first, second = (backends.create(backend, spec, initial_parameters(spec, 0)) for _ in range(2))
     start = first.statistics()
     assert {value.item(0) for name, value in start.items() if name.endswith("mean")} == {0}
     assert {value.item(0) for name, value in start.items() if name.endswith("variance")} == {1}
-    x = spec.images.scale(images[:BATCH].astype(float)).reshape(BATCH, *spec.images.shape)
+    inputs = model_inputs(spec, {name: values[:BATCH] for name, values in train.items()})
     noise = {name: value[0] for name, value in draw_steps(spec.noise, BATCH, 0, "training", range(2)).items()}
     for step in range(2):
-        first.train_step(x, noise)
+        first.train_step(inputs, noise)
         if step == 0:
             assert not any(np.array_equal(value, start[name]) for name, value in first.statistics().items())
             second.restore(Snapshot.of(first))
             for column in (first, second):
                 before = column.statistics()
-                column.losses(x, noise)
-                column.forward(x, noise)
-                column.gradients(x, noise)
-                column.encode(x)
+                column.losses(inputs, noise)
+                column.forward(inputs, noise)
+                column.gradients(inputs, noise)
+                column.encode(inputs)
                 column.sample({name: noise[f"generator_{name}"] for name in ("z", "category", "codes")})
                 assert equal(before, column.statistics())
             assert equal(first.statistics(), second.statistics())
-    second.train_step(x, noise)
+    second.train_step(inputs, noise)
     assert equal(first.statistics() | first.parameters(), second.statistics() | second.parameters())
 
 
-def test_two_columns_do_not_touch_each_other(make, images):
+def test_two_columns_do_not_touch_each_other(make, train):
     alone, one, other = make(), make(), make(seed=5)
     for k in (0, 2):
-        alone.train_steps(indices(k, k + 2, images))
+        alone.train_steps(indices(k, k + 2, train))
     for k in (0, 2):
-        one.train_steps(indices(k, k + 2, images))
-        other.train_steps(indices(k, k + 2, images))
+        one.train_steps(indices(k, k + 2, train))
+        other.train_steps(indices(k, k + 2, train))
     assert equal(state(alone), state(one))
 
 
-def test_native_noise_is_what_training_uses(make, spec, images):
+def test_native_noise_is_what_training_uses(make, spec, train):
     """Training on the drawn noise, handed in as replayed noise, ends where native training ends."""
     native, replayed = make(), make()
-    native.train_steps(indices(0, 2, images))
-    replayed.train_steps(indices(0, 2, images), replayed.native_noise(2, BATCH))
-    native.train_steps(indices(2, 4, images))
-    replayed.train_steps(indices(2, 4, images), replayed.native_noise(2, BATCH))
+    native.train_steps(indices(0, 2, train))
+    replayed.train_steps(indices(0, 2, train), replayed.native_noise(2, BATCH))
+    native.train_steps(indices(2, 4, train))
+    replayed.train_steps(indices(2, 4, train), replayed.native_noise(2, BATCH))
     for name, value in native.parameters().items():
         assert deviation(value, replayed.parameters()[name]) <= {"float64": 1e-12, "float32": 1e-4}[str(value.dtype)]
 
@@ -198,27 +202,72 @@ def check_distribution(distribution, value):
     assert value.std() == pytest.approx(std, rel=5 / np.sqrt(2 * value.size))
 
 
-def test_native_noise_is_keyed_by_seed_and_step(make, spec, images):
+def test_native_noise_is_keyed_by_seed_and_step(make, spec, train):
     a, again, other, far = make(), make(), make(seed=1), make(seed=2**32)
     noise = a.native_noise(3, BATCH)
     assert equal(noise, again.native_noise(3, BATCH))
     assert not equal(noise, other.native_noise(3, BATCH))
     assert not equal(noise, far.native_noise(3, BATCH))
-    a.train_steps(indices(0, 1, images))
+    a.train_steps(indices(0, 1, train))
     assert equal({name: value[1:] for name, value in noise.items()}, a.native_noise(2, BATCH))
 
 
-def test_training_lowers_the_loss(make, spec, images):
+def test_training_lowers_the_loss(make, spec, train):
     column = make()
-    losses = column.train_steps(indices(0, 150, images))
+    losses = column.train_steps(indices(0, 150, train))
     assert all(np.isfinite(values).all() for values in losses.values())
     loss = losses[spec.updates[0].objective]
     assert loss[-20:].mean() < 0.7 * loss[:5].mean()
 
 
 def test_an_absent_device_is_refused(backend, spec):
-    if backends.load(backend, spec)[0].has_gpu():
-        backends.create(backend, spec, initial_parameters(spec, 0), device="gpu")
-    else:
+    try:
+        backends.engine(backend, "process").check_device("gpu")
+    except UsageError:
         with pytest.raises(UsageError, match="device 'gpu' was asked for"):
             backends.create(backend, spec, initial_parameters(spec, 0), device="gpu")
+    else:
+        backends.create(backend, spec, initial_parameters(spec, 0), device="gpu")
+
+
+SEMI = (
+    Images(shape=(48,), pixels=(0.0, 1.0), picture=(3, 4, 4)),
+    Images(name="labelled_images", shape=(3, 4, 4), pixels=(-1.0, 1.0), picture=(3, 4, 4), rows="labelled"),
+    Labels(classes=5, rows="labelled"),
+)
+
+
+def test_named_inputs_are_gathered_on_the_device(backend):
+    """Colour pictures, labelled ones of other rows, one-hot labels: what a step is given is what NumPy makes of the rows."""
+    spec = specs.get("vae_z100")
+    spec = dataclasses.replace(spec, inputs=SEMI, training=dataclasses.replace(spec.training, labelled=10))
+    random = np.random.default_rng(0)
+    data = {
+        "images": random.integers(256, size=(40, 3, 4, 4), dtype=np.uint8),
+        "labels": np.arange(40, dtype=np.uint8) % 5,
+    }
+    rows = {"all": np.array([3, 39, 0], np.int32), "labelled": np.array([9, 1, 4], np.int32)}
+    seen = gathered(backend, spec, data, rows)
+    for name, expected in model_inputs(spec, data, rows).items():
+        assert seen[name].dtype == np.float32
+        assert seen[name] == pytest.approx(expected, abs=1e-6), name
+
+
+def gathered(backend, spec, data, rows):
+    """{name: array}: the inputs of one step, float32, as the backend's engine gathers them."""
+    steps = backends.engine(backend, "steps")
+    if backend == "pytorch":
+        import torch
+
+        tensors, places = ({k: torch.from_numpy(v) for k, v in one.items()} for one in (data, rows))
+        return {
+            name: value.numpy() for name, value in steps.gather(spec.inputs, tensors, places, torch.float32).items()
+        }
+    if backend == "paddle":
+        state = steps.State(spec, None, "float32", "cpu")
+        with state.program("gathered", "replayed") as program:
+            given = program.inputs()
+            program.fetch = {one.name: given[one.name] for one in spec.inputs}
+        backends.engine("paddle", "column").Column.upload(SimpleNamespace(spec=spec, state=state), data)
+        return state.run("gathered", {f"{name}.indices": places for name, places in rows.items()}, {})
+    return {name: np.array(value) for name, value in steps.gather(spec.inputs, data, rows, "float32").items()}

@@ -43,13 +43,13 @@ def test_the_export_runs_without_us(backend, model, tmp_path):
     out = export.export(tmp_path / "run", backend, tmp_path / "export", overwrite=False)
     result = subprocess.run([sys.executable, "-c", ALONE], cwd=out, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    line = next(line for line in (out / "example.py").read_text().splitlines() if line.startswith("inputs = {"))
+    line = next(line for line in (out / "example.py").read_text().splitlines() if line.startswith("given = {"))
     scope = {"np": np, "random": np.random.default_rng(0)}
     exec(line, scope)  # the same draws
     column = backends.create(backend, spec, snapshot.parameters)
     column.restore(snapshot)
-    inputs = scope["inputs"]
-    expected = column.reconstruct(inputs["x"], {}) if "x" in inputs else column.sample(inputs)
+    given = scope["given"]
+    expected = column.reconstruct(given, {}) if "images" in given else column.sample(given)
     found = np.load(out / "found.npz")["images"]
     assert found.shape == expected.shape == (16, *spec.images.shape)
     assert found == pytest.approx(expected, abs=1e-5)

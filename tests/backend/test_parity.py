@@ -17,40 +17,41 @@ STEPS = 5  # of the many updates; tests/parity compares 100, where the oracle ta
 
 
 @pytest.fixture(scope="module")
-def case(spec, images):
-    return parity.Case(spec.calmed(), images, steps=STEPS)
+def case(spec, train):
+    return parity.Case(spec.calmed(), train, steps=STEPS)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_stages(backend, case, dtype):
     column = backends.create(backend, case.spec, case.parameters(), dtype=dtype)
-    stages = parity.compare(parity.expected(case, dtype), parity.collect(column, case, dtype), dtype, case.spec)
+    stages = parity.compare(parity.truth(case, dtype), parity.collect(column, case, dtype), dtype)
     assert [stage.name for stage in stages] == list(parity.STAGES)[: 6 if dtype == "float64" else 5]
     assert parity.first_failure(stages) is None, stages
 
 
-def first_failure(backend, spec, images, reference=None):
-    case = parity.Case(spec.calmed(), images, batch=8, steps=3)
+def first_failure(backend, spec, train, reference=None):
+    case = parity.Case(spec.calmed(), train, batch=8, steps=3)
     column = backends.create(backend, case.spec, case.parameters(), dtype="float64")
-    expected = parity.expected(dataclasses.replace(case, spec=(reference or spec).calmed()), "float64")
-    return parity.parting(column, expected, case, "float64")
+    truth = parity.truth(dataclasses.replace(case, spec=(reference or spec).calmed()), "float64")
+    return parity.parting(column, truth, case, "float64")
 
 
-def test_other_numbers_of_infogan(backend, images):
+def test_other_numbers_of_infogan(backend, train):
     """Those in which its variants differ, all at once: a column that overlooks one of them parts from the oracle."""
     options = {"slope": 0.01, "codes_weight": 1.0, "generator_weight": 0.25}
-    assert get("infogan").options.keys() == options.keys()
-    assert first_failure(backend, infogan_spec("other", "InfoGAN with other numbers", **options), images) is None
+    assert {"slope", *get("infogan").options} == {"width", *options}
+    spec = infogan_spec("other", "InfoGAN with other numbers", **options, width=8)
+    assert first_failure(backend, spec, train) is None
 
 
-def test_the_erratum_of_aae(backend, images):
+def test_the_erratum_of_aae(backend, train):
     published = get("aae_as_published")
     if backend != "pytorch":
         with pytest.raises(UsageError, match=f"aae_as_published is not written in {backend}"):
             backends.load(backend, published)
     else:
-        assert first_failure(backend, published, images) is None
-        assert first_failure(backend, published, images, reference=get("aae")).name == "one update"
+        assert first_failure(backend, published, train) is None
+        assert first_failure(backend, published, train, reference=get("aae")).name == "one update"
 
 
 def test_the_framework_is_the_real_one(backend):

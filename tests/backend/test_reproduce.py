@@ -1,11 +1,17 @@
 """Reproductions at a hundredth of their length and less, on the bundled digits: every part of the page is made."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 from matplotlib import image
 
-from tests.conftest import tetrapla
+from common.environment import ROOT
+from tests.conftest import tetrapla, write_idx
 
 # (article, model, scale), for each backend one or two, so that together every article is made.
 TRIALS = {
@@ -78,3 +84,34 @@ def test_results_of_two_runs_at_a_time(backend, tmp_path):
     (tmp_path / "results" / f"autoencoder-{backend}-1" / "probe.safetensors").unlink()
     result = tetrapla(*words, "--out", tmp_path / "results")
     assert result.returncode == 1 and "checkpoint.safetensors" in result.stderr and "--resume" in result.stderr
+
+
+def test_from_the_folder_of_the_user(backend, trap):
+    """Its images are meant by a relative path, and none of its modules is imported, though they are called as ours are."""
+    write_idx(trap / "images", 300)
+    words = f"results autoencoder --backend {backend} --seeds 1 --scale 0.0005 --data images --out runs".split()
+    result = tetrapla(*words, cwd=trap)
+    assert result.returncode == 0, result.stderr
+    assert json.loads((trap / "runs" / "results.json").read_text())["data"] == "images"
+    # Other images under that name: what is trained there is not taken for theirs.
+    (trap / "images" / "t10k-images-idx3-ubyte").write_bytes((trap / "images" / "train-images-idx3-ubyte").read_bytes())
+    (trap / "images" / "t10k-labels-idx1-ubyte").write_bytes((trap / "images" / "train-labels-idx1-ubyte").read_bytes())
+    result = tetrapla(*words, cwd=trap)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "the run has other images of 'images'" in result.stderr
+
+
+def test_ctrl_c_leaves_no_run(backend, tmp_path):
+    words = f"results autoencoder --backend {backend} --seeds 2 --data digits --jobs 2".split()
+    command = [sys.executable, "-m", "common.tools.cli", *words, "--out", str(tmp_path / "out")]
+    results = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = psutil.Process(results.pid)
+    while len(runs := process.children()) < 2:
+        time.sleep(0.02)
+    time.sleep(4)  # the framework is being imported, or trains
+    runs = process.children(recursive=True) or runs
+    results.send_signal(signal.SIGINT)
+    _, stderr = results.communicate(timeout=30)
+    assert results.returncode == 130
+    assert stderr.splitlines()[-1].startswith("error: interrupted") and "Traceback" not in stderr
+    assert not psutil.wait_procs(runs, timeout=5)[1]

@@ -1,6 +1,9 @@
 """`train`, `sample` and the run's folder, in one backend."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,15 +14,16 @@ import backends
 from common import specs
 from common.checkpoint import load_checkpoint
 from common.data import load
+from common.environment import ROOT
 from common.errors import NonFiniteLoss, UsageError
 from common.tools import training
-from tests.conftest import tetrapla
+from tests.conftest import tetrapla_here
 
 
 @pytest.fixture(scope="module")
 def run(backend, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "vae"
-    result = tetrapla("train", "vae", "--backend", backend, "--steps", 250, "--out", out)
+    result = tetrapla_here("train", "vae", "--backend", backend, "--steps", 250, "--out", out)
     assert result.returncode == 0, result.stderr
     assert "step 250" in result.stdout
     assert "digits" in result.stdout
@@ -30,7 +34,10 @@ def test_the_folder(run, backend):
     description = json.loads((run / "run.json").read_text())
     assert description["model"] == "vae"
     assert description["options"]["backend"] == backend
-    assert description["sessions"][0]["environment"]["versions"].keys() >= {"numpy", backends.DISTRIBUTIONS[backend][0]}
+    assert description["sessions"][0]["environment"]["versions"].keys() >= {
+        "numpy",
+        backends.KNOWN[backend].distributions[0],
+    }
     rows = training.read_metrics(run / "metrics.jsonl")
     assert [row["step"] for row in rows if "test" not in row] == list(range(1, 251))
     assert [row["step"] for row in rows if "test" in row] == [209, 250]  # every 19 epochs of 11 steps, and the end
@@ -51,7 +58,7 @@ def test_the_pictures(run):
 
 def test_a_folder_that_exists_is_refused(run, backend):
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    result = tetrapla("train", "vae", "--backend", backend, "--steps", 1, "--out", run)
+    result = tetrapla_here("train", "vae", "--backend", backend, "--steps", 1, "--out", run)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "add --resume or --overwrite" in result.stderr
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
@@ -59,8 +66,8 @@ def test_a_folder_that_exists_is_refused(run, backend):
 
 def test_resume_ends_where_an_unbroken_run_ends(run, backend, tmp_path):
     arguments = ("train", "vae", "--backend", backend, "--out", tmp_path / "run")
-    assert tetrapla(*arguments, "--steps", 150).returncode == 0
-    assert tetrapla(*arguments, "--steps", 250, "--resume").returncode == 0
+    assert tetrapla_here(*arguments, "--steps", 150).returncode == 0
+    assert tetrapla_here(*arguments, "--steps", 250, "--resume").returncode == 0
     spec = specs.get("vae")
     whole, resumed = (load_checkpoint(folder / "checkpoint.safetensors", spec) for folder in (run, tmp_path / "run"))
     for a, b in ((whole.parameters, resumed.parameters), (whole.moments, resumed.moments)):
@@ -71,28 +78,28 @@ def test_resume_ends_where_an_unbroken_run_ends(run, backend, tmp_path):
 
 
 def test_resume_refuses_other_options(run, backend):
-    result = tetrapla("train", "vae", "--backend", backend, "--steps", 300, "--seed", 7, "--out", run, "--resume")
+    result = tetrapla_here("train", "vae", "--backend", backend, "--steps", 300, "--seed", 7, "--out", run, "--resume")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "seed" in result.stderr
 
 
 def test_sample(run, tmp_path):
-    result = tetrapla("sample", run, "--count", 16, "--out", tmp_path / "samples.png")
+    result = tetrapla_here("sample", run, "--count", 16, "--out", tmp_path / "samples.png")
     assert result.returncode == 0, result.stderr
     assert image.imread(tmp_path / "samples.png").shape[:2] == (2 * (4 * 30 + 2), 2 * (4 * 30 + 2))
 
 
 def test_a_model_without_prior_has_nothing_to_sample(backend, tmp_path):
     out = tmp_path / "run"
-    assert tetrapla("train", "autoencoder", "--backend", backend, "--steps", 2, "--out", out).returncode == 0
-    result = tetrapla("sample", out)
+    assert tetrapla_here("train", "autoencoder", "--backend", backend, "--steps", 2, "--out", out).returncode == 0
+    result = tetrapla_here("sample", out)
     assert result.returncode == 2
     assert "autoencoder has no prior" in result.stderr
 
 
 def test_a_model_without_encoder_draws_samples_only(backend, tmp_path):
     out = tmp_path / "run"
-    assert tetrapla("train", "gan_two_layer", "--backend", backend, "--steps", 3, "--out", out).returncode == 0
+    assert tetrapla_here("train", "gan_two_layer", "--backend", backend, "--steps", 3, "--out", out).returncode == 0
     assert {path.name for path in (out / "figures").iterdir()} == {"samples-0000003.png", "losses.png"}
     rows = training.read_metrics(out / "metrics.jsonl")
     assert list(rows[0]) == ["step", "loss_d", "score_real", "score_fake", "loss_g"]
@@ -122,8 +129,27 @@ def _continue(spec, data, options, out):
     column = backends.create(options.backend, spec, initial_parameters(spec, 0))
     run = training._Run(spec, data, options, out)
     column.restore(load_checkpoint(out / "checkpoint.safetensors", specs.get(spec.name)))
-    column.upload(data.train_images)
+    column.upload(data.train)
+    run.lengths = training.call_lengths(column.step, options.steps)
     run.advance(column)
+
+
+def test_threads_bind_every_framework(backend, tmp_path):
+    """After training no thread of the process may use another core than the one that it was given."""
+    code = (
+        "import os\n"
+        "from common.tools.cli import main\n"
+        "try: main()\n"
+        "finally: print(max(len(os.sched_getaffinity(int(task))) for task in os.listdir('/proc/self/task')))"
+    )
+    words = ["train", "vae", "--backend", backend, "--steps", "20", "--threads", "1", "--out", str(tmp_path / "run")]
+    variables = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # NumPy's own pool is older than the command
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "1"
+    (session,) = training.read_run(tmp_path / "run")["sessions"]
+    assert session["environment"]["cores"] == 1
 
 
 def test_an_existing_folder_that_is_no_run_is_never_overwritten(tmp_path):

@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from backends.pytorch.engine import Graph
 from torch.nn import functional as F
 
 import backends
+from backends.pytorch import process
+from backends.pytorch.steps import Graph
 from common import parity
+from common.errors import UsageError
 from common.reference.adam import adam_update
 from common.reference.terms import bce_with_logits
 from common.specs import get
@@ -80,10 +82,12 @@ def test_an_index_out_of_range_raises():
         torch.zeros(3)[torch.tensor([5])]
 
 
-def test_a_gradient_that_leaks_into_the_next_update(images):
+def test_a_gradient_that_leaks_into_the_next_update(train):
     """The erratum of the article `aae`: gradients accumulate until they are cleared, and here they are not."""
-    planted = with_text("pytorch", get("aae"), "    optimizer.zero_grad(set_to_none=True)\n", "")
-    assert failure(get("aae"), images, planted).name == "one update"
+    ours = "from backends.pytorch.optimizer import adam, update\n"
+    leaky = "from backends.pytorch.optimizer import adam\nupdate = lambda optimizer, loss: (loss.backward(), optimizer.step())\n"
+    planted = with_text("pytorch", get("aae"), ours, leaky)
+    assert failure(get("aae"), train, planted).name == "one update"
 
 
 def test_leaky_relu_has_its_slope_at_zero():
@@ -101,16 +105,16 @@ def test_batch_norm_weighs_the_new_and_keeps_an_unbiased_variance():
     assert y.var(correction=0).item() == pytest.approx(1.25 / (1.25 + 1e-5))  # while it normalises with 5 over n
 
 
-def test_infogan_at_its_true_rates_is_chaotic(images):
+def test_infogan_at_its_true_rates_is_chaotic(train):
     """Two runs whose weights differ by 1e-15 are a million times further apart after 40 updates; at the rates at which
     backends are compared they stay together."""
     for rate, check in ((1.0, lambda d: d > 1e-9), (None, lambda d: d < 1e-11)):
-        case = parity.Case(get("infogan").calmed(rate), images, steps=40)
+        case = parity.Case(get("infogan").calmed(rate), train, steps=40)
         parameters, columns = case.parameters(), []
         for scale in (0.0, 1e-15):
             moved = {n: v * (1 + scale * np.sign(np.sin(1e6 * v))) for n, v in parameters.items()}
             columns.append(backends.create("pytorch", case.spec, moved, dtype="float64"))
-            columns[-1].upload(images)
+            columns[-1].upload(train)
             columns[-1].train_steps(case.indices(), case.noise())
         apart, _ = parity.largest_deviation(columns[0].parameters(), columns[1].parameters())
         assert check(apart), (rate, apart)
@@ -128,6 +132,13 @@ def test_float32_products_keep_float32(shape):
     assert np.linalg.norm(product - exact) < 1e-6 * np.linalg.norm(exact)
     half = torch.from_numpy(a).bfloat16().float() @ torch.from_numpy(b).bfloat16().float()
     assert np.linalg.norm(half.numpy() - exact) > 1e-3 * np.linalg.norm(exact)  # the bar tells them apart
+
+
+def test_products_in_bfloat16_are_refused():
+    """What the engine checks at its import: a process whose products have 8 bits of mantissa is told so."""
+    process.check_products()
+    with pytest.raises(UsageError, match="multiplies in less than float32 here .*import it first"):
+        process.check_products(lambda a, b: a.bfloat16().float() @ b.bfloat16().float())
 
 
 def test_max_pool_steps_by_its_kernel_and_pads_with_less_than_anything():
@@ -183,8 +194,8 @@ def captured(monkeypatch):
 
     class CUDAGraph:
         def replay(self):
-            step, batch, noise, output = calls[-1]
-            output.copy_(step(batch, noise))
+            step, indices, noise, output = calls[-1]
+            output.copy_(step(indices, noise))
 
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
@@ -195,28 +206,27 @@ def captured(monkeypatch):
 
 
 @pytest.mark.parametrize("model", ["vae", "infogan"])
-def test_launches_of_a_graph_are_steps(captured, images, model):
+def test_launches_of_a_graph_are_steps(captured, monkeypatch, train, model):
     """The same bits as without a graph: the warming up leaves no trace, inputs arrive, outputs are not overwritten."""
-    case = parity.Case(get(model), images, batch=8, steps=3)
+    case = parity.Case(get(model), train, batch=8, steps=3)
 
     def column():
         made = backends.create("pytorch", case.spec, case.parameters(), dtype="float32", device="cpu")
-        made.upload(images)
+        made.upload(train)
         return made
 
+    class Captured(Graph):
+        def __init__(self, step, *given):
+            super().__init__(step, *given)
+            captured.append((step, self.indices, self.noise, self.output))
+
+    monkeypatch.setattr("backends.pytorch.steps.Graph", Captured)
     plain, graphed = column(), column()
-
-    def many(batch, noise):
-        if not captured:
-            one = Graph(graphed._one_of_many, graphed.state, batch, noise)
-            captured.append((graphed._one_of_many, one.batch, one.noise, one.output))
-            graphed.graphs = one
-        return graphed.graphs
-
-    graphed._many = many
+    graphed.steps.with_graphs = True
     expected, found = (one.train_steps(case.indices(), case.noise()) for one in (plain, graphed))
     assert expected.keys() == found.keys()
     for name, curve in expected.items():
         assert np.array_equal(curve, found[name]) and len(set(curve)) == 3
     for before, after in zip(parity._state(plain).values(), parity._state(graphed).values(), strict=True):
         assert np.array_equal(before, after)
+    assert len(captured) == 1

@@ -1,15 +1,21 @@
 """docs/differences.md, the entries that TensorFlow and Keras show by themselves."""
 
 import inspect
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from backends.tensorflow import engine  # first: it sets what Keras reads at its import
+from backends.tensorflow import process  # noqa: F401  # first: it sets what Keras reads at its import
 
 import keras  # isort: skip
 import tensorflow as tf  # isort: skip
 
+from backends.tensorflow.exact import leaky_relu
+from backends.tensorflow.optimizer import Adam as OurAdam
+from common.environment import ROOT
 from common.reference.adam import adam_update
 from common.specs import get
 from common.specs.records import Adam, Update
@@ -38,7 +44,7 @@ def our_adam():
     class Model:
         network = type("Network", (), {"trainable_variables": [tf.Variable(np.ones(3))]})
 
-    optimizer = engine.Adam(Update("train", "loss", ("network",), (), None, ADAM), Model)
+    optimizer = OurAdam(Update("train", "loss", ("network",), (), None, ADAM), Model)
     for gradient in GRADIENTS:
         optimizer.apply([tf.constant(gradient)])
     return optimizer.parameters[0].numpy() - 1
@@ -64,7 +70,7 @@ def test_keras_adam_default_epsilon():
 def test_leaky_relu_slope_is_a_float32_attribute():
     x = tf.constant([-1.0], tf.float64)
     assert abs(tf.nn.leaky_relu(x, alpha=0.2).numpy()[0] + 0.2) > 1e-9
-    assert tf.where(x > 0, x, 0.2 * x).numpy()[0] == -0.2
+    assert leaky_relu(x, 0.2).numpy()[0] == -0.2
 
 
 def test_keras_leaky_relu_default_slope():
@@ -226,3 +232,21 @@ def test_same_cuts_the_end_of_a_transposed_convolution():
         layer.kernel.assign(np.array([1, 2, 3]).reshape(3, 1, 1))
         found[padding] = layer(np.ones((1, 1, 1), np.float32)).numpy().flatten().tolist()
     assert found == {"valid": [1, 2, 3], "same": [1, 2]}
+
+
+def test_an_abort_within_the_import_keeps_its_message():
+    """What TensorFlow says where it needs instructions that the processor lacks; only CUDA's notices are dropped."""
+    code = """
+import os, sys
+class Abort:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tensorflow":
+            os.write(2, b"I0000 cudart_stub.cc:31] Could not find cuda drivers\\nF0000 compiled to use AVX instructions\\n")
+            os.abort()
+sys.meta_path.insert(0, Abort())
+from backends import load
+from common.specs import get
+load("tensorflow", get("vae"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGABRT, "F0000 compiled to use AVX instructions\n")

@@ -1,10 +1,14 @@
 """All four backends together: against each other through the `compare` command, as a user runs it."""
 
+import gzip
 import html.parser
 import json
 import subprocess
 import sys
+import time
 
+import numpy as np
+import psutil
 import pytest
 from matplotlib import image
 from typer.testing import CliRunner
@@ -14,7 +18,9 @@ from common import parity
 from common.environment import ROOT
 from common.specs import SPECS
 from common.tools.cli import app
+from common.tools.compare import Worker
 from tests.conftest import tetrapla
+from tests.spec.test_data import idx
 
 OTHERS = [name for name in SPECS if name != "infogan"]
 
@@ -68,8 +74,8 @@ def test_every_pair_meets_every_bar(compared):
         assert all(stage["passed"] for stages in model["between_backends"].values() for stage in stages)
 
 
-def test_bars_of_the_design():
-    """The tolerances may be tightened, never loosened beyond what the project promises."""
+def test_bars_of_the_design(compared):
+    """Derived bars are nowhere looser than what the project promises, and what is found stays clear of them."""
     promised = {
         "parameters": 0,
         "forward": 1e-12,
@@ -78,10 +84,12 @@ def test_bars_of_the_design():
         "one update": 1e-11,
         parity.MANY: 1e-11,
     }
-    for stage, bar in promised.items():
-        assert parity.TOLERANCES[stage, "float64"] <= bar
-    for stage in ("losses", "one update"):
-        assert parity.TOLERANCES[stage, "float32"] <= 1e-5
+    _, _, report, _ = compared
+    for model in report["models"].values():
+        for key, stages in model["against_oracle"].items():
+            for stage in stages[:6]:
+                assert stage["tolerance"] <= (promised[stage["name"]] if key.endswith("64") else 1e-3)
+                assert stage["floor"] == stage["tolerance"] / parity.FACTOR
 
 
 def test_the_growth_of_the_deviation(compared):
@@ -114,7 +122,7 @@ def test_short_training_agrees_in_float32(compared):
 
 def test_the_table(compared):
     _, stdout, _, models = compared
-    for word in (*models, *BACKENDS, "gradients", "100 updates", "Largest float64 deviation", "all equal", "not MNIST"):
+    for word in (*models, *BACKENDS, "gradients", "100 updates", "Nearest to its bar", "all equal", "not MNIST"):
         assert word in stdout
 
 
@@ -160,17 +168,13 @@ vae.losses = losses
 def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
     """The command run with a JAX column whose KL has the wrong sign."""
     code = (
-        "import sys; from common.tools import compare\n"
-        "real = compare.subprocess.run\n"
-        f"mistake = {MISTAKES!r}\n"
-        "def run(command, **options):\n"
-        "    if '-m' in command and 'jax' in command[-1]:\n"
-        "        job = command[-1]\n"
-        "        body = mistake + f'\\nimport json, pathlib; job = pathlib.Path({job!r})'\n"
-        "        body += '\\ncompare_worker.run(json.loads(job.read_text()), job.parent)'\n"
-        "        command = [command[0], '-c', body]\n"
-        "    return real(command, **options)\n"
-        "compare.subprocess.run = run\n"
+        "from common.tools import compare\n"
+        "real = compare.Worker.__init__\n"
+        "def init(self, log):\n"
+        "    real(self, log)\n"
+        "    if log.stem == 'jax':\n"
+        f"        self.command[2:] = ['-c', {MISTAKES!r} + 'compare_worker.serve()']\n"
+        "compare.Worker.__init__ = init\n"
         "from common.tools.cli import main; main()"
     )
     arguments = (
@@ -189,7 +193,11 @@ def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
         [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
     )
     assert result.returncode == 1, result.stderr
-    assert "jax, float64: parts at stage 'losses', tensor kl: deviates by 2.0e+00" in " ".join(result.stdout.split())
+    said = " ".join(result.stdout.split())
+    assert "jax, float64: parts at stage 'losses', tensor kl" in said
+    assert "in float64: a mistake, in what this stage adds to the one before" in said
+    assert "float64 differs as well (stage 'losses'): a mistake" in said
+    assert "float64 differs as well" in (tmp_path / "c" / "report.html").read_text().replace("&#39;", "'")
     assert not json.loads((tmp_path / "c" / "report.json").read_text())["passed"]
     assert "pytorch, float64: parts" not in result.stdout
 
@@ -197,12 +205,12 @@ def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
 def test_a_crash_of_one_backend_keeps_the_others(tmp_path):
     code = (
         "from common.tools import compare\n"
-        "real = compare.subprocess.run\n"
-        "def run(command, **options):\n"
-        "    if '-m' in command and 'paddle' in command[-1]:\n"
-        "        command = [command[0], '-c', 'import os; print(\"about to die\", flush=True); os.abort()']\n"
-        "    return real(command, **options)\n"
-        "compare.subprocess.run = run\n"
+        "real = compare.Worker.__init__\n"
+        "def init(self, log):\n"
+        "    real(self, log)\n"
+        "    if log.stem == 'paddle':\n"
+        "        self.command[2:] = ['-c', 'import os; input(); print(\"about to die\", flush=True); os.abort()']\n"
+        "compare.Worker.__init__ = init\n"
         "from common.tools.cli import main; main()"
     )
     arguments = (
@@ -225,3 +233,36 @@ def test_a_crash_of_one_backend_keeps_the_others(tmp_path):
     assert "about to die" in report["crashes"]["paddle"]
     assert all(stage["passed"] for stage in report["against_oracle"]["pytorch float64"])
     assert (tmp_path / "c" / "report.html").exists()
+
+
+def test_a_worker_ends_with_its_block(tmp_path):
+    """Ctrl-C in the middle of a job: nothing goes on running."""
+    worker = Worker(tmp_path / "log")
+    worker.command[2:] = [
+        "-c",
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(600)",
+    ]
+    with pytest.raises(KeyboardInterrupt), worker:
+        worker.give({}, tmp_path / "job")
+        while not worker.log.read_text():
+            time.sleep(0.01)
+        assert psutil.pid_exists(worker.process.pid)
+        raise KeyboardInterrupt
+    assert not psutil.pid_exists(worker.process.pid)
+
+
+def test_relative_paths_from_any_folder(tmp_path):
+    """Data in the user's folder, beside modules that are called as ours are and must not be imported."""
+    (tmp_path / "mine").mkdir()
+    for prefix, count in (("train", 40), ("t10k", 20)):
+        pixels = np.random.default_rng(0).integers(0, 256, (count, 28, 28))
+        (tmp_path / "mine" / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(pixels)))
+        (tmp_path / "mine" / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.arange(count) % 10)))
+    for name in ("common", "backends", "json"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('imported from the user's folder')")
+    command = [sys.executable, "-P", "-m", "common.tools.cli", "compare", "vae_z100", "--data", "mine"]
+    command += ["--backend", "pytorch", "--train-steps", "2", "--steps", "2", "--out", "c"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (tmp_path / "c" / "report.json").exists()

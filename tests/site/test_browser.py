@@ -13,7 +13,7 @@ from tests.site.invented import invented_results
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")  # fmt: skip
 SHOWN = ["index.html", "models/vae.html", "models/infogan.html", "models/gan.html", "pairs/paddle-jax.html", "guide.html",
          "results.html", "articles/index.html", "articles/gan.html", "articles/infogan.html", "docs/benchmarks.html",
-         "code/backends/paddle/engine.py.html"]  # fmt: skip
+         "code/backends/paddle/steps.py.html"]  # fmt: skip
 
 # Of every element that has text of its own: the WCAG contrast of its colour and the ground behind it.
 CONTRASTS = """() => {

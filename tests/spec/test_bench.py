@@ -1,12 +1,16 @@
 """What a benchmark makes of its measurements; the measuring itself is tested with each framework in tests/backend."""
 
+import ast
 import json
+import re
 
 import pytest
 from matplotlib import image
 from rich.console import Console
 
+import backends
 from benchmarks import cases, floor, suite
+from common import environment
 from common.errors import UsageError
 from common.specs import get
 from common.tools import bench as report
@@ -167,6 +171,39 @@ def test_a_result_that_is_none(tmp_path):
         path.write_text(content)
         with pytest.raises(UsageError, match="expected a result of `tetrapla bench`"):
             report.read(path)
+
+
+def test_of_the_environment_only_our_own_settings_are_published():
+    """Those that hold a process to its cores, and what the engines set: the names in their process.py."""
+    known = {environment.CORES, *environment.POOLS}
+    for backend in backends.BACKENDS:
+        source = (environment.ROOT / "backends" / backend / "process.py").read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "environment.settle":
+                known |= {keyword.arg for keyword in node.keywords if keyword.arg}
+            if isinstance(node, ast.Constant) and re.fullmatch("[A-Z]+_[A-Za-z_]+", str(node.value)):
+                known.add(node.value)
+    assert "TF_CLI_CONFIG_FILE" not in known
+    for path in report.RESULTS.glob("*.json"):
+        for row in report.read(path)["rows"]:
+            assert row.get("environment", {}).keys() <= known, path
+
+
+def test_workers_are_told_whole_paths(tmp_path, monkeypatch):
+    """A folder beside the user is that folder for a worker too, wherever that runs."""
+    (tmp_path / "images").mkdir()
+    monkeypatch.chdir(tmp_path)
+    jobs = []
+
+    def worker(job, *_):
+        jobs.append(job)
+        raise KeyError
+
+    monkeypatch.setattr(suite, "Worker", worker)
+    settings = suite.Settings(data="images", data_dir="mnist")
+    with pytest.raises(KeyError):
+        suite._together(cases.Case("vae", 128), [("jax", "fast")], settings, tmp_path)
+    assert (jobs[0]["data"], jobs[0]["data_dir"]) == (str(tmp_path / "images"), str(tmp_path / "mnist"))
 
 
 @pytest.mark.parametrize(

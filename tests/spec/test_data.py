@@ -1,5 +1,6 @@
 """The data sets: what is read is checked, and what is wrong is named in one line."""
 
+import dataclasses
 import gzip
 import hashlib
 import http.server
@@ -10,9 +11,10 @@ import pytest
 
 from common import data
 from common.data import mnist
-from common.data.batches import model_input, to_images
+from common.data.batches import batch_indices, model_inputs, row_sets, to_images
 from common.errors import DataError
 from common.specs import get
+from common.specs.inputs import Images, Labels
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
@@ -49,6 +51,31 @@ def test_a_folder_of_idx_files(folder):
     loaded = data.load(str(folder))
     assert loaded.train_images.shape == (20, 28, 28)
     assert loaded.test_labels.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("prefix", ["train", "t10k"])
+def test_no_images_at_all(folder, prefix):
+    (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros((0, 28, 28)))))
+    (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(np.zeros(0))))
+    with pytest.raises(DataError, match=f"{prefix}-labels-idx1-ubyte.gz: expected at least one image and its label"):
+        data.load(str(folder))
+
+
+def test_the_digest_is_of_the_content_alone(folder, tmp_path):
+    one = data.load(str(folder))
+    (folder / "moved").mkdir()
+    for path in folder.glob("*.gz"):
+        (folder / "moved" / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    other = data.load(str(folder / "moved"))
+    assert one.digest == other.digest != data.load("digits").digest
+    other.forget_training_images()
+    assert one.digest == other.digest
+
+
+def test_a_folder_as_another_process_is_told_of_it(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    assert data.absolute(folder.name) == str(folder.resolve())
+    assert (data.absolute("digits"), data.absolute("mnist")) == ("digits", "mnist")
 
 
 def test_files_that_are_not_compressed(folder):
@@ -154,7 +181,7 @@ def test_where_mnist_is_looked_for(tmp_path, monkeypatch, folder):
     """--data-dir first, then $TETRAPLA_DATA, then the cache."""
     seen = []
     monkeypatch.setattr(mnist, "download", lambda name, where: seen.append(where) or folder / f"{name}.gz")
-    monkeypatch.setattr(mnist, "read_idx", lambda path, sha256: np.zeros((0, 28, 28), np.uint8))
+    monkeypatch.setattr(mnist, "read_idx", lambda path, sha256: np.zeros((1, 28, 28), np.uint8))
     monkeypatch.setattr(mnist.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache"))
     monkeypatch.delenv("TETRAPLA_DATA", raising=False)
     mnist.load()
@@ -175,6 +202,38 @@ def test_where_mnist_is_looked_for(tmp_path, monkeypatch, folder):
 @pytest.mark.parametrize("name", ["autoencoder", "vae"])
 def test_pixels_go_to_the_range_and_back(name):
     spec, images = get(name), np.arange(784, dtype=np.uint8).reshape(1, 28, 28)
-    x = model_input(spec, images)
+    x = model_inputs(spec, {"images": images})["images"]
     assert (x.min(), x.max()) == spec.images.pixels
     assert to_images(spec, x)[0] * 255 == pytest.approx(images[0], abs=1e-12)
+
+
+SEMI = (
+    Images(shape=(12,), pixels=(0.0, 1.0), picture=(3, 2, 2)),
+    Images(name="labelled_images", shape=(3, 2, 2), pixels=(-1.0, 1.0), picture=(3, 2, 2), rows="labelled"),
+    Labels(classes=4, rows="labelled"),
+)
+
+
+def test_inputs_are_of_the_rows_that_they_are_asked_for():
+    """Images of one row, labelled images and their labels of another; in colour, and in another shape than 28 × 28."""
+    vae = get("vae")
+    spec = dataclasses.replace(vae, inputs=SEMI, training=dataclasses.replace(vae.training, labelled=8))
+    data = {"images": np.arange(240, dtype=np.uint8).reshape(20, 3, 2, 2), "labels": np.arange(20, dtype=np.uint8) % 4}
+    sets = row_sets(spec, data)
+    assert sets["all"].tolist() == list(range(20))
+    assert sets["labelled"].tolist() == list(range(8))  # the first two of each class
+    inputs = model_inputs(spec, data, {"all": np.array([5, 19]), "labelled": np.array([7, 2])})
+    assert inputs["images"] == pytest.approx(np.array([range(60, 72), range(228, 240)]) / 255)
+    assert inputs["labelled_images"][0, 1, 0, 1] == pytest.approx((7 * 12 + 5) / 255 * 2 - 1)
+    assert inputs["labels"].tolist() == [[0, 0, 0, 1], [0, 0, 1, 0]]
+    drawn = to_images(spec, inputs["images"])
+    assert drawn.shape == (2, 2, 2, 3)
+    assert drawn[0, 0, 1] * 255 == pytest.approx([61, 65, 69])
+    with pytest.raises(DataError, match="needs 8 labelled images"):
+        row_sets(spec, {"images": data["images"][:6], "labels": data["labels"][:6]})
+
+
+def test_labelled_rows_have_an_order_of_their_own():
+    order = batch_indices({"all": np.arange(8), "labelled": np.arange(8)}, 4, 0, range(2))
+    assert sorted(order["labelled"].ravel()) == sorted(order["all"].ravel()) == list(range(8))
+    assert order["labelled"].tolist() != order["all"].tolist()

@@ -18,7 +18,8 @@ from common.data import digits
 from common.environment import ROOT
 from common.errors import CheckpointError, UsageError
 from common.reference.column import Reference
-from common.tools import training
+from common.tools import reproduction, training
+from common.tools.reproduction.results import Run
 
 # The command line with the oracle for a backend: `python -c PREFIX train vae_z100 --backend pytorch ...`.
 PREFIX = """
@@ -78,7 +79,7 @@ def test_the_folder_explains_itself(run):
     assert 50 < session["peak_memory_mib"] < 100_000
     assert description["options"]["seed"] == 0
     assert description["specification"]["networks"][0]["layers"][0]["outputs"] == 128
-    assert description["specification"]["updates"][0]["adam"]["learning_rate"] == 1e-3
+    assert description["specification"]["updates"][0]["optimizer"]["learning_rate"] == 1e-3
 
 
 def test_training_images_are_held_once(tmp_path, monkeypatch, options):
@@ -87,7 +88,7 @@ def test_training_images_are_held_once(tmp_path, monkeypatch, options):
     assert data.train_images.dtype == np.uint8
     column, _ = training.train(specs.get("vae_z100"), data, options, tmp_path / "run", quiet=True)
     assert len(data.train_images) == 0
-    assert column._images.shape == (1437, 28, 28)
+    assert column._data["images"].shape == (1437, 28, 28)
 
 
 @pytest.mark.parametrize("break_off", range(1, 4))
@@ -121,6 +122,26 @@ def test_resuming_with_other_options_is_refused(run, options, key):
     values = {**vars(options), key: other}
     with pytest.raises(UsageError, match=f"the run to resume has {key}"):
         training.train(specs.get("vae_z100"), digits.load(), training.Options(**values), run, resume=True, quiet=True)
+    assert contents(run) == before
+
+
+def test_resuming_on_other_images_of_the_same_name_is_refused(run, options):
+    """One pixel of a test image, or one label, is enough; and what a finished run left is not taken for these images."""
+    before = contents(run)
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+        data = digits.load()
+        getattr(data, name)[3] ^= 1
+        with pytest.raises(
+            UsageError, match=r"the run has other images of 'digits' \(digest .*use the same, or another"
+        ):
+            training.train(specs.get("vae_z100"), data, options, run, resume=True, quiet=True)
+        (run.parent / "vae_z100-pytorch-0").unlink(missing_ok=True)
+        (run.parent / "vae_z100-pytorch-0").symlink_to(run)
+        with pytest.raises(UsageError, match="the run has other images of 'digits'"):
+            reproduction.carry_out(
+                [Run("vae_z100", "pytorch", steps=4)], data, run.parent,
+                data_name="digits", data_dir=None, device="cpu",
+            )  # fmt: skip
     assert contents(run) == before
 
 
@@ -197,6 +218,28 @@ def test_ctrl_c(tmp_path):
     assert [row["step"] for row in rows if "test" not in row] == list(range(1, step + 3))
 
 
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_where_exceptions_are_lost(tmp_path, name, code):
+    """In the callback of a garbage collection, which JAX has: Python drops what is raised there. Asked to end, it ends."""
+    lose = f"""
+import gc, signal
+def lose(phase, info):
+    if phase == "start" and gc.callbacks:
+        gc.callbacks.clear()
+        signal.raise_signal(signal.{name})
+real = Reference.train_step
+def train_step(self, *arguments):
+    if self.step == 3:
+        gc.callbacks.append(lose)
+        gc.collect()
+    return real(self, *arguments)
+Reference.train_step = train_step
+"""
+    found, message = finish(tetrapla(*train_arguments(tmp_path / "run", 500), before=lose))
+    assert (found, message.count("\n")) == (code, 1)
+    assert "error: interrupted" in message
+
+
 def _wait_for(path):
     for _ in range(600):
         if path.exists():
@@ -250,3 +293,41 @@ def test_runs_of_nothing(tmp_path):
     assert finish(tetrapla("runs", tmp_path / "nowhere"))[0] == 2
     process = tetrapla("runs", tmp_path)
     assert "no runs" in process.communicate()[0]
+
+
+@pytest.mark.parametrize("evaluate", [1, 7, 37, 100, 209, 300, 468])
+@pytest.mark.parametrize("save", [None, 1, 10, 37, 99, 100, 301])
+def test_few_lengths_of_call(evaluate, save):
+    """Each is compiled: three at most, however the stops lie; and no stop is passed over. From a step in between, too."""
+    for first, last in ((0, 1000), (0, 41), (111, 950)):
+        lengths = training.call_lengths(first, last, evaluate, save)
+        assert len(set(lengths)) <= 3 and max(lengths) == 100
+        run = _Calls(lengths, evaluate, save, last)
+        reached, taken = [first], set()
+        while reached[-1] < last:
+            taken.add(run.call(reached[-1]))
+            reached.append(reached[-1] + run.call(reached[-1]))
+        assert taken <= set(lengths)
+        stops = {k for every in (evaluate, save) if every for k in range(every, last, every) if k > first} | {last}
+        assert stops <= set(reached)
+
+
+class _Calls(training._Run):
+    """The part of a run that decides how long the next call is."""
+
+    def __init__(self, lengths, interval, save, last):
+        self.lengths, self.interval = lengths, interval
+        self.options = training.Options("pytorch", last, 8, checkpoint_every=save)
+
+
+def test_the_splitting_into_calls_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(backends, "create", lambda backend, spec, parameters, **_: Reference(spec, parameters))
+    spec, found = specs.get("vae_z100"), []
+    for evaluate, save in ((None, None), (3, 2), (5, 3)):
+        options = training.Options("pytorch", 12, 8, noise="replayed", checkpoint_every=save, evaluate_every=evaluate)
+        out = tmp_path / f"{evaluate}-{save}"
+        training.train(spec, digits.load(), options, out, quiet=True)
+        found.append(checkpoint.load_checkpoint(out / "checkpoint.safetensors", spec).parameters)
+        rows = training.read_metrics(out / "metrics.jsonl")
+        assert [row["step"] for row in rows if "test" not in row] == list(range(1, 13))
+    assert all(np.array_equal(found[0][name], other[name]) for other in found[1:] for name in found[0])

@@ -56,15 +56,16 @@ def test_streams_differ_in_every_key():
 
 
 def test_every_epoch_is_another_permutation():
-    order = batch_indices(100, 10, seed=0, steps=range(20))
+    everything = {"all": np.arange(100)}
+    order = batch_indices(everything, 10, seed=0, steps=range(20))["all"]
     first, second = order[:10].ravel(), order[10:].ravel()
     assert sorted(first) == sorted(second) == list(range(100))
     assert not np.array_equal(first, second)
-    assert np.array_equal(batch_indices(100, 10, 0, range(7, 13)), order[7:13])
+    assert np.array_equal(batch_indices(everything, 10, 0, range(7, 13))["all"], order[7:13])
 
 
 def test_the_incomplete_batch_is_dropped():
     assert batches_per_epoch(1437, 128) == 11
-    assert len(np.unique(batch_indices(25, 10, 0, range(2)))) == 20
+    assert len(np.unique(batch_indices({"all": np.arange(25)}, 10, 0, range(2))["all"])) == 20
     with pytest.raises(DataError, match="5 images do not fill one batch of 10"):
         batches_per_epoch(5, 10)

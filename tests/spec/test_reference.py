@@ -124,21 +124,21 @@ def test_gan_losses_of_an_undecided_discriminator():
         spec = get(name)
         column = Reference(spec, {n: np.zeros(s) for n, s in spec.parameter_shapes().items()})
         noise = draw(spec.noise, 4, 0, "training", 0)
-        losses = column.losses(RANDOM.uniform(size=(4, 784)), noise)
+        losses = column.losses({"images": RANDOM.uniform(size=(4, 784))}, noise)
         assert losses["loss_d"] == pytest.approx(2 * math.log(2), rel=1e-7)
         assert losses["loss_g"] == pytest.approx(math.log(2), rel=1e-7)
         assert losses.get("loss_r", math.log(2)) == pytest.approx(math.log(2))
 
 
-def test_updates_run_in_order_and_move_only_their_networks(images):
+def test_updates_run_in_order_and_move_only_their_networks(train):
     """D's update sees the old G; G's update sees the new D; neither moves the other."""
     spec = get("gan_two_layer")
-    case = parity.Case(spec, images, steps=1)
-    x, noise = case.first_batch()
+    case = parity.Case(spec, train, steps=1)
+    inputs, noise = case.first_batch()
     column, by_hand = Reference(spec, case.parameters()), dict(case.parameters())
-    column.train_step(x, noise)
+    column.train_step(inputs, noise)
     for update in spec.updates:
-        gradients = Reference(spec, by_hand).gradients(x, noise)
+        gradients = Reference(spec, by_hand).gradients(inputs, noise)
         for name in spec.parameter_shapes(update.networks):
             zero = np.zeros_like(by_hand[name])
             by_hand[name] = adam_update(
@@ -167,7 +167,9 @@ def test_kl_against_the_integral():
         encoder = staticmethod(lambda x: {"mean": mean, "logvar": logvar})
         decoder = staticmethod(lambda z: np.zeros((1, 784)))
 
-    kl = spec.losses(Fixed(spec, {}, {}, training=True), np.zeros((1, 784)), {"epsilon": np.zeros((1, 1))})["kl"]
+    kl = spec.losses(Fixed(spec, {}, {}, training=True), {"images": np.zeros((1, 784))}, {"epsilon": np.zeros((1, 1))})[
+        "kl"
+    ]
     q = stats.norm(0.7, math.exp(-0.2))
     points = q.ppf((np.arange(200_000) + 0.5) / 200_000)
     assert kl == pytest.approx(np.mean(q.logpdf(points) - stats.norm.logpdf(points)), rel=1e-3)
@@ -179,7 +181,7 @@ def test_vae_loss_of_constant_logits():
         spec = get(name)
         column = Reference(spec, {n: np.zeros(s) for n, s in spec.parameter_shapes().items()})
         noise = {"epsilon": RANDOM.normal(size=(4, spec.options["latent"]))}
-        losses = column.losses(RANDOM.uniform(size=(4, 784)), noise)
+        losses = column.losses({"images": RANDOM.uniform(size=(4, 784))}, noise)
         assert losses["bce"] == pytest.approx(784 * math.log(2) * batch_factor)
         assert losses["kl"] == 0
         assert losses["loss"] == losses["bce"]
@@ -188,7 +190,7 @@ def test_vae_loss_of_constant_logits():
 def test_autoencoder_loss_is_the_mean_over_all_elements():
     spec = get("autoencoder")
     column = Reference(spec, {n: np.zeros(s) for n, s in spec.parameter_shapes().items()})
-    assert column.losses(np.full((5, 784), 0.5), {})["loss"] == pytest.approx(0.25)
+    assert column.losses({"images": np.full((5, 784), 0.5)}, {})["loss"] == pytest.approx(0.25)
 
 
 def test_adam_against_the_closed_form():
@@ -218,15 +220,15 @@ def test_complex_step_of_a_known_function():
     assert slope == pytest.approx(np.sum(np.cos(at) * direction), rel=1e-15)
 
 
-def test_oracle_gradients_against_the_complex_step(spec, images):
-    case = parity.Case(spec, images)
+def test_oracle_gradients_against_the_complex_step(spec, train):
+    case = parity.Case(spec, train, batch=4)  # every tensor of every update; more images are more of the same
     gradients = Reference(spec, case.parameters()).gradients(*case.first_batch())
     stage = parity.slope_deviation(parity.slopes(case), gradients)
     assert stage.passed, stage
 
 
-def test_a_wrong_gradient_is_caught_by_the_complex_step(images):
-    case = parity.Case(get("vae"), images)
+def test_a_wrong_gradient_is_caught_by_the_complex_step(train):
+    case = parity.Case(get("vae"), train)
     gradients = Reference(case.spec, case.parameters()).gradients(*case.first_batch())
     gradients["train.encoder.logvar.bias"] = gradients["train.encoder.logvar.bias"] * (1 + 1e-10)
     stage = parity.slope_deviation(parity.slopes(case), gradients)
@@ -261,7 +263,7 @@ def test_batch_norm(shape):
 def test_a_bias_before_a_batch_norm_is_moved_by_rounding_errors():
     """Its gradient is 0 but for rounding, and Adam makes full steps of it: hence no such bias in any model."""
     layers = (Dense("fc", 3, 5), BatchNorm("bn", 5, epsilon=1e-5, momentum=0.9))
-    spec = dataclasses.replace(get("vae"), networks=(Network("net", (3,), layers),))
+    spec = dataclasses.replace(get("vae"), networks=(Network("net", (3,), layers),), updates=())
     parameters = {name: RANDOM.normal(size=shape) for name, shape in spec.parameter_shapes().items()}
     statistics, x = Snapshot.start(spec, parameters).statistics, RANDOM.normal(size=(8, 3))
 
@@ -286,7 +288,7 @@ def test_batch_norm_in_evaluation_is_an_affine_map():
 
 def _one_batch_norm(shape):
     network = Network("net", shape, (BatchNorm("bn", 5, epsilon=1e-5, momentum=0.9),))
-    return dataclasses.replace(get("vae"), networks=(network,))
+    return dataclasses.replace(get("vae"), networks=(network,), updates=())
 
 
 def test_reshape_reads_channels_first():
@@ -307,7 +309,7 @@ def test_infogan_losses_of_a_silent_recognition():
     parameters = initial_parameters(spec, 0)
     parameters |= {n: np.zeros(s) for n, s in spec.parameter_shapes(("discriminator", "recognition")).items()}
     noise = draw(spec.noise, 4, 0, "training", 0)
-    losses = Reference(spec, parameters).losses(RANDOM.uniform(size=(4, 1, 28, 28)), noise)
+    losses = Reference(spec, parameters).losses({"images": RANDOM.uniform(size=(4, 1, 28, 28))}, noise)
     assert losses["loss_d"] == pytest.approx(2 * math.log(2))
     assert losses["loss_g"] == pytest.approx(math.log(2))
     assert losses["info_c1"] == pytest.approx(0, abs=1e-12)
@@ -331,15 +333,35 @@ def test_information_of_a_perfect_recognition_is_ln_10():
     assert bound == pytest.approx(math.log(10) + 0.1 * (2 * math.log(2) - 0.5))
 
 
-def test_restore_continues_exactly(spec, images):
-    case = parity.Case(spec, images, steps=6)
-    whole, first, second = (Reference(spec, initial_parameters(spec, 0)) for _ in range(3))
+def test_restore_continues_exactly(spec, train):
+    case = parity.Case(spec, train, batch=4, steps=4)
+    parameters = case.parameters()
+    whole, first, second = (Reference(spec, parameters) for _ in range(3))
     for column in (whole, first, second):
-        column.upload(images)
-    noise = case.noise()
-    whole.train_steps(case.indices(), noise)
-    first.train_steps(case.indices()[:3], {name: value[:3] for name, value in noise.items()})
-    second.restore(Snapshot.of(first))
-    second.train_steps(case.indices()[3:], {name: value[3:] for name, value in noise.items()})
+        column.upload(train)
+    indices, noise = case.indices(), case.noise()
+    whole.train_steps(indices, noise)
+    for column, part in ((first, slice(0, 2)), (second, slice(2, 4))):
+        column.train_steps(*({name: value[part] for name, value in given.items()} for given in (indices, noise)))
+        if column is first:
+            second.restore(Snapshot.of(first))
     for name, value in whole.parameters().items():
         assert np.array_equal(value, second.parameters()[name])
+
+
+def test_the_oracle_draws_native_noise(train):
+    """Of (seed, step) alone: what it draws in its steps is what it says that it would draw."""
+    spec = get("gan_two_layer")
+    indices = parity.Case(spec, train, steps=4).indices()
+    native, replayed = (Reference(spec, initial_parameters(spec, 0), seed=3) for _ in range(2))
+    for column in (native, replayed):
+        column.upload(train)
+    noise = replayed.native_noise(4, 16)
+    native.train_steps({name: rows[:2] for name, rows in indices.items()})
+    native.train_steps({name: rows[2:] for name, rows in indices.items()})
+    replayed.train_steps(indices, noise)
+    for name, value in native.parameters().items():
+        assert np.array_equal(value, replayed.parameters()[name])
+    assert not np.array_equal(
+        noise["generator_z"], Reference(spec, initial_parameters(spec, 0), seed=4).native_noise(4, 16)["generator_z"]
+    )

@@ -19,7 +19,7 @@ from common.tools.articles import ARTICLES
 from common.tools.reproduction import aae, infogan, plots
 from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Run
-from tests.conftest import tetrapla
+from tests.conftest import tetrapla_here
 
 NATIVE = {  # of ARTICLES.md, with the steps that 60,000 images and its batches make
     ("autoencoder", "pytorch"): 46_800,
@@ -68,7 +68,7 @@ def test_a_model_of_another_article():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nope",), "ARTICLE: 'nope' is unknown; choose one of: autoencoders, vae_notes, gan, aae, infogan"),
+        (("nope",), "unknown article 'nope'; choose one of: autoencoders, vae_notes, gan, aae, infogan"),
         (("gan", "aae"), "model 'aae' is not of article gan; choose one of: gan"),
         (("gan", "--scale", "0"), "--scale: expected above 0 and at most 1, found 0"),
         (("gan", "--backend", "mxnet"), "unknown backend 'mxnet'"),
@@ -76,7 +76,7 @@ def test_a_model_of_another_article():
     ],
 )
 def test_bad_requests(arguments, message):
-    result = tetrapla("reproduce", *arguments)
+    result = tetrapla_here("reproduce", *arguments)
     assert result.returncode == 2
     assert message in " ".join(result.stderr.split())
 
@@ -193,16 +193,18 @@ def test_the_templates_exist():
 def test_after_a_failure_no_run_is_begun(tmp_path, monkeypatch, jobs):
     begun = []
 
-    def python(jobs, name, *arguments):
-        if name == "common.tools.cli":
-            begun.append(arguments)
-            if len(begun) == 1:
-                raise TrainingFailed("the first")
-        time.sleep(0.2)
+    class Process:
+        def wait(self):
+            time.sleep(0.2)
+            return 1
 
-    monkeypatch.setattr(reproduction, "_python", python)
+    def start(self, module, *arguments, **options):
+        begun.append(arguments)
+        return Process()
+
+    monkeypatch.setattr(reproduction.Children, "start", start)
     chosen = [Run("vae", "jax", seed) for seed in range(6)]
-    with pytest.raises(TrainingFailed, match="the first"):
+    with pytest.raises(TrainingFailed, match="train ended with exit code 1"):
         reproduction.carry_out(
             chosen, data.load("digits"), tmp_path, data_name="digits", data_dir=None, device="cpu", jobs=jobs
         )

@@ -10,7 +10,7 @@ import pytest
 
 import backends
 from common.environment import ROOT
-from common.errors import MissingFramework, UsageError
+from common.errors import Interrupted, MissingFramework, UsageError
 from common.specs import get
 
 FRAMEWORKS = ("torch", "tensorflow", "keras", "paddle", "jax", "flax", "optax")
@@ -137,7 +137,7 @@ def test_the_four_folders_hold_the_same_files():
         backend: sorted(p.name for p in (ROOT / "backends" / backend).glob("*.py")) for backend in backends.BACKENDS
     }
     assert all(names == files["pytorch"] for names in files.values()), files
-    assert {"__init__.py", "engine.py", "autoencoder.py", "vae.py"} <= set(files["pytorch"])
+    assert {"__init__.py", "process.py", "column.py", "autoencoder.py", "vae.py"} <= set(files["pytorch"])
 
 
 def test_an_unknown_backend_names_the_choices():
@@ -146,9 +146,44 @@ def test_an_unknown_backend_names_the_choices():
 
 
 def test_a_framework_that_cannot_be_imported_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "backends.paddle.engine", None)  # what Python does for a blocked import
+    monkeypatch.setitem(sys.modules, "paddle", None)  # what Python does for a blocked import
     with pytest.raises(
-        MissingFramework, match=r"backend 'paddle' cannot be imported .*pip install -e '.\[paddle\]'"
+        MissingFramework, match=r"backend 'paddle' is not installed; .*pip install -e '.\[paddle\]'"
     ) as error:
         backends.load("paddle", get("vae"))
     assert error.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (ImportError("libcudart.so.12: cannot open shared object file"), "ImportError: libcudart.so.12: cannot open"),
+        (ImportError("cannot import name 'losse' from 'common.noise'"), "ImportError: cannot import name 'losse'"),
+        (ModuleNotFoundError("No module named 'common.nois'", name="common.nois"), "No module named 'common.nois'"),
+        (ModuleNotFoundError("No module named 'astunparse'", name="astunparse"), "No module named 'astunparse'"),
+    ],
+)
+def test_an_import_that_fails_otherwise_says_how(monkeypatch, cause, said):
+    """To install what is installed would not help."""
+
+    def fail(name):
+        raise cause
+
+    monkeypatch.setattr(backends.importlib, "import_module", fail)
+    with pytest.raises(MissingFramework, match=f"backend 'tensorflow' cannot be imported: .*{said}") as error:
+        backends.load("tensorflow", get("vae"))
+    assert "pip install" not in str(error.value)
+
+
+def test_an_interruption_that_a_framework_turned_into_an_import_error(monkeypatch):
+    """As pybind11 does (raise ... from), and TensorFlow with the text of what it caught."""
+
+    def fail(name):
+        try:
+            raise ImportError("initialization failed") from Interrupted("interrupted")
+        except ImportError:
+            raise ImportError("Failed to load the native TensorFlow runtime.")  # noqa: B904
+
+    monkeypatch.setattr(backends.importlib, "import_module", fail)
+    with pytest.raises(Interrupted):
+        backends.load("tensorflow", get("vae"))

@@ -16,7 +16,7 @@ from common.errors import UsageError
 from common.tools import sections
 from common.tools.site import guide, measured, pairs
 from common.tools.site.build import build
-from tests.conftest import tetrapla
+from tests.conftest import tetrapla_here
 from tests.site.invented import invented_results
 
 DEFINITION = re.compile(r"\s*(?:def |class )?(\w+)(?=[(:,]| =)")
@@ -150,19 +150,21 @@ class Reader(HTMLParser):
             self.ids.append(found["id"])
 
 
-@pytest.fixture(scope="module")
+# Of the session, not of the module: pytest puts tests of one `spec` side by side, across modules, and would make a
+# module's fixtures anew for each.
+@pytest.fixture(scope="session")
 def results(tmp_path_factory):
     return invented_results(tmp_path_factory.mktemp("results"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(results):
     out = results / "site"
     build(out, results / "parity", sorted(results.glob("2001*.json")))
     return out
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pages(site):
     return {path.relative_to(site).as_posix(): Reader(path) for path in sorted(site.rglob("*.html"))}
 
@@ -172,7 +174,7 @@ def test_the_pages_that_are_there(pages):
     named |= {f"models/{name}.html" for name in specs.SPECS}
     named |= {f"pairs/{a}-{b}.html" for a in BACKENDS for b in BACKENDS if BACKENDS.index(a) < BACKENDS.index(b)}
     named |= {f"articles/{name}.html" for name in ("autoencoders", "vae_notes", "gan", "aae", "infogan")}
-    named |= {f"code/backends/{b}/{file}.py.html" for b in BACKENDS for file in ("engine", "vae", "infogan")}
+    named |= {f"code/backends/{b}/{file}.py.html" for b in BACKENDS for file in ("steps", "vae", "infogan")}
     named |= {f"code/tests/differences/test_{b}.py.html" for b in BACKENDS}
     assert named <= pages.keys()
 
@@ -329,7 +331,7 @@ def test_a_file_that_is_no_report(tmp_path):
 
 
 def test_show_code():
-    result = tetrapla("show", "vae", "--code", "pytorch", "jax")
+    result = tetrapla_here("show", "vae", "--code", "pytorch", "jax")
     assert result.returncode == 0
     (line,) = (line for line in result.stdout.splitlines() if "class Encoder" in line)
     assert re.search(r"class Encoder\(nn\.Module\): +class Encoder\(nnx\.Module\):", line)
@@ -347,5 +349,5 @@ def test_show_code():
     ],
 )
 def test_bad_requests(arguments, message):
-    result = tetrapla(*arguments)
+    result = tetrapla_here(*arguments)
     assert (result.returncode, message in " ".join(result.stderr.split())) == (2, True), result.stderr

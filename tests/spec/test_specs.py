@@ -1,8 +1,10 @@
 """The specifications say what the articles say."""
 
 import dataclasses
+import importlib
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -192,7 +194,9 @@ def test_calmed_changes_the_rates_alone():
     assert [update.optimizer.learning_rate for update in calm.updates] == pytest.approx([6e-6, 3e-5])
     restored = calm.calmed(1 / spec.training.parity_rate)
     assert [u.optimizer.learning_rate for u in restored.updates] == pytest.approx([2e-4, 1e-3])
-    assert dataclasses.replace(calm, updates=spec.updates, parity_rate=spec.training.parity_rate) == spec
+    assert dataclasses.replace(calm, updates=spec.updates, training=spec.training) == spec
+    assert dataclasses.replace(calm.training, parity_rate=0.03, twin=spec.training.twin) == spec.training
+    assert calm.training.twin == spec.training.twin.calmed()
     assert specs.get("vae").calmed() == specs.get("vae")
 
 
@@ -231,14 +235,96 @@ def test_scale_maps_bytes_to_the_range(spec):
 
 def test_fingerprint_changes_with_anything_that_matters():
     vae = specs.get("vae")
+
+    def other_losses(networks, inputs, noise):
+        return vae.updates[0].losses(networks, inputs, noise)
+
+    update = vae.updates[0]
     variants = [
         dataclasses.replace(vae, reduction="mean"),
-        dataclasses.replace(vae, pixels=(-1.0, 1.0)),
+        dataclasses.replace(vae, inputs=(dataclasses.replace(vae.images, pixels=(-1.0, 1.0)),)),
         dataclasses.replace(vae, options={"hidden": 401, "latent": 20}),
-        dataclasses.replace(vae, updates=(dataclasses.replace(vae.updates[0], networks=("decoder",)),)),
+        dataclasses.replace(vae, updates=(dataclasses.replace(update, networks=("decoder",)),)),
+        dataclasses.replace(vae, updates=(dataclasses.replace(update, losses=other_losses),)),
+        dataclasses.replace(vae, forward=specs.get("autoencoder").forward),
     ]
     prints = {spec.fingerprint() for spec in [vae, *specs.SPECS.values(), *variants]}
     assert len(prints) == len(specs.SPECS) + len(variants)
+
+
+MATHEMATICS = """
+SCALE = 2.0
+
+def twice(x):
+    return SCALE * x
+
+def losses(networks, inputs, noise):
+    return {"loss": twice(inputs["images"])}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("twice(inputs", "-twice(inputs", False),
+        ("SCALE * x", "SCALE + x", False),
+        ("SCALE = 2.0", "SCALE = 3.0", False),
+        ("    return SCALE", '    """Two times."""\n    # a comment\n    return  SCALE', True),
+    ],
+)
+def test_fingerprint_covers_the_mathematics_and_no_prose(tmp_path, monkeypatch, old, new, same):
+    """Another loss under the same name, in what it calls or in a number that it reads, is another model."""
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for name, text in (("before", MATHEMATICS), ("after", MATHEMATICS.replace(old, new))):
+        (tmp_path / f"{name}.py").write_text(text)
+        module = importlib.import_module(name)
+        for function in (module.losses, module.twice):
+            function.__module__ = "common.specs.somewhere"
+        update = dataclasses.replace(specs.get("vae").updates[0], losses=module.losses)
+        found.append(dataclasses.replace(specs.get("vae"), updates=(update,)).fingerprint())
+        del sys.modules[name]
+    assert (found[0] == found[1]) is same
+
+
+def test_fingerprint_leaves_out_training_and_prose():
+    vae = specs.get("vae")
+    about = dataclasses.replace(vae.about, title="Another", notes=())
+    training = dataclasses.replace(vae.training, epochs=3, batch_size=7)
+    assert dataclasses.replace(vae, about=about, training=training).fingerprint() == vae.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: {"updates": (dataclasses.replace(s.updates[0], networks=("enkoder",)),)}, "moves 'enkoder'"),
+        (lambda s: {"networks": (*s.networks, s.networks[0])}, "network 'encoder' stands twice"),
+        (lambda s: {"updates": s.updates * 2}, "update 'train' stands twice"),
+        (lambda s: {"inputs": s.inputs * 2}, "input 'images' stands twice"),
+        (lambda s: {"inputs": (dataclasses.replace(s.images, rows="some"),)}, "has rows 'some'"),
+        (lambda s: {"inputs": (dataclasses.replace(s.images, picture=(3, 28, 28)),)}, "no picture of"),
+        (lambda s: {"reduction": "avg"}, "reduction 'avg'"),
+        (lambda s: {"networks": (dataclasses.replace(s.networks[0], input_shape=(9,)), s.networks[1])}, "fc0 takes"),
+    ],
+)
+def test_a_specification_that_cannot_be_is_refused(change, message):
+    spec = specs.get("vae")
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(spec, **change(spec))
+
+
+def test_the_slope_stands_in_one_place():
+    assert (specs.get("gan").slope, specs.get("infogan").slope, specs.get("infogan_slope").slope) == (0.2, 0.1, 0.01)
+    with pytest.raises(ValueError, match="vae: expected one slope, found"):
+        _ = specs.get("vae").slope
+
+
+def test_the_twin_is_the_same_with_fewer_channels():
+    spec, twin = specs.get("infogan"), specs.get("infogan").training.twin
+    assert twin.parameter_shapes().keys() == spec.parameter_shapes().keys()
+    assert twin.parameter_count() < spec.parameter_count() / 50
+    assert [u.losses for u in twin.updates] == [u.losses for u in spec.updates]
+    assert {shape[0] for name, shape in twin.parameter_shapes().items() if name == "trunk.conv0.weight"} == {8}
 
 
 def test_an_unknown_model_names_the_choices():

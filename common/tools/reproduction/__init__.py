@@ -10,17 +10,18 @@ checked (`report`). Everything of a reproduction lies in one folder:
 """
 
 import importlib
-import itertools
-import os
+import queue
 import subprocess
-import sys
+import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
+from common import data as datasets
 from common import environment
 from common.data import Dataset
 from common.errors import TrainingFailed, UsageError
+from common.processes import Children
 from common.specs import get
 from common.terminal import ERR
 from common.tools import training
@@ -78,57 +79,61 @@ def carry_out(
 ) -> list[Result]:
     """Train and probe into `out` what is not there yet, `jobs` runs at a time, each with its part of the cores.
 
-    Raises TrainingFailed when a run does not end well; those that run beside it are waited for, no other is begun.
+    Raises TrainingFailed when a run does not end well; those that run beside it are waited for, no other is begun. On Ctrl-C
+    all of them are ended.
     """
     out.mkdir(parents=True, exist_ok=True)
-    failed = threading.Event()
+    failed, free = threading.Event(), queue.SimpleQueue()
+    for cores in environment.shares(jobs) if jobs > 1 else [None]:
+        free.put(cores)
+    name, place = datasets.absolute(data_name), data_dir.resolve() if data_dir else ""
 
     def carry(number, run):
+        if failed.is_set():
+            return None
+        cores = free.get()
         try:
-            return None if failed.is_set() else train_and_probe(number, run)
+            return train_and_probe(number, run, cores)
         except BaseException:
             failed.set()  # before this thread takes the next run
             raise
+        finally:
+            free.put(cores)
 
-    def train_and_probe(number, run):
+    def train_and_probe(number, run, cores):
         folder, steps = out / run.name, run.steps_on(data)
-        if not training.finished(folder, steps):
+        if training.finished(folder, steps):
+            training.check_data(folder, data)
+        else:
             ERR.print(f"{number} of {len(chosen)}: {run.name}, {steps:,} steps", soft_wrap=True)
-            where = ["--data-dir", data_dir] if data_dir else []
+            where = ["--data-dir", place] if place else []
             more = ["--resume"] if (folder / "run.json").exists() else ["--overwrite"]
-            _python(jobs, "common.tools.cli", "train", *run.options(data), "--data", data_name, *where,
-                    "--device", device, "--out", folder, *more)  # fmt: skip
+            carry_through(cores, "common.tools.cli", "train", *run.options(data), "--data", name, *where,
+                          "--device", device, "--out", folder, *more)  # fmt: skip
         probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
         if not probe.exists() or probe.stat().st_mtime < weights.stat().st_mtime:
-            _python(
-                jobs,
-                "common.tools.reproduction.probe",
-                get(run.model).article,
-                folder,
-                data_name,
-                data_dir or "",
-                device,
-            )
+            article = get(run.model).about.article
+            carry_through(cores, "common.tools.reproduction.probe", article, folder, name, place, device)
         return Result.read(run, folder)
 
-    with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(carry, itertools.count(1), chosen))
+    def carry_through(cores, module, *arguments):
+        """In a process of its own, as frameworks fight over threads and memory. Its errors are shown; its progress too, where
+        it is alone."""
+        with tempfile.TemporaryFile("w+") as said:
+            process = children.start(
+                module, *arguments, cores=cores, stdout=subprocess.DEVNULL, stderr=None if jobs == 1 else said
+            )
+            if code := process.wait():
+                said.seek(0)
+                if not children.ended:
+                    ERR.print(said.read(), end="", markup=False, soft_wrap=True)
+                raise TrainingFailed(f"{arguments[0]} ended with exit code {code}; mend it, and go on with --resume")
 
-
-def _python(jobs, name, *arguments):
-    """A module in a process of its own, as frameworks fight over threads and memory. Its errors are shown; its progress too,
-    where it is alone."""
-    threads = {"OMP_NUM_THREADS": str(max(1, environment.cores() // jobs))} if jobs > 1 else {}
-    done = subprocess.run(
-        [sys.executable, "-m", name, *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=None if jobs == 1 else subprocess.PIPE,
-        text=True,
-        env=os.environ | threads,
-    )
-    if done.returncode:
-        ERR.print(done.stderr or "", end="", markup=False, soft_wrap=True)
-        raise TrainingFailed(f"{arguments[0]} ended with exit code {done.returncode}; mend it, and go on with --resume")
+    # The pool waits for its threads, and these for their children: so those are ended first.
+    with ThreadPoolExecutor(jobs) as pool, Children() as children:
+        futures = [pool.submit(carry, number, run) for number, run in enumerate(chosen, 1)]
+        wait(futures)
+    return [future.result() for future in futures]
 
 
 __all__ = ["Report", "Result", "Run", "carry_out", "module", "publish", "reproduce", "runs"]

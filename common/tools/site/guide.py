@@ -3,17 +3,13 @@
 import re
 from dataclasses import dataclass
 
+from backends import KNOWN
 from common.tools import sections
 from common.tools.site.pages import read, slug
 
 PATH = "docs/differences.md"
 # By what words an entry is about a framework.
-WORDS = {
-    "pytorch": r"PyTorch|`torch|`nn\.",
-    "tensorflow": r"TensorFlow|Keras|`tf\.",
-    "paddle": r"Paddle",
-    "jax": r"JAX|Flax|Optax|nnx",
-}
+WORDS = {name: backend.words for name, backend in KNOWN.items()}
 
 
 COLUMNS = "\nIn the columns:"  # what stands behind it are places, as `paddle/engine.py::number` or a file alone

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from backends import BACKENDS
 from common.tools import sections
 from common.tools.site.pages import read
 
@@ -26,12 +27,20 @@ class Topic:
 
 
 def _everywhere(file: str, *names: str) -> dict[str, Places]:
-    places = tuple((file, name) for name in names)
-    return dict.fromkeys(("pytorch", "tensorflow", "paddle", "jax"), places)
+    return _each(**dict.fromkeys(BACKENDS, (file, *names)))
 
 
-def _engine(**names: tuple[str, ...]) -> dict[str, Places]:
-    return {backend: tuple(("engine.py", name) for name in found) for backend, found in names.items()}
+def _each(**places: tuple[str, ...]) -> dict[str, Places]:
+    """A file and the definitions in it for each backend; more files after it, each with theirs."""
+    found = {}
+    for backend, words in places.items():
+        found[backend], file = (), ""
+        for word in words:
+            if word.endswith(".py"):
+                file = word
+            else:
+                found[backend] += ((file, word),)
+    return found
 
 
 TOPICS = (
@@ -43,12 +52,12 @@ TOPICS = (
     Topic(
         "Convolutions, flattening, batch norm",
         "The trunk of InfoGAN's discriminator, whose images are NCHW in two frameworks and NHWC in the others.",
-        {
-            "pytorch": (("infogan.py", "Trunk"), ("infogan.py", "BatchNorm")),
-            "tensorflow": (("infogan.py", "Trunk"), ("infogan.py", "batch_norm"), ("infogan.py", "to_nchw")),
-            "paddle": (("infogan.py", "Trunk"), ("infogan.py", "BatchNorm")),
-            "jax": (("infogan.py", "Trunk"), ("infogan.py", "batch_norm"), ("infogan.py", "to_nchw")),
-        },
+        _each(
+            pytorch=("infogan.py", "Trunk", "exact.py", "BatchNorm"),
+            tensorflow=("infogan.py", "Trunk", "batch_norm", "layouts.py", "to_nchw"),
+            paddle=("infogan.py", "Trunk", "exact.py", "BatchNorm"),
+            jax=("infogan.py", "Trunk", "batch_norm", "layouts.py", "to_nchw"),
+        ),
     ),
     Topic(
         "Dropout",
@@ -59,62 +68,66 @@ TOPICS = (
     Topic(
         "A train step",
         "One optimiser. In Paddle the step is a Program, which `build` writes and `train_step` runs.",
-        _everywhere("vae.py", "build", "train_step"),
+        _each(
+            pytorch=("vae.py", "build", "train_step", "optimizer.py", "update"),
+            tensorflow=("vae.py", "build", "train_step", "optimizer.py", "update"),
+            paddle=("vae.py", "build", "train_step"),
+            jax=("vae.py", "build", "train_step", "optimizer.py", "update"),
+        ),
     ),
     Topic(
         "A train step of two networks",
         "The discriminator's update, then the generator's, each moving its own network.",
-        _everywhere("gan.py", "build", "train_step", "update")
-        | {"paddle": (("gan.py", "build"), ("gan.py", "train_step"))},
+        _everywhere("gan.py", "build", "train_step"),
     ),
     Topic(
         "Adam",
         "Algorithm 1 of its paper, with every number passed, restricted to some networks.",
-        _engine(
-            pytorch=("adam",),
-            tensorflow=("Adam",),
-            paddle=("adam", "number", "CoupledL2", "parameters"),
-            jax=("adam", "_transformation"),
+        _each(
+            pytorch=("optimizer.py", "adam"),
+            tensorflow=("optimizer.py", "Adam"),
+            paddle=("optimizer.py", "adam", "parameters", "exact.py", "number", "CoupledL2"),
+            jax=("optimizer.py", "adam", "transformation"),
         ),
     ),
     Topic(
         "Randomness",
         "Seeds made from (seed, step), and the four distributions that the models draw from.",
-        _engine(
-            pytorch=("Column._draw", "Column._draw_one"),
-            tensorflow=("Column._draw", "Column._draw_one"),
-            paddle=("Column._seed", "_draw_one"),
-            jax=("Compiled._draw", "Compiled._draw_one"),
+        _each(
+            pytorch=("noise.py", "Draws"),
+            tensorflow=("noise.py", "Draws"),
+            paddle=("noise.py", "seeds", "draw"),
+            jax=("noise.py", "key", "draws", "_draw"),
         ),
     ),
     Topic(
         "Compiling, and many steps in one call",
-        "The path that training takes: the data on the device, a batch gathered and scaled in each step.",
-        _engine(
-            pytorch=("Column.train_steps",),
-            tensorflow=("Column.train_steps", "Column._compiled_steps", "Column._one_of_many"),
-            paddle=("Column.train_steps", "State.run"),
-            jax=("Column.train_steps", "Column._train", "Compiled.step", "Compiled.one", "Compiled.steps"),
+        "The path that training takes: the data on the device, inputs gathered and scaled in each step.",
+        _each(
+            pytorch=("steps.py", "gather", "Steps", "column.py", "Column.train_steps"),
+            tensorflow=("steps.py", "gather", "Steps"),
+            paddle=("steps.py", "Program.inputs", "State.run", "column.py", "Column.train_steps"),
+            jax=("steps.py", "gather", "Compiled", "Steps"),
         ),
     ),
     Topic(
         "Names and layouts of parameters",
         "From the canonical names and axes, which are PyTorch's, to the framework's own.",
-        _engine(
-            pytorch=("BUFFERS", "Column._statistics"),
-            tensorflow=("LAYOUTS", "Column._parameters"),
-            paddle=("AXES", "named", "Column._canonical"),
-            jax=("LAYOUTS", "Column._variables", "Column._canonical"),
+        _each(
+            pytorch=("layouts.py", "BUFFERS", "statistics"),
+            tensorflow=("layouts.py", "LAYOUTS", "variables", "canonical"),
+            paddle=("layouts.py", "AXES", "named", "Layouts"),
+            jax=("layouts.py", "LAYOUTS", "Places"),
         ),
     ),
     Topic(
         "Taking up saved values",
         "Parameters, running statistics, Adam's moments and its count of steps, from a checkpoint of any framework.",
-        _engine(
-            pytorch=("Column.restore", "_copy"),
-            tensorflow=("Column.restore",),
-            paddle=("Column.restore", "Column._set"),
-            jax=("Column.restore", "Column._write"),
+        _each(
+            pytorch=("column.py", "Column.restore", "optimizer.py", "begin", "layouts.py", "write"),
+            tensorflow=("column.py", "Column.restore", "optimizer.py", "begin", "layouts.py", "write"),
+            paddle=("column.py", "Column.restore", "Column._write", "optimizer.py", "powers"),
+            jax=("column.py", "Column.restore", "optimizer.py", "begin"),
         ),
     ),
     Topic(

@@ -1,0 +1,52 @@
+"""The optimisers of the specification, as Optax has them, and how their state is found."""
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from backends.jax import process  # noqa: F401
+
+
+def adam(update, model):
+    """Optax's Adam, restricted to the update's networks; `wrt` also tells nnx.grad what to differentiate by."""
+    networks = nnx.Any(*(nnx.PathContains(name) for name in update.networks))
+    return nnx.Optimizer(model, transformation(update.optimizer), wrt=nnx.All(nnx.Param, networks))
+
+
+@cache  # Optax's transformations compare by identity, and columns that share them share compiled steps
+def transformation(adam):
+    """Algorithm 1 as it stands, given that eps_root is 0. L2 is coupled by being added before it."""
+    rule = optax.adam(adam.learning_rate, b1=adam.beta1, b2=adam.beta2, eps=adam.epsilon, eps_root=0.0, nesterov=False)
+    return optax.chain(optax.add_decayed_weights(adam.l2), rule) if adam.l2 > 0 else rule
+
+
+def update(state, name, losses, objective, inputs, noise):
+    """One step of the optimiser `name` on the `objective` among what `losses(model, inputs, noise)` returns, by its networks'
+    parameters alone; returns them all."""
+    optimizer = state.optimizers[name]
+
+    def of_model(model):
+        values = losses(model, inputs, noise)
+        return values[objective], values  # the gradient is of the first
+
+    gradient = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
+    gradients, values = gradient(state.model)
+    optimizer.update(state.model, gradients)
+    return values
+
+
+def begin(optimizer: nnx.Optimizer, count: int, device: jax.Device) -> None:
+    """As after `count` steps, with moments to be written."""
+    optimizer.step.set_value(jax.device_put(np.uint32(count), device))  # nnx's count, for the reader only
+    optax.tree.get(optimizer.opt_state, "count").set_value(jax.device_put(np.int32(count), device))  # Adam's t
+
+
+def moments(names: Iterable[str], optimizers) -> Iterator[tuple[str, nnx.State]]:
+    """("train.first.", nnx's variables) of every optimiser, in the order of the updates' `names`."""
+    for name in names:  # nnx.Dict would give them in alphabetical order
+        for moment, kept in (("first", "mu"), ("second", "nu")):
+            yield f"{name}.{moment}.", optax.tree.get(optimizers[name].opt_state, kept)

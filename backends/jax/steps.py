@@ -1,0 +1,100 @@
+"""Many training steps: inputs gathered from a data set that lies on the device, in one loop or one compiled call a step.
+
+The state is made of nnx modules; compiled functions take and return its pure values (`nnx.state` outside, `nnx.merge`
+inside).
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import partial
+from types import ModuleType
+
+import jax
+import numpy as np
+from flax import nnx
+from jax import numpy as jnp
+
+from backends.jax.layouts import put
+from backends.jax.noise import draws
+from common.specs.inputs import Images
+from common.specs.records import Spec
+
+
+class State(nnx.Module):
+    """A model and one optimiser per update of the specification; `train_step` changes both in place."""
+
+    def __init__(self, model, optimizers):
+        self.model = model
+        self.optimizers = nnx.Dict(optimizers)
+
+
+def gather(inputs, data, indices, dtype):
+    """{name: (B, *shape)}: the declared `inputs` at the rows `indices` {set: (B,)} of `data` {source: uint8 (N, ...)}."""
+    return {one.name: _gather(one, data[one.source][indices[one.rows]], dtype) for one in inputs}
+
+
+def _gather(one, values, dtype):
+    if isinstance(one, Images):
+        return one.scale(values.astype(dtype)).reshape(len(values), *one.shape)
+    return jax.nn.one_hot(values, one.classes, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The compiled steps, and all that they depend on besides their inputs: equal columns share them."""
+
+    spec: Spec = field(hash=False)  # not hashable, but compared
+    module: ModuleType
+    graphdef: nnx.GraphDef
+    dtype: jnp.dtype
+
+    @partial(jax.jit, static_argnums=0, donate_argnums=1)
+    def step(self, values, inputs, noise):
+        """The values after one step, in the donated memory of those before it, and the losses."""
+        state = nnx.merge(self.graphdef, values)
+        # A dict leaves jit and grad with its keys sorted, so `train_step` no longer knows the model's order.
+        names = jax.eval_shape(self._losses, values, inputs, noise)
+        losses = self.module.train_step(state, inputs, noise)
+        return nnx.state(state), OrderedDict((name, losses[name]) for name in names)
+
+    def _losses(self, values, inputs, noise):
+        return OrderedDict(self.module.losses(nnx.merge(self.graphdef, values).model, inputs, noise))
+
+    @partial(jax.jit, static_argnums=0, donate_argnums=1)
+    def one(self, values, data, key, row):
+        """One step: `row` holds its number, its indices {set: (B,)} into `data` and its noise, None for native."""
+        number, indices, noise = row
+        size = len(next(iter(indices.values())))
+        noise = draws(self.spec.noise, key, number, size, self.dtype) if noise is None else noise
+        return self.step(values, gather(self.spec.inputs, data, indices, self.dtype), noise)
+
+    @partial(jax.jit, static_argnums=0, donate_argnums=1)
+    def all(self, values, data, key, rows):
+        """Many steps: `rows` holds what `one` takes, stacked."""
+        return jax.lax.scan(lambda values, row: self.one(values, data, key, row), values, rows)
+
+
+class Steps:
+    """The compiled step on rows of the uploaded data, again and again."""
+
+    def __init__(self, compiled, key, device):
+        self.compiled, self.key, self.device = compiled, key, device
+        # In a loop XLA leaves the fast path of convolutions on a CPU: 1.6 s for a weight gradient that takes 40 ms.
+        self.one_by_one = compiled.spec.convolutional and device.platform == "cpu"
+
+    def upload(self, data):
+        wanted = {one.source for one in self.compiled.spec.inputs}
+        self.data = put({name: data[name] for name in wanted}, np.uint8, self.device)
+
+    def __call__(self, values, numbers, indices, noise):
+        """The state's values after the steps `numbers` (K,), in the memory of those before it, and their losses {name: (K,)};
+        indices {set: (K, B)}, noise {name: (K, B, *shape)} or None for native."""
+        rows = (put(numbers, np.uint32, self.device), put(indices, np.int32, self.device), noise)
+        if not self.one_by_one:
+            return self.compiled.all(values, self.data, self.key, rows)
+        losses = []
+        for k in range(len(numbers)):
+            row = jax.tree.map(lambda array, k=k: array[k], rows)
+            values, one = self.compiled.one(values, self.data, self.key, row)
+            losses.append(one)
+        return values, jax.tree.map(lambda *values: jnp.stack(values), *losses)

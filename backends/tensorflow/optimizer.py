@@ -1,0 +1,59 @@
+"""The optimisers of the specification in TensorFlow operations, and how their state is found."""
+
+from backends.tensorflow import process  # noqa: F401  # isort: skip
+
+import tensorflow as tf
+
+
+class Adam(tf.Module):
+    """Algorithm 1 with coupled L2, restricted to the update's networks; in float32 and float64.
+
+    keras.optimizers.Adam means something else in either: its ε is added before the bias correction.
+    """
+
+    def __init__(self, update, model):
+        super().__init__()
+        self.settings = update.optimizer
+        self.parameters = [v for name in update.networks for v in getattr(model, name).trainable_variables]
+        self.first = [tf.Variable(tf.zeros(v.shape, v.dtype)) for v in self.parameters]
+        self.second = [tf.Variable(tf.zeros(v.shape, v.dtype)) for v in self.parameters]
+        self.step = tf.Variable(0, dtype=tf.int64)
+
+    def apply(self, gradients):
+        adam = self.settings
+        self.step.assign_add(1)
+        # In float64 whatever the model's dtype is: with β2 = 0.999 in float32, 1 - β2 is off by 1e-5. Both corrections are
+        # numbers: α·m̂ / (√v̂ + ε) = rate·m / (√v + epsilon), so that no moment is divided by one.
+        step = tf.cast(self.step, tf.float64)
+        root = tf.sqrt(1 - adam.beta2**step)
+        rate, epsilon = adam.learning_rate * root / (1 - adam.beta1**step), adam.epsilon * root
+        for parameter, gradient, first, second in zip(self.parameters, gradients, self.first, self.second, strict=True):
+            if adam.l2:
+                gradient += adam.l2 * parameter
+            first.assign(adam.beta1 * first + (1 - adam.beta1) * gradient)
+            second.assign(adam.beta2 * second + (1 - adam.beta2) * gradient**2)
+            dtype = parameter.dtype
+            parameter.assign_sub(tf.cast(rate, dtype) * first / (tf.sqrt(second) + tf.cast(epsilon, dtype)))
+
+
+def update(optimizer, loss, tape):
+    """One step of `optimizer` on `loss`, which `tape` has seen, by its parameters alone."""
+    optimizer.apply(tape.gradient(loss, optimizer.parameters))
+
+
+def begin(optimizer: Adam, count: int) -> None:
+    """`count` steps are done."""
+    optimizer.step.assign(count)
+
+
+def moments(parameters, optimizers: dict[str, Adam]) -> dict[str, tuple[tf.Variable, tuple[int, ...]]]:
+    """{"train.first.encoder.fc0.weight": (variable, axes)} of every optimiser, by its update's name, as `parameters` {name:
+    (variable, axes)} has them."""
+    names = {id(variable): (name, axes) for name, (variable, axes) in parameters.items()}
+    return {
+        f"{update}.{moment}.{name}": (variable, axes)
+        for update, optimizer in optimizers.items()
+        for moment, variables in (("first", optimizer.first), ("second", optimizer.second))
+        for parameter, variable in zip(optimizer.parameters, variables, strict=True)
+        for name, axes in [names[id(parameter)]]
+    }

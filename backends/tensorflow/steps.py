@@ -1,0 +1,91 @@
+"""Many training steps: inputs gathered from a data set that lies on the device, compiled by XLA as one loop, or one by one."""
+
+from backends.tensorflow import process  # noqa: F401  # isort: skip
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from backends.tensorflow.layouts import tensors
+from backends.tensorflow.optimizer import Adam
+from common.specs.inputs import Images
+
+
+@dataclass
+class State:
+    """A model and one optimiser per update of the specification; `train_step` changes both in place."""
+
+    model: keras.Model
+    optimizers: dict[str, Adam]
+
+
+def gather(inputs, data, indices, dtype):
+    """{name: (B, *shape)}: the declared `inputs` at the rows `indices` {set: (B,)} of `data` {source: uint8 (N, ...)}."""
+    return {one.name: _gather(one, tf.gather(data[one.source], indices[one.rows]), dtype) for one in inputs}
+
+
+def _gather(one, values, dtype):
+    if isinstance(one, Images):
+        return tf.reshape(one.scale(tf.cast(values, dtype)), (values.shape[0], *one.shape))
+    return tf.one_hot(values, one.classes, dtype=dtype)
+
+
+class Steps:
+    """`train_step` on rows of the uploaded data, again and again: one loop on the device."""
+
+    def __init__(self, spec, train_step, state, draws, dtype, device):
+        self.spec, self.train_step, self.state, self.draws, self.dtype = spec, train_step, state, draws, dtype
+        # In a loop XLA leaves the fast path of convolutions on a CPU: 1.6 s for a weight gradient that takes 40 ms.
+        self.one_by_one = spec.convolutional and device == process.DEVICES["cpu"]
+
+    def upload(self, data):
+        self.data = {name: tf.constant(data[name]) for name in {one.source for one in self.spec.inputs}}
+
+    def __call__(self, indices, noise, first):
+        """{loss: (K,)} of the steps `first` and on, at the rows `indices` {set: (K, B)}; NumPy in, NumPy out. Without `noise`
+        {name: (K, B, *shape)} they draw their own."""
+        count = len(next(iter(indices.values())))
+        table = (self._one_by_one if self.one_by_one else self._at_once)(indices, noise, first, count)
+        return {name: table[:, column] for column, name in enumerate(self.loss_names)}
+
+    def _at_once(self, indices, noise, first, count):
+        # Two rows at least, of which `count` run: from a stack or a loop of one, XLA drops the indexing, fuses the
+        # step differently and so rounds it differently, and a run would depend on how it is cut into calls.
+        rows = [0, 0] if count == 1 else slice(None)
+        indices, noise = self._tensors(indices, noise, rows)
+        table = self._loop(self.data, indices, noise, tf.constant(count), tf.constant(first, tf.int64))
+        return table[:count].numpy()
+
+    def _one_by_one(self, indices, noise, first, count):
+        rows = []
+        for k in range(count):
+            one = self._tensors(indices, noise, k)
+            rows.append(self._single(self.data, *one, tf.constant(first + k, tf.int64)))
+        return tf.stack(rows).numpy()
+
+    def _tensors(self, indices, noise, rows):
+        indices = {name: tf.constant(value[rows]) for name, value in indices.items()}
+        return indices, noise and tensors({name: value[rows] for name, value in noise.items()}, self.dtype)
+
+    @tf.function(jit_compile=True)
+    def _loop(self, data, indices, noise, count, first):
+        table = tf.TensorArray(self.dtype, next(iter(indices.values())).shape[0])
+        for k in tf.range(count):  # AutoGraph makes this a loop on the device
+            rows = {name: value[k] for name, value in indices.items()}
+            one = {name: value[k] for name, value in noise.items()} if noise is not None else None
+            table = table.write(k, self._step(data, rows, one, first + tf.cast(k, tf.int64)))
+        return table.stack()
+
+    @tf.function(jit_compile=True, autograph=False)
+    def _single(self, data, indices, noise, step):
+        return self._step(data, indices, noise, step)
+
+    @tf.autograph.experimental.do_not_convert  # it cannot read `match`, and the loop above is all there is to convert
+    def _step(self, data, indices, noise, step):
+        inputs = gather(self.spec.inputs, data, indices, self.dtype)
+        if noise is None:
+            noise = self.draws(next(iter(indices.values())).shape[0], step)
+        values = self.train_step(self.state, inputs, noise)
+        self.loss_names = list(values)
+        return tf.stack(list(values.values()))

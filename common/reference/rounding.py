@@ -1,0 +1,166 @@
+"""The oracle computed inexactly, on purpose: how far rounding alone may move each of its results.
+
+Monte Carlo arithmetic: the result of every operation, forwards, backwards and in the optimiser, is moved by a random
+error of up to `error`, relative; equal numbers are moved equally, as they are rounded equally. Zeros stay zeros.
+
+A sum of n terms, also in a matrix product, is moved by up to `error` times P·(1 + √n / 4), where P is the size of its
+partial sums: the larger of |sum| and the root of the sum of squares. Rounding each partial sum of one long chain of
+additions makes an error of about P·√n / 4 roundings, and no implementation adds in a worse order; many do in a better one.
+Each term is thus moved by more than its own rounding, so that inputs and weights are moved too, anew at each use.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from autograd.extend import VSpace
+from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.numpy.numpy_vspaces import ArrayVSpace
+
+from common.reference.column import Reference
+
+EXACT = {np.negative, np.positive, np.absolute, np.sign, np.maximum, np.minimum, np.conjugate}
+PRODUCTS = {np.dot, np.tensordot}
+BLOCK = 1 << 15  # elements moved at once: what fits a processor's cache
+
+
+class Errors:
+    """Numbers from U(-error, error) that look random and depend on the value to be moved and on `seed` alone."""
+
+    def __init__(self, error: float, seed):
+        random = np.random.Generator(np.random.SFC64(seed))
+        self._pool = random.uniform(-error, error, 1 << 16)
+        self._salt, self._factor = random.integers(1 << 63, size=2, dtype=np.uint64) | np.uint64(1)
+        self._hash, self._room = np.empty(BLOCK, np.uint64), np.empty(BLOCK)
+
+    def move(self, values: np.ndarray, sizes: np.ndarray) -> None:
+        """Add to each of `values` its error times its size; both are contiguous and of one shape."""
+        values, sizes = values.reshape(-1), sizes.reshape(-1)
+        for first in range(0, len(values), BLOCK):
+            part = values[first : first + BLOCK]
+            places, room = self._hash[: len(part)], self._room[: len(part)]
+            np.bitwise_xor(part.view(np.uint64), self._salt, out=places)
+            places *= self._factor
+            places >>= np.uint64(48)
+            self._pool.take(places.view(np.int64), out=room, mode="wrap")
+            room *= sizes[first : first + BLOCK]
+            part += room
+
+
+class Inexact(np.ndarray):
+    """A float64 array whose every operation is off, by `errors`."""
+
+    def __array_finalize__(self, source):
+        self.errors = getattr(source, "errors", None)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        like = next(v for v in (*inputs, *(out or ())) if isinstance(v, Inexact) and v.errors is not None)
+        plain = [_plain(value) for value in inputs]
+        result = getattr(ufunc, method)(*plain, **options)
+        if result is None:  # in place, at indices
+            return None
+        if not _real(result):
+            return result
+        if ufunc in EXACT or (ufunc is np.add and method == "__call__" and any(map(_zeros, inputs))):
+            moved = like.wrap(result)
+        elif ufunc is np.matmul:
+            moved = like.moved(result, _size(result, np.matmul(*map(np.square, plain)), plain[0].shape[-1]))
+        elif ufunc is np.add and method == "reduce":
+            squares = np.add.reduce(np.square(plain[0]), **options)
+            moved = like.moved(result, _size(result, squares, plain[0].size / np.size(result)))
+        else:
+            moved = like.moved(result, result)
+        if out:
+            _plain(out[0])[...] = _plain(moved)
+            return out[0]
+        return moved
+
+    def __array_function__(self, function, types, arguments, options):
+        if function in PRODUCTS:
+            plain = [_plain(value) for value in arguments[:2]]
+
+            result = function(*plain, *arguments[2:], **options)
+            squares = function(*map(np.square, plain), *arguments[2:], **options)
+            terms = (plain[0].size * plain[1].size / np.size(result)) ** 0.5
+            return self.moved(result, _size(result, squares, terms))
+        return self.wrap(super().__array_function__(function, types, arguments, options))
+
+    def wrap(self, result):
+        """`result` as it is, with operations that are as inexact as ours."""
+        if _real(result):
+            result = np.asarray(result).view(Inexact)
+            result.errors = self.errors
+        return result
+
+    def moved(self, result, size):
+        """`result` with an error of up to the relative one times `size`."""
+        if not (isinstance(result, np.ndarray) and result.flags.owndata and result.flags.c_contiguous):
+            result = np.array(result, order="C")
+        self.errors.move(result, np.ascontiguousarray(size))
+        return self.wrap(result)
+
+
+def _size(total, squares, terms):
+    """What a sum of so many terms is moved in proportion to; `squares` is the sum of their squares."""
+    return (1 + terms**0.5 / 4) * np.maximum(np.abs(total), np.sqrt(squares))
+
+
+def _real(value):
+    return isinstance(value, (np.ndarray, np.floating)) and value.dtype == np.float64
+
+
+def _zeros(value):
+    """Whether nothing is added: autograd repeats a maximum by such a sum, and then looks for the places it stood in."""
+    return not isinstance(value, Inexact) and not np.any(value)
+
+
+def _plain(value):
+    return value.view(np.ndarray) if isinstance(value, Inexact) else value
+
+
+class InexactSpace(ArrayVSpace):
+    """What autograd collects gradients in: sums that begin at its zeros are inexact too."""
+
+    def __init__(self, value):
+        super().__init__(_plain(value))
+        self.errors = value.errors
+
+    def zeros(self):
+        zeros = super().zeros().view(Inexact)
+        zeros.errors = self.errors
+        return zeros
+
+
+ArrayBox.register(Inexact)
+VSpace.register(Inexact, InexactSpace)
+
+
+class Numbers:
+    """The numbers of an optimiser, at each use moved up or down by `times` what `dtype` makes of them, nothing in
+    float64: 1 - 0.999 loses three digits of a rounded 0.999, and implementations round in different places."""
+
+    def __init__(self, record, like: Inexact, random: np.random.Generator, dtype: str, times: float):
+        self._record, self._like, self._random, self._dtype, self._times = record, like, random, np.dtype(dtype), times
+
+    def __getattr__(self, name):
+        value = getattr(self._record, name)
+        rounding = float(self._dtype.type(value)) - value
+        return self._like.wrap(np.float64(value + self._random.choice((-1, 1)) * self._times * rounding))
+
+
+class InexactReference(Reference):
+    """The oracle in inexact arithmetic: every operation is off by up to `error`, and the numbers of the optimiser by as
+    many roundings to `dtype`."""
+
+    def __init__(self, spec, parameters, *, dtype: str, error: float, seed: int):
+        self._like = np.zeros(()).view(Inexact)
+        self._like.errors = Errors(error, seed)
+        random, times = np.random.Generator(np.random.SFC64(seed)), 2 * error / np.finfo(dtype).eps
+        updates = tuple(
+            replace(u, optimizer=Numbers(u.optimizer, self._like, random, dtype, times)) for u in spec.updates
+        )
+        super().__init__(replace(spec, updates=updates), parameters)
+
+    def restore(self, snapshot):
+        super().restore(snapshot)
+        for values in (self._parameters, self._statistics, self._moments):
+            values.update({name: self._like.wrap(value) for name, value in values.items()})

@@ -3,6 +3,7 @@ way to an operator, or in float32 too, because its own means something else."""
 
 import paddle
 from paddle import nn
+from paddle.nn import functional as F
 
 # ------------------------------------------------------------------------------------- in float64 alone
 
@@ -68,5 +69,5 @@ class BatchNorm(nn.BatchNorm):
 
 
 def leaky_relu(x, slope):
-    """F.leaky_relu has slope 1 at 0, which is what D's first convolution makes of black at the first step."""
-    return paddle.where(x > 0, x, number(slope) * x)
+    """F.leaky_relu has slope 1 at 0, which is what D's first convolution makes of black at the first step; F.relu has 0."""
+    return number(1 - slope) * F.relu(x) + number(slope) * x

@@ -5,6 +5,7 @@ which holds for the whole process: other code there that uses Paddle's dynamic m
 paddle.enable_static() after.
 """
 
+import os
 import warnings
 
 from common import environment
@@ -28,9 +29,12 @@ SETTINGS = environment.settle(
 if environment.amd_processor():
     SETTINGS |= environment.settle(MKL_DEBUG_CPU_TYPE=7 if environment.has_avx512() else 5)
 
+# Paddle prints a warning of any other number of threads when it is imported; OpenMP reads it later, when it is first used.
+os.environ["OMP_NUM_THREADS"] = "1"
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "No ccache found", UserWarning)  # of use to those who compile operators
     import paddle
+os.environ["OMP_NUM_THREADS"] = SETTINGS["OMP_NUM_THREADS"]
 
 from common.errors import UsageError  # noqa: E402
 

@@ -78,6 +78,8 @@ def planted_oracle(case):
 )
 def test_a_mistake_in_the_vae(backend, train, old, new, stage):
     spec = get("vae")
+    if (backend, old) == ("paddle", "mean**2"):
+        old = "paddle.square(mean)"  # where the general power is slow
     assert failure(spec, train, with_text(backend, spec, old, new)).name == stage
 
 

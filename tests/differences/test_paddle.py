@@ -289,7 +289,7 @@ def running_statistics(dtype, x):
     return [np.array(scope.find_var(f"bn.{kind}").get_tensor()).item() for kind in ("mean", "variance")]
 
 
-def test_batch_norm_keeps_the_biased_variance():
+def test_batch_norm_weighs_the_old_and_keeps_a_biased_variance():
     """Paddle's own, which the column uses in float32, means what the specification does; in float64 it is exact too."""
     x = np.array([[0.0], [1.0], [5.0]])  # mean 2, variance 14/3, unbiased 7
     expected = [0.1 * 2, 0.9 + 0.1 * 14 / 3]

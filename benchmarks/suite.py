@@ -4,6 +4,7 @@ All workers of a case are started and proven first; then they are asked in turn,
 the machine strikes all of them alike. Within one case everything that is compared was measured within the same minutes.
 """
 
+import importlib.util
 import json
 import signal
 import statistics
@@ -16,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from backends import KNOWN, versions
-from benchmarks import floor
+from benchmarks import floor, peers
 from benchmarks.cases import Case
 from benchmarks.worker import LOWERED, SAMPLES
 from common import data, environment
@@ -128,9 +129,7 @@ def run(
             chosen = [mode for mode in modes if mode != "sampling" or spec.sample]
             for group in [[mode] for mode in chosen] if spec.convolutional else [chosen]:  # memory: gigabytes a process
                 progress.update(task, note=f"{case.model}, batch {case.batch}: {', '.join(group)}")
-                pairs = [
-                    (b, mode) for mode in group for b in backends if mode not in LOWERED or mode in KNOWN[b].precisions
-                ]
+                pairs = [(b, mode) for mode in group for b in backends if _offered(case, b, mode)]
                 wanted = {(*vars(case).values(), *pair) for pair in pairs}
                 if not wanted <= set(map(key_of, rows)):
                     rows = [row for row in rows if key_of(row) not in wanted]
@@ -140,6 +139,14 @@ def run(
                 progress.advance(task, len(group))
             progress.advance(task, len(modes) - len(chosen))
     return result
+
+
+def _offered(case, backend, mode):
+    """Whether the framework has this mode for the case."""
+    if mode in peers.MODES:
+        there = mode != "fit" or importlib.util.find_spec("keras") is not None
+        return there and case.model == peers.MODEL and not case.hidden and backend in peers.MODES[mode]
+    return mode not in LOWERED or mode in KNOWN[backend].precisions
 
 
 def _result(rows, backends, settings):

@@ -8,14 +8,17 @@ from rich.table import Table
 from rich.text import Text
 
 from backends import TITLES
+from benchmarks import peers
 from benchmarks.cases import SWEPT, Case
 from benchmarks.suite import KEY, key_of
-from benchmarks.worker import MODES
+from benchmarks.worker import MODES as OURS
 from common.checkpoint import write_json
 from common.environment import ROOT
 from common.errors import UsageError
 from common.tools import figures
 from common.tools.pages import put_between
+
+MODES = (*OURS, *peers.MODES)
 
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- results: made by tetrapla bench --publish -->", "<!-- end of results -->"

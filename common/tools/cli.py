@@ -356,6 +356,9 @@ def bench(
     sweep: Annotated[
         str | None, typer.Option(help="Over several batch sizes (batch) or hidden units of vae (width).")
     ] = None,
+    with_peers: Annotated[
+        bool, typer.Option("--peers", help="Beside them vae by Keras 3's fit and by PyTorch's own example loop.")
+    ] = False,
     publish: Annotated[
         str | None, typer.Option(metavar="NAME", help="Also keep it in benchmarks/results and docs/benchmarks.md.")
     ] = None,
@@ -364,7 +367,7 @@ def bench(
     out: Annotated[Path, typer.Option(help="Folder for result.json and the plot.")] = Path("runs/bench"),
 ) -> None:
     """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
-    from benchmarks import suite
+    from benchmarks import peers, suite
     from benchmarks.cases import SWEPT, cases
     from benchmarks.worker import LOWERED, MODES
     from common.data import load
@@ -382,6 +385,10 @@ def bench(
         _check_choice("--mode", name, MODES)
         if name not in here:
             raise UsageError(f"--mode {name}: a GPU's; on a CPU choose one of: {', '.join(here)}")
+    if with_peers:
+        if device != "cpu" or peers.MODEL not in chosen:
+            raise UsageError(f"--peers: they train {peers.MODEL} on a CPU; name it among the models, with --device cpu")
+        modes += peers.MODES
     columns = _columns(backend)
     _check_device(device)
     load(data, data_dir)

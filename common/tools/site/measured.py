@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends import BACKENDS
-from benchmarks.worker import MODES
+from benchmarks import peers
+from benchmarks.worker import MODES as OURS
 from common.errors import UsageError
 from common.parity import STAGES
 from common.tools.bench import read, swept
+
+MODES = (*OURS, *peers.MODES)
 
 # The pictures that `compare` draws of a model, in the order of the page, and what they show.
 PICTURES = {

@@ -18,9 +18,9 @@ for network in {networks}:
     getattr(model, network).load_weights(f"{{network}}.weights.h5")
 
 random = np.random.default_rng(0)
-{inputs}
-inputs = {{name: tf.constant(value) for name, value in inputs.items()}}
-images = {job}(model, inputs["x"], {{}}) if "x" in inputs else {job}(model, inputs)
+{given}
+given = {{name: tf.constant(value) for name, value in given.items()}}
+images = {job}(model, given, {{}}) if "images" in given else {job}(model, given)
 images = images.numpy()
 print(images.shape)
 """

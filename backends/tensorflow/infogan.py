@@ -43,7 +43,7 @@ class Generator(keras.Model):
     def call(self, latent, training=False):
         h = tf.nn.relu(self.bn0(self.fc0(latent), training=training))  # (B, 1024)
         h = tf.nn.relu(self.bn1(self.fc1(h), training=training))  # (B, 6272)
-        h = to_nhwc(tf.reshape(h, (-1, h.shape[1] // 49, 7, 7)))  # (B, 7, 7, 128)
+        h = to_nhwc(tf.reshape(h, (-1, h.shape[1] // (7 * 7), 7, 7)))  # (B, 7, 7, 128)
         h = tf.nn.relu(self.bn2(self.conv0(h), training=training))  # (B, 14, 14, 64)
         return to_nchw(tf.sigmoid(self.conv1(h)))  # (B, 1, 28, 28)
 
@@ -61,7 +61,7 @@ class Trunk(keras.Model):
     def call(self, x, training=False):
         h = leaky_relu(self.conv0(to_nhwc(x)), self.slope)  # (B, 14, 14, 64)
         h = leaky_relu(self.bn0(self.conv1(h), training=training), self.slope)  # (B, 7, 7, 128)
-        h = tf.reshape(to_nchw(h), (-1, h.shape[3] * 49))  # (B, 6272)
+        h = tf.reshape(to_nchw(h), (-1, math.prod(h.shape[1:])))  # (B, 6272)
         return leaky_relu(self.bn1(self.fc0(h), training=training), self.slope)  # (B, 1024)
 
 

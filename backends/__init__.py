@@ -101,7 +101,9 @@ def installed() -> tuple[str, ...]:
 
 
 def engine(backend: str, part: str):
-    """The module `part` of the backend's engine: "process", "timing", "export" ... Imports the framework."""
+    """The module `part` of the backend's engine: "process", "timing", "export" ... Imports the framework, once `process` has set
+    what that reads when it is imported."""
+    importlib.import_module(f"backends.{check_name(backend)}.process")
     return importlib.import_module(f"backends.{check_name(backend)}.{part}")
 
 

@@ -16,6 +16,11 @@ import pytest
 # BLAS and OpenMP threads spin while they wait; with more threads than free cores a test takes a hundred times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A shell that starts the tests in the background has these ignored, which children would inherit.
+for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(ignored) == signal.SIG_IGN:
+        signal.signal(ignored, signal.default_int_handler if ignored == signal.SIGINT else signal.SIG_DFL)
+
 from backends import BACKENDS  # noqa: E402
 from common.data import digits  # noqa: E402
 from common.environment import ROOT  # noqa: E402

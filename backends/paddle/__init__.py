@@ -1,3 +1,1 @@
 """The PaddlePaddle column, as static Programs: a file per model, and what does not depend on it: process, optimizer, steps ..."""
-
-from backends.paddle import process  # noqa: F401  # before any file here imports Paddle

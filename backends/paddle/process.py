@@ -1,6 +1,6 @@
 """The process that Paddle runs in: what is set before it is imported, its threads, the precision of its products.
 
-The package imports it before any other of its files; nothing here depends on a model. It calls paddle.enable_static(),
+`backends.engine` imports it before any other file of this folder; nothing here depends on a model. It calls paddle.enable_static(),
 which holds for the whole process: other code there that uses Paddle's dynamic mode needs paddle.disable_static() before and
 paddle.enable_static() after.
 """

@@ -1,6 +1,8 @@
 """What stands in a model file in place of Paddle's own: for float64 alone, because Paddle rounds numbers to float32 on their
 way to an operator, or in float32 too, because its own means something else."""
 
+from backends.paddle import process  # noqa: F401  # isort: skip
+
 import paddle
 from paddle import nn
 from paddle.nn import functional as F

@@ -1,5 +1,7 @@
 """What Paddle's users load: inference models, one a job, each with its Program and its weights."""
 
+from backends.paddle import process  # noqa: F401  # isort: skip
+
 import paddle
 
 DTYPE = None  # no networks to write down: the Program is in the file

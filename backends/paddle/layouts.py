@@ -1,5 +1,7 @@
 """Canonical names and axes to Paddle's own, and back; a layer's attributes."""
 
+from backends.paddle import process  # noqa: F401  # isort: skip
+
 import numpy as np
 import paddle
 

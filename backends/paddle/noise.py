@@ -1,5 +1,7 @@
 """Native noise: the random draws of a step, made by the Program itself with Paddle's own generator."""
 
+from backends.paddle import process  # noqa: F401  # isort: skip
+
 import numpy as np
 import paddle
 

@@ -1,5 +1,7 @@
 """The optimisers of the specification, as Paddle's users have them, and how their state is found."""
 
+from backends.paddle import process  # noqa: F401  # isort: skip
+
 from collections.abc import Iterator
 
 import numpy as np

@@ -3,6 +3,8 @@
 The data set lies in the Scope as uint8, and the training Programs gather and scale their batches from it.
 """
 
+from backends.paddle import process  # isort: skip
+
 import math
 import warnings
 from contextlib import contextmanager
@@ -11,7 +13,6 @@ import numpy as np
 import paddle
 from paddle.nn import functional as F
 
-from backends.paddle import process
 from backends.paddle.exact import tensor
 from backends.paddle.noise import draw
 from backends.paddle.optimizer import gradients

@@ -1,5 +1,7 @@
 """Loss terms that several model files share."""
 
+from backends.paddle import process  # noqa: F401  # isort: skip
+
 import paddle
 from paddle.nn import functional as F
 

@@ -1,10 +1,10 @@
 """What the benchmarks ask of Paddle: a tutorial's step, what its profiler says, what the machine can do in it."""
 
+from backends.paddle import process  # isort: skip
+
 import numpy as np
 import paddle
 from paddle import profiler
-
-from backends.paddle import process
 
 
 def naive(column):

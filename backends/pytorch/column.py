@@ -1,11 +1,13 @@
 """One PyTorch model behind the contract of `common.contract.Column`: NumPy in, NumPy out."""
 
+from backends.pytorch import process  # isort: skip
+
 import contextlib
 
 import numpy as np
 import torch
 
-from backends.pytorch import optimizer, process
+from backends.pytorch import optimizer
 from backends.pytorch.layouts import arrays, floats, numpy, statistics, write
 from backends.pytorch.noise import Draws
 from backends.pytorch.steps import Steps

@@ -1,5 +1,7 @@
 """What stands in a model file in place of PyTorch's own, because that means something else or is not exact in float64."""
 
+from backends.pytorch import process  # noqa: F401  # isort: skip
+
 import torch
 from torch import nn
 from torch.nn import functional as F

@@ -1,5 +1,7 @@
 """What PyTorch's users load: a state_dict in safetensors."""
 
+from backends.pytorch import process  # noqa: F401  # isort: skip
+
 from safetensors.torch import save_file
 
 DTYPE = "torch.{dtype}"

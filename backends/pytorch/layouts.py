@@ -1,5 +1,7 @@
 """Canonical names and layouts are PyTorch's own, but for the names of running statistics; arrays in and out."""
 
+from backends.pytorch import process  # noqa: F401  # isort: skip
+
 import numpy as np
 import torch
 from torch import nn

@@ -1,5 +1,7 @@
 """Native noise: the random draws of a step, made on the device by PyTorch's own generator."""
 
+from backends.pytorch import process  # noqa: F401  # isort: skip
+
 import numpy as np
 import torch
 from torch.nn import functional as F

@@ -1,11 +1,11 @@
 """The optimisers of the specification, as PyTorch's users have them, and how their state is found."""
 
+from backends.pytorch import process  # noqa: F401  # isort: skip
+
 import itertools
 
 import torch
 from torch import nn
-
-from backends.pytorch import process  # noqa: F401
 
 
 def adam(update, model):

@@ -1,5 +1,7 @@
 """Many training steps: inputs gathered from a data set that lies on the device, eager steps or one CUDA graph a step."""
 
+from backends.pytorch import process  # noqa: F401  # isort: skip
+
 from dataclasses import dataclass
 
 import torch

@@ -1,5 +1,7 @@
 """Loss terms that several model files share."""
 
+from backends.pytorch import process  # noqa: F401  # isort: skip
+
 import torch
 from torch.nn import functional as F
 

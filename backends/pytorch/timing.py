@@ -1,12 +1,12 @@
 """What the benchmarks ask of PyTorch: a tutorial's step, what its profiler says, what the machine can do in it."""
 
+from backends.pytorch import process  # isort: skip
+
 import warnings
 
 import torch
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as record
-
-from backends.pytorch import process
 
 
 def naive(column):

@@ -30,7 +30,7 @@ ROUNDING = {"float32": 2.0**-24, "float64": 2.0**-53}  # the largest relative er
 FACTOR = 16  # a bar is the deviation of the oracle when every operation is off by up to so many roundings
 DRAWS, COURSES = 3, 1  # of which the largest counts; a course is long, and most of its tensors are large
 # Bars above this prove little: in float32 such a tensor is counted as weakly held, in float64 it fails.
-CEILING = {"float32": 1e-3, "float64": 1e-11}
+CEILING = {"float32": 1e-3, "float64": 1e-10}
 CLEARANCE = 4  # how often the error of FACTOR roundings must fit into a gradient for its sign to be certain
 
 FEW = 32  # elements

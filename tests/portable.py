@@ -22,7 +22,7 @@ from common import environment, parity
 from common.checkpoint import write_atomically, write_json
 from common.data import digits
 from common.specs import SPECS, get
-from common.tools.compare_worker import read_truth, write_truth
+from common.truths import read_truth, write_truth
 
 ISAS = {
     "SSE4.1": ("SSE41", "SSE4_2", "default", "SSE4_2"),

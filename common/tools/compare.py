@@ -18,8 +18,9 @@ from common.errors import TetraplaError
 from common.specs.records import Spec
 from common.terminal import progress_bar
 from common.tools import figures, training
-from common.tools.compare_worker import DTYPES, ORACLE, read_results, read_slopes, read_truth, twin
+from common.tools.compare_worker import DTYPES, ORACLE, read_slopes, twin
 from common.tools.pages import template
+from common.truths import read_results, read_truth
 
 
 @dataclass

@@ -21,8 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save
 
 import backends
 from common import data as sets
@@ -31,6 +29,7 @@ from common.checkpoint import write_atomically, write_json
 from common.errors import TetraplaError
 from common.specs.records import Spec
 from common.tools import training
+from common.truths import read_results, write_results, write_truth
 
 ORACLE = "oracle"
 DTYPES = ("float64", "float32")
@@ -118,45 +117,10 @@ def oracle_path(folder: Path, step: int) -> Path:
     return folder / f"oracle-{step}.safetensors"
 
 
-def write_truth(folder: Path, dtype: str, truth: parity.Truth) -> None:
-    write_results(folder / f"{dtype}.safetensors", truth.results)
-    tolerances = {s: {n: np.array(bar.tolerance) for n, bar in bars.items()} for s, bars in truth.bars.items()}
-    settled = {n: bar.settled for bars in truth.bars.values() for n, bar in bars.items() if bar.settled is not None}
-    write_results(folder / f"bars-{dtype}.safetensors", tolerances | {"settled": settled})
-
-
-def read_truth(folder: Path, dtype: str) -> parity.Truth:
-    tolerances = read_results(folder / f"bars-{dtype}.safetensors")
-    settled = tolerances.pop("settled")
-    bars = {
-        stage: {
-            name: parity.Bar(float(value), settled.get(name) if stage == parity.STAGES[4] else None)
-            for name, value in tensors.items()
-        }
-        for stage, tensors in tolerances.items()
-    }
-    return parity.Truth(read_results(folder / f"{dtype}.safetensors"), bars)
-
-
 def read_slopes(folder: Path) -> dict[str, tuple[np.ndarray, float]]:
     """What `parity.slopes` gave."""
     found = read_results(folder / "slopes.safetensors")
     return {name: (found["direction"][name], float(slope)) for name, slope in found["slope"].items()}
-
-
-def write_results(path: Path, results: parity.Results) -> None:
-    """Safetensors sorts its names; the order of stages and tensors is part of the comparison, so it is kept beside."""
-    names = [(stage, name) for stage, tensors in results.items() for name in tensors]
-    tensors = {str(k): np.array(results[stage][name], order="C") for k, (stage, name) in enumerate(names)}
-    write_atomically(path, save(tensors, {"names": json.dumps(names)}))
-
-
-def read_results(path: Path) -> parity.Results:
-    results: parity.Results = {}
-    with safe_open(path, framework="numpy") as file:
-        for k, (stage, name) in enumerate(json.loads(file.metadata()["names"])):
-            results.setdefault(stage, {})[name] = file.get_tensor(str(k))
-    return results
 
 
 def serve() -> None:

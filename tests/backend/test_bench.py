@@ -125,7 +125,7 @@ def test_a_worker_stands_still_while_others_are_measured(backend, tmp_path):
         assert one.finish()["seconds"] == one.seconds
 
 
-def test_the_path_that_is_timed_is_proven(backend, train, monkeypatch):
+def test_the_path_that_is_timed_is_proven(backend, train, tmp_path, monkeypatch):
     """A column that trains on other images than it was given parts from the oracle there, and only there."""
     real = backends.create
 
@@ -135,13 +135,13 @@ def test_the_path_that_is_timed_is_proven(backend, train, monkeypatch):
         column.upload = lambda data: upload(data | {"images": data["images"][::-1].copy()})
         return column
 
-    assert worker.prove(get("vae"), backend, "fast", "cpu", train)["passed"]
+    assert worker.prove(get("vae"), backend, "fast", "cpu", train, tmp_path)["passed"]
     monkeypatch.setattr(backends, "create", create)
-    proof = worker.prove(get("vae"), backend, "fast", "cpu", train)
+    proof = worker.prove(get("vae"), backend, "fast", "cpu", train, tmp_path)
     assert (proof["passed"], proof["stage"]) == (False, "two updates in one call")
 
 
-def test_a_column_that_is_not_proven_gets_no_number(backend, train, monkeypatch):
+def test_a_column_that_is_not_proven_gets_no_number(backend, train, tmp_path, monkeypatch):
     real = backends.create
 
     def create(name, spec, parameters, **options):
@@ -150,12 +150,12 @@ def test_a_column_that_is_not_proven_gets_no_number(backend, train, monkeypatch)
         return real(name, dataclasses.replace(spec, updates=(wrong,)), parameters, **options)
 
     monkeypatch.setattr(backends, "create", create)
-    proof = worker.prove(get("vae"), backend, "fast", "cpu", train)
+    proof = worker.prove(get("vae"), backend, "fast", "cpu", train, tmp_path)
     assert (proof["passed"], proof["stage"]) == (False, "one update")
     said = []
     monkeypatch.setattr(worker, "say", said.append)
     job = {"model": "vae", "backend": backend, "mode": "fast", "device": "cpu", "data": "digits", "data_dir": None}
-    worker.main(job | {"batch": 32, "hidden": None, "seconds": 0.1, "yardstick": False})
+    worker.main(job | {"batch": 32, "hidden": None, "seconds": 0.1, "yardstick": False}, tmp_path)
     assert [message.keys() for message in said] == [{"proof"}]
 
 

@@ -129,10 +129,10 @@ def test_batch_norm_loses_its_variance_by_default():
     assert not 0.5 < found[True] < 2
 
 
-def test_flattening_in_nhwc_is_caught(images):
+def test_flattening_in_nhwc_is_caught(train):
     """The same shape, other columns of the dense layer's weight."""
     planted = with_text("jax", get("infogan"), "to_nchw(h).reshape(", "h.reshape(")
-    assert failure(get("infogan"), images, planted).name == "forward"
+    assert failure(get("infogan").training.twin, train, planted).name == "forward"
 
 
 def test_leaky_relu_default_slope():

@@ -160,10 +160,10 @@ def test_batch_norm_weighs_the_old_and_keeps_a_biased_variance():
     assert layer.moving_variance.numpy().item() == pytest.approx(0.99 + 0.01 * 5 / 4)  # the sum of squares, 5, over n
 
 
-def test_flattening_in_nhwc_is_caught(images):
+def test_flattening_in_nhwc_is_caught(train):
     """The same shape, other columns of the dense layer's weight."""
     planted = with_text("tensorflow", get("infogan"), "tf.reshape(to_nchw(h),", "tf.reshape(h,")
-    assert failure(get("infogan"), images, planted).name == "forward"
+    assert failure(get("infogan").training.twin, train, planted).name == "forward"
 
 
 def test_tensorflow_leaky_relu_default_slope():

@@ -18,10 +18,9 @@ SETTINGS = environment.settle(
 # On AMD processors MKL multiplies float32 matrices on its AVX2 path; where there is AVX-512, oneDNN, which PyTorch brings for
 # convolutions, is twice as fast. PyTorch hands it the products of those who permit bfloat16 inside. It is held to
 # instructions without bfloat16, so that it computes them in float32 all the same; it reads this when it is first used.
-WITH_ONEDNN = environment.amd_processor() and environment.has_avx512()
+WITH_ONEDNN = environment.amd_processor() and environment.has_avx512() and "ONEDNN_MAX_CPU_ISA" not in os.environ
 if WITH_ONEDNN:
-    SETTINGS |= {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
-    os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE"
+    SETTINGS |= environment.settle(ONEDNN_MAX_CPU_ISA="AVX512_CORE")
 
 import torch  # noqa: E402
 

@@ -111,6 +111,7 @@ class State:
 
     def __init__(self, spec, network, dtype, device):
         self.spec, self.network, self.dtype = spec, network, dtype
+        self.parameters = spec.parameter_count()
         self.place = process.place(device)
         self.scope = paddle.static.Scope()
         self.programs = {}
@@ -175,6 +176,7 @@ class State:
             paddle.seed(self.noise_seeds[job])
         given = {**(inputs or {}), **(noise or {})}
         feed = {name: np.asarray(given[name], dtype) for name, dtype in program.feeds.items()}
+        process.use_threads(self.parameters * len(next(iter(feed.values()))))
         fetches = list(program.fetch.values())
         values = program.executor.run(program.main, feed=feed, fetch_list=fetches, scope=self.scope)
         return dict(zip(program.fetch, values, strict=True))

@@ -1,17 +1,20 @@
 """docs/differences.md, the entries that Paddle's static mode shows by itself."""
 
 import contextlib
+import ctypes
 import inspect
 import os
 import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from backends.paddle.exact import BatchNorm, CoupledL2, leaky_relu  # first: it turns static mode on
+from backends.paddle import process  # first: it turns static mode on
+from backends.paddle.exact import BatchNorm, CoupledL2, leaky_relu
 
 import paddle  # isort: skip
 from paddle import nn, static  # isort: skip
@@ -215,6 +218,18 @@ def test_importing_paddle_leaves_one_thread_to_child_processes():
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
+
+
+def test_a_small_model_has_one_thread(monkeypatch, train):
+    """The threads of an operator, as Paddle's OpenMP says, after 64 images by `vae_z100` and by `gan`."""
+    monkeypatch.setattr(process, "THREADS", 2)
+    openmp = ctypes.CDLL(next((Path(paddle.__file__).parent / "libs").glob("libiomp5*")))
+    for name, batch, threads in (("vae_z100", 64, 1), ("gan", 64, 2), ("vae_z100", 1000, 2)):
+        column = backends.create("paddle", specs.get(name), initial_parameters(specs.get(name), 0))
+        column.upload(train)
+        column.train_steps({"all": np.zeros((1, batch), np.int32)})
+        assert openmp.omp_get_max_threads() == threads, name
+    process.use_threads(0)
 
 
 def test_a_program_holds_nothing_of_another_job():

@@ -188,10 +188,10 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
                 _raise(largest[stage], results[stage], tensors, {})
         found[-1] = draws["one update"]
     if MANY in largest:  # chance decides what one course makes of a tensor of a few elements
-        median = float(np.median(list(largest[MANY].values())))
+        most = max(largest[MANY].values())
         for name, value in results[MANY].items():
             if value.size < FEW:
-                largest[MANY][name] = max(largest[MANY][name], median)
+                largest[MANY][name] = most
     masks = {name: mask for name, mask in settled.items()} | {f"{name}{MOVED}": mask for name, mask in settled.items()}
     for draws in found:
         _raise(largest["one update"], results["one update"], draws, masks)

@@ -111,7 +111,7 @@ class Column:
         for step in range(self.step, self.step + count):
             self._seed(step)
             draws.append({})
-            for update in self.spec.updates:
+            for update in (update for update in self.spec.updates if update.noise):
                 draws[-1] |= self.state.run(f"{update.name}.noise", rows)
         return {name: np.stack([one[name] for one in draws]) for name in draws[0]}
 

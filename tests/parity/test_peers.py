@@ -28,8 +28,8 @@ def test_peers_of_another_model_are_refused():
     assert result.returncode == 2 and "--peers: they train vae" in result.stderr
 
 
-@pytest.mark.parametrize("backend", peers.MODES["fit"])
-def test_a_peer_trains_the_same_model(backend):
+@pytest.mark.parametrize("framework", peers.MODES["fit"])
+def test_a_peer_trains_the_same_model(framework):
     """652,824 parameters, as vae has: counted in Keras, whose own backend is the only one that a process can have."""
     import os
     import subprocess
@@ -39,12 +39,12 @@ def test_a_peer_trains_the_same_model(backend):
         "import numpy as np; from benchmarks import peers; import keras.src.models.model as m\n"
         "seen = []; real = m.Model.fit\n"
         "m.Model.fit = lambda self, *a, **k: (real(self, *a, **k), seen.append(self.count_params()))\n"
-        f"peers.Peer('fit', {backend!r}, 16, np.zeros((32, 28, 28), np.uint8)).run(2); print(seen[0])"
+        f"peers.Peer('fit', {framework!r}, 16, np.zeros((32, 28, 28), np.uint8)).run(2); print(seen[0])"
     )
     found = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         capture_output=True,
         text=True,
-        env=os.environ | {"KERAS_BACKEND": peers.KERAS[backend]},
+        env=os.environ | {"KERAS_BACKEND": peers.KERAS[framework]},
     )
     assert found.stdout.split()[-1] == "652824", found.stderr[-500:]

@@ -265,7 +265,7 @@ def _plain(report):
         "between_backends": {f"{a} - {b} float64": rows(stages) for (a, b), stages in report.pairs.items()},
         "growth": {f"{b} {dtype}": rows for (dtype, b), rows in report.growth.items()},
         "crashes": report.crashes,
-        "many_updates_of": report.twin.name if report.twin else report.spec.name,
+        "parameters_of_many_updates": (report.twin or report.spec).parameter_count(),
         "failures": [
             {
                 "backend": b,

@@ -177,7 +177,9 @@ def _stages(report, backends, steps):
         table.add_section()
     lines: list[Table | str] = [table]
     if report.twin:
-        lines.append(f"  The {steps} updates are those of its narrow twin, {report.twin.parameter_count():,} parameters")
+        lines.append(
+            f"  The {steps} updates are those of its narrow twin, {report.twin.parameter_count():,} parameters"
+        )
     for backend, crash in report.crashes.items():
         lines.append(f"[red]✗ {backend} did not finish:[/] {escape(crash)}")
     for backend, dtype, failed, advice in report.failures():

@@ -184,17 +184,16 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
             stage: {n: np.asarray(v) for n, v in tensors.items()} for stage, tensors in stages(column, short, dtype)
         }
         _settle(settled, case.spec, results["one update"], draws["one update"])
-        found.append(draws)
+        found.append(draws["one update"])
         for stage, tensors in draws.items():
             if stage != "one update":
                 _raise(largest[stage], results[stage], tensors, {})
-        found[-1] = draws["one update"]
     if MANY in largest:  # chance decides what one course makes of a tensor of a few elements
         most = max(largest[MANY].values())
         for name, value in results[MANY].items():
             if value.size < FEW:
                 largest[MANY][name] = most
-    masks = {name: mask for name, mask in settled.items()} | {f"{name}{MOVED}": mask for name, mask in settled.items()}
+    masks = settled | {f"{name}{MOVED}": mask for name, mask in settled.items()}
     for draws in found:
         _raise(largest["one update"], results["one update"], draws, masks)
     return Truth(

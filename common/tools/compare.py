@@ -18,7 +18,7 @@ from common.errors import TetraplaError
 from common.specs.records import Spec
 from common.terminal import progress_bar
 from common.tools import figures, training
-from common.tools.compare_worker import DTYPES, ORACLE, read_slopes, twin
+from common.tools.compare_worker import DTYPES, ORACLE, read_slopes
 from common.tools.pages import template
 from common.truths import read_results, read_truth
 
@@ -46,7 +46,7 @@ class ModelReport:
     @property
     def twin(self) -> Spec | None:
         """The specification that many updates ran on, where it is another."""
-        return twin(self.spec) if twin(self.spec) is not self.spec else None
+        return self.spec.training.twin
 
     def worst(self, backend: str | None = None, dtype: str = "float64") -> tuple[str, parity.Stage]:
         """(whose, stage) of what is nearest to its bar: of any at all, or of one backend's deviations from the oracle.

@@ -27,7 +27,6 @@ from common import data as sets
 from common import parity, specs
 from common.checkpoint import write_atomically, write_json
 from common.errors import TetraplaError
-from common.specs.records import Spec
 from common.tools import training
 from common.truths import read_results, write_results, write_truth
 
@@ -35,17 +34,11 @@ ORACLE = "oracle"
 DTYPES = ("float64", "float32")
 
 
-def twin(spec: Spec) -> Spec:
-    """The specification on which many updates are compared: the model's narrow twin, where it has one."""
-    return spec.training.twin or spec
-
-
 def cases(job: dict, data: dict[str, np.ndarray]) -> tuple[parity.Case, parity.Case]:
     """(all stages up to one update, the many updates) of a job."""
     spec = specs.get(job["model"])
     case = parity.Case(spec.calmed(job["rate"]), data, steps=0, seed=job["seed"])
-    course = twin(spec).calmed(job["rate"]) if twin(spec) is not spec else case.spec
-    return case, replace(case, spec=course, steps=job["steps"])
+    return case, replace(case, spec=case.spec.training.twin or case.spec, steps=job["steps"])
 
 
 def run(job: dict, folder: Path) -> None:

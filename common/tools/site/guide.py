@@ -12,7 +12,7 @@ PATH = "docs/differences.md"
 WORDS = {name: backend.words for name, backend in KNOWN.items()}
 
 
-COLUMNS = "\nIn the columns:"  # what stands behind it are places, as `paddle/engine.py::number` or a file alone
+COLUMNS = "\nIn the columns:"  # what stands behind it are places, as `paddle/exact.py::number` or a file alone
 
 
 @dataclass(frozen=True)

@@ -123,24 +123,25 @@ def test_sections_of_one_name_are_level(open_page, name, width):
 
 
 def test_the_choice_of_columns(open_page):
-    page = open_page("models/infogan.html")
+    page = open_page("models/aae.html")
     shown = "() => [...new Set([...document.querySelectorAll('.cell')].filter(c => c.checkVisibility()).map(c => c.classList.item(c.classList.length - 1)))].sort()"
     assert page.evaluate(shown) == ["jax", "paddle", "pytorch", "tensorflow"]
-    page.get_by_label("TensorFlow", exact=True).uncheck()
+    assert page.locator("[data-key=accumulating_train_step]").is_visible()
+    page.get_by_label("PyTorch", exact=True).uncheck()
     page.get_by_label("JAX", exact=True).uncheck()
-    assert page.evaluate(shown) == ["paddle", "pytorch"]
-    assert not page.locator("[data-key=batch_norm]").is_visible()  # which only those two have
-    assert page.locator("[data-key=BatchNorm]").is_visible()
+    assert page.evaluate(shown) == ["paddle", "tensorflow"]
+    assert not page.locator("[data-key=accumulating_train_step]").is_visible()  # which PyTorch alone has
+    assert page.locator("[data-key=train_step]").is_visible()
     page.get_by_label("Paddle", exact=True).click()
     assert page.get_by_label("Paddle", exact=True).is_checked()  # two stay
     assert "Two columns stay" in page.get_by_role("status").inner_text()
     page.get_by_label("Wrap long lines").check()
     page.reload()
-    assert page.evaluate(shown) == ["paddle", "pytorch"]
+    assert page.evaluate(shown) == ["paddle", "tensorflow"]
     assert page.locator("[data-key=losses] pre").first.evaluate("e => getComputedStyle(e).whiteSpace") == "pre-wrap"
     assert not page.get_by_label("JAX", exact=True).is_checked()
     other = open_page("models/vae.html", context=page.context)
-    assert other.evaluate(shown) == ["paddle", "pytorch"]
+    assert other.evaluate(shown) == ["paddle", "tensorflow"]
     widths = other.evaluate("[...document.querySelectorAll('[data-key=losses] .cell')].map(c => c.clientWidth)")
     assert max(widths) > 800  # the two share the page
 
@@ -155,7 +156,7 @@ def test_without_script_all_four_are_shown(open_page):
 def test_a_line_number_leads_to_its_line(open_page):
     page = open_page("models/vae.html")
     page.get_by_role("link", name="losses in Paddle: backends/paddle/vae.py").click()
-    assert page.locator("span:target").inner_text().startswith("def losses(model, x, noise):")
+    assert page.locator("span:target").inner_text().startswith("def losses(model, inputs, noise):")
     page = open_page("guide.html")
     page.get_by_role("link", name="test_softplus_gives_up_at_20").click()
     assert page.locator("span:target").inner_text().startswith("def test_softplus_gives_up_at_20")

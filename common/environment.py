@@ -63,7 +63,12 @@ def shares(jobs: int, threads: int | None = None) -> list[str]:
 
 def thread_settings(cores: str) -> dict[str, str]:
     """The variables that hold a process to `cores`, one of `shares`, before it starts; `hold_to_cores` does the rest in it."""
-    return {CORES: cores} | dict.fromkeys(POOLS, str(len(cores.split(","))))
+    return {CORES: cores} | pool_settings(len(cores.split(",")))
+
+
+def pool_settings(threads: int) -> dict[str, str]:
+    """The variables that have libraries make so many threads. The pool of XLA heeds none; its threads sleep while they wait."""
+    return dict.fromkeys(POOLS, str(threads))
 
 
 def pools() -> dict[str, str]:

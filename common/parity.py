@@ -156,6 +156,14 @@ class Truth:
     results: Results
     bars: dict[str, dict[str, Bar]]
 
+    def between(self, results: Results) -> "Truth":
+        """What another column may make of it where one has `results`: each may be a bar away from the oracle."""
+        bars = {
+            stage: {name: replace(bar, tolerance=2 * bar.tolerance) for name, bar in tensors.items()}
+            for stage, tensors in self.bars.items()
+        }
+        return Truth(results, bars)
+
 
 def truth(case: Case, dtype: str, watch: Watch | None = None) -> Truth:
     """What the oracle says, with the bars: how far its own results move when every operation is off by up to FACTOR

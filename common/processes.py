@@ -31,8 +31,11 @@ class Children:
         for process in self._running:
             end(process)
 
-    def start(self, module: str, *arguments, cores: str | None = None, **options) -> subprocess.Popen:
-        """`python -m module arguments`, on `cores` (of `environment.shares`), by default on those of this process.
+    def start(
+        self, module: str, *arguments, cores: str | None = None, threads: int | None = None, **options
+    ) -> subprocess.Popen:
+        """`python -m module arguments`, on `cores` (of `environment.shares`), by default on those of this process; or with so
+        many `threads` on any of these, unless the user has said how many.
 
         `options` are Popen's. A group of its own (where the system has groups), so that Ctrl-C reaches the parent alone, which
         says one line; and when the parent dies, the kernel wakes and ends a child that is stopped.
@@ -42,6 +45,8 @@ class Children:
         variables = os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
         if cores is not None:
             variables |= environment.thread_settings(cores)
+        elif threads is not None:
+            variables = environment.pool_settings(threads) | variables
         options = {"stdin": subprocess.DEVNULL, "process_group": 0} | options
         with self._lock:
             if self.ended:

@@ -12,12 +12,9 @@ BLOCK = 16_384
 def adam_update(adam: Adam, parameter, gradient, first, second, step: int):
     """New (parameter, first moment, second moment) after update number `step`, counted from 1; float64, of one shape."""
     given = [np.ravel(array) for array in (parameter, gradient, first, second)]
-    found = [np.empty(parameter.size) for _ in range(3)]
-    for start in range(0, parameter.size, BLOCK):
-        block = slice(start, start + BLOCK)
-        for array, value in zip(found, _update(adam, *(array[block] for array in given), step), strict=True):
-            array[block] = value
-    return tuple(array.reshape(parameter.shape) for array in found)
+    starts = range(0, max(parameter.size, 1), BLOCK)
+    blocks = [_update(adam, *(array[start : start + BLOCK] for array in given), step) for start in starts]
+    return tuple(np.concatenate(parts).reshape(parameter.shape) for parts in zip(*blocks, strict=True))
 
 
 def _update(adam, parameter, gradient, first, second, step):

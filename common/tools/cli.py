@@ -133,7 +133,10 @@ def compare(
         float | None, typer.Option(min=0, help="Compare at this times the learning rates; default: the model's choice.")
     ] = None,
     train_steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of the short training; default: 300, convolutional models 60.")
+        int | None,
+        typer.Option(
+            min=1, help="Steps of the short training; default: 300, 100 of larger models, 30 of convolutional ones."
+        ),
     ] = None,
     train_epochs: Annotated[int | None, typer.Option(min=1, help="Instead of --train-steps.")] = None,
     device: DeviceOption = "cpu",

@@ -3,11 +3,10 @@
 import contextlib
 import itertools
 import json
-import subprocess
-import sys
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from backends import versions
@@ -18,7 +17,8 @@ from common.errors import TetraplaError
 from common.specs.records import Spec
 from common.terminal import progress_bar
 from common.tools import figures, training
-from common.tools.compare_worker import DTYPES, ORACLE, read_slopes
+from common.tools.compare_tasks import ORACLE, agenda, work
+from common.tools.compare_worker import DTYPES, read_slopes
 from common.tools.pages import template
 from common.truths import read_results, read_truth
 
@@ -35,8 +35,7 @@ class ModelReport:
     growth: dict[tuple[str, str], list] = field(default_factory=dict)  # [step, deviation from the oracle, tensor]
     training: dict[str, dict] = field(default_factory=dict)
     images: list[Path] = field(default_factory=list)
-    job: dict = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: float = 0.0  # from the start of the comparison to this result
 
     @property
     def passed(self) -> bool:
@@ -88,48 +87,44 @@ def compare(
 ) -> list[ModelReport]:
     """Run everything into `out`: per model and backend a folder, `report.json`, `report.html` and the plots.
 
-    Small models come first, and `proven` is told of each when it is done. The result is in the order of `specs`. The
-    oracle goes ahead, while the backends, in turn, are at the model before.
+    Small models come first, trainings after all proofs, and `proven` is told of each model that has been proven. The result
+    is in the order of `specs`.
     """
     out.mkdir(parents=True)
     reports = {}
     job = {"data": data_name, "data_dir": str(Path(data_dir).resolve()) if data_dir else None, "device": device}
     job |= {"seed": seed, "steps": steps}
+    jobs, begun = {}, time.perf_counter()
     order = sorted(specs, key=_cost)
-    with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(progress_bar("compare"))
-        task = progress.add_task("", total=len(specs) * (len(backends) + 1), note="starting")
-        workers = {name: stack.enter_context(Worker(out / f"{name}.log")) for name in (ORACLE, *backends)}
-        for spec in order:
-            report = reports[spec.name] = ModelReport(spec, spec.training.parity_rate if rate is None else rate)
-            batch = training.batch_size(spec, data)
-            length = training.steps_of(
-                spec, data, batch, train_epochs, None if train_epochs else train_steps or short(spec)
-            )
-            report.job = job | {"model": spec.name, "rate": report.rate, "train_steps": length}
-            workers[ORACLE].give(report.job | {"backend": ORACLE}, out / spec.name / ORACLE)
-        for spec in order:
-            report, folders, started = reports[spec.name], {}, time.perf_counter()
-            progress.update(task, note=f"{spec.name}: oracle")
-            if problem := workers[ORACLE].wait(out / spec.name / ORACLE):
-                raise TetraplaError(f"the oracle did not finish {spec.name}: {problem}")
-            progress.advance(task)
-            for backend in backends:
-                progress.update(task, note=f"{spec.name} in {backend}")
-                folder = out / spec.name / backend
-                workers[backend].give(report.job | {"backend": backend}, folder)
-                problem = workers[backend].wait(folder)
-                if problem:
-                    report.crashes[backend] = problem
-                else:
-                    folders[backend] = folder
-                progress.advance(task)
-            _judge(report, out / spec.name / ORACLE, folders)
-            _draw(report, out, folders)
-            for path in (out / spec.name).rglob("*.safetensors"):
-                path.unlink()  # gigabytes, for the larger models
-            report.seconds = time.perf_counter() - started
-            proven(report)
+    for spec in order:
+        report = reports[spec.name] = ModelReport(spec, spec.training.parity_rate if rate is None else rate)
+        batch = training.batch_size(spec, data)
+        length = training.steps_of(
+            spec, data, batch, train_epochs, None if train_epochs else train_steps or short(spec)
+        )
+        jobs[spec.name] = job | {"model": spec.name, "rate": report.rate, "train_steps": length}
+    tasks = agenda([spec.name for spec in order], backends, out)
+    left = Counter((task.kind, task.model) for task in tasks)
+    with progress_bar("compare") as progress, contextlib.closing(work(tasks, jobs, out)) as events:
+        bar = progress.add_task("", total=len(tasks), note="starting")
+        for started, task, problem in events:
+            progress.update(bar, note=", ".join(f"{one.kind} {one.model} in {one.party}" for one in started))
+            if task is None:
+                continue
+            progress.advance(bar)
+            report = reports[task.model]
+            if problem and task.party == ORACLE:
+                raise TetraplaError(f"the oracle did not finish {task.model}: {problem}")
+            if problem:
+                report.crashes[task.party] = problem
+                left["train", task.model] -= task.kind == "prove"
+            left[task.kind, task.model] -= 1
+            if task.kind == "prove" and not left["prove", task.model]:
+                _judge(report, backends, out)
+                report.seconds = time.perf_counter() - begun
+                proven(report)
+            if task.party != ORACLE and not left["prove", task.model] and not left["train", task.model]:
+                _draw(report, backends, out)
     result = [reports[spec.name] for spec in specs]
     _write_report(result, backends, data, out, seed=seed, steps=steps, rate=rate, device=device)
     return result
@@ -137,69 +132,24 @@ def compare(
 
 def short(spec: Spec) -> int:
     """Steps of the short training, unless asked otherwise: fewer where each takes long."""
-    return 60 if spec.convolutional else 300
+    if spec.convolutional:
+        return 30
+    return 300 if spec.parameter_count() < 1e6 else 100
 
 
 def _cost(spec):
     """What a model takes, roughly: a weight of a convolution is used at every place of an image."""
-    return spec.parameter_count() * (10 if spec.convolutional else 1)
+    return spec.parameter_count() * (100 if spec.convolutional else 1)
 
 
-class Worker:
-    """A process that does the jobs of one backend, or of the oracle; it ends with the `with` statement. One that dies takes
-    the job with it that it was at; the next job starts another."""
-
-    def __init__(self, log: Path):
-        # -P: nothing is imported from the user's folder, which stays the folder that relative paths begin at.
-        self.command = [sys.executable, "-P", "-m", "common.tools.compare_worker"]
-        self.log, self.process = log, None
-
-    def __enter__(self):
-        self._start()
-        return self
-
-    def __exit__(self, error, *_):
-        self._stop(0 if error else 10)
-
-    def give(self, job: dict, folder: Path) -> None:
-        """Have `job` done into a new `folder`, after those that were given before."""
-        folder.mkdir(parents=True)
-        write_json(folder / "job.json", job)
-        if self.process.poll() is not None:
-            self._stop()
-            self._start()
-        with contextlib.suppress(BrokenPipeError):  # it died just now: `wait` says so
-            self.process.stdin.write(f"{(folder / 'job.json').resolve()}\n")
-            self.process.stdin.flush()
-
-    def wait(self, folder: Path) -> str | None:
-        """None when the job of `folder` is done, or what went wrong with it."""
-        while not (folder / "done").exists():
-            if self.process.poll() is not None and not (folder / "done").exists():
-                lines = self.log.read_text(errors="replace").strip().splitlines()
-                said = lines[-1] if lines else "no output"
-                return f"exit code {self.process.returncode}: {said} (all of it in {self.log})"
-            time.sleep(0.02)
-        return (folder / "done").read_text() or None
-
-    def _start(self):
-        with open(self.log, "a") as log:
-            self.process = subprocess.Popen(
-                self.command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, text=True
-            )
-
-    def _stop(self, patience: float = 0):
-        """End the process: by itself within so many seconds, as one does that has nothing left to read, or else at once."""
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        try:
-            self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+def _folders(report, backends, out):
+    """{backend: its folder} of those that did not crash."""
+    return {b: out / report.spec.name / b for b in backends if b not in report.crashes}
 
 
-def _judge(report, oracle, folders):
+def _judge(report, backends, out):
+    """What has been proven of one model."""
+    oracle, folders = out / report.spec.name / ORACLE, _folders(report, backends, out)
     for dtype in DTYPES:
         truth = read_truth(oracle, dtype)
         found = {backend: read_results(folder / f"{dtype}.safetensors") for backend, folder in folders.items()}
@@ -211,10 +161,18 @@ def _judge(report, oracle, folders):
             for backend, results in found.items():
                 report.stages[dtype, backend].append(parity.slope_deviation(slopes, results["gradients"]))
             for a, b in itertools.combinations(found, 2):
-                report.pairs[a, b] = parity.compare(replace(truth, results=found[a]), found[b], dtype)
+                report.pairs[a, b] = parity.compare(truth.between(found[a]), found[b], dtype)
+    _clear(report, out)
 
 
-def _draw(report, out, folders):
+def _clear(report, out):
+    for path in (out / report.spec.name).rglob("*.safetensors"):
+        path.unlink()  # gigabytes, for the larger models
+
+
+def _draw(report, backends, out):
+    """What is to be seen of one model, now that it has been trained."""
+    folders = _folders(report, backends, out)
     if not folders:
         return
     metrics = {backend: training.read_metrics(folder / "run" / "metrics.jsonl") for backend, folder in folders.items()}
@@ -225,6 +183,7 @@ def _draw(report, out, folders):
     growth = out / f"{report.spec.name}-growth.png"
     figures.growth(report.spec, report.growth, growth)
     report.images = [growth, curves, *figures.side_by_side(report.spec, pictures, out)]
+    _clear(report, out)
 
 
 def _write_report(reports, backends, data, out, **settings):

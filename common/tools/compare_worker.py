@@ -2,13 +2,13 @@
 
 Frameworks fight over threads and memory, and a crash of one must not lose the others' results. A process serves one
 backend, or the oracle, for all models in turn, since starting a framework takes longer than most of the proof. It reads
-paths of jobs from standard input, one a line. A job names model, backend, data and seeds; what is found are files beside
-it, and last of all `done`, with the message of an error that a user can act on, or nothing:
+paths of jobs from standard input, one a line. A job says what is to be done with which model, data and seeds; what is found
+are files beside it, and last of all `KIND.done` (common.tools.compare_tasks). Of a backend, "prove" and then "train":
     float64.safetensors, float32.safetensors   every tensor of every parity stage
     growth.json                                {dtype: [step, deviation from the oracle, tensor] along the many updates}
     run/                                       a short training run (common.tools.training)
     pictures.safetensors                       originals, reconstructions and samples after it
-and of the oracle, whose job is done first:
+and of the oracle, "ask", which is done first:
     float64.safetensors, float32.safetensors   what it says
     bars-float64.safetensors, ...              and what may deviate from it: per tensor (tolerance,), and what is settled
     slopes.safetensors                         directions, and the slopes of the objectives along them
@@ -28,9 +28,9 @@ from common import parity, specs
 from common.checkpoint import write_atomically, write_json
 from common.errors import TetraplaError
 from common.tools import training
+from common.tools.compare_tasks import ORACLE
 from common.truths import read_results, write_results, write_truth
 
-ORACLE = "oracle"
 DTYPES = ("float64", "float32")
 
 
@@ -41,13 +41,9 @@ def cases(job: dict, data: dict[str, np.ndarray]) -> tuple[parity.Case, parity.C
     return case, replace(case, spec=case.spec.training.twin or case.spec, steps=job["steps"])
 
 
-def run(job: dict, folder: Path) -> None:
-    """Do one job into `folder`."""
-    dataset = sets.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
+def prove(job: dict, dataset: sets.Dataset, folder: Path) -> None:
+    """Every tensor of every stage in one backend."""
     case, course = cases(job, dataset.train)
-    if job["backend"] == ORACLE:
-        ask(case, course, folder)
-        return
     growth = {dtype: [] for dtype in DTYPES}
     for dtype, rows in growth.items():
 
@@ -62,10 +58,15 @@ def run(job: dict, folder: Path) -> None:
         many = parity.course(column, course, watch)
         write_results(folder / f"{dtype}.safetensors", found | ({parity.MANY: many} if dtype == "float64" else {}))
     write_json(folder / "growth.json", growth)
+
+
+def train(job: dict, dataset: sets.Dataset, folder: Path) -> None:
+    """A short training in one backend, with pictures."""
     spec = specs.get(job["model"])
     options = training.Options(
-        backend=job["backend"],
+        backend=job["party"],
         steps=job["train_steps"],
+        evaluate_every=job["train_steps"],  # calls of one length, which is compiled once
         batch_size=training.batch_size(spec, dataset),
         seed=job["seed"],
         device=job["device"],
@@ -78,12 +79,13 @@ def run(job: dict, folder: Path) -> None:
 def create(job: dict, case: parity.Case, dtype: str):
     """A column of the job's backend at the start of a case."""
     return backends.create(
-        job["backend"], case.spec, case.parameters(), dtype=dtype, device=job["device"], seed=job["seed"]
+        job["party"], case.spec, case.parameters(), dtype=dtype, device=job["device"], seed=job["seed"]
     )
 
 
-def ask(case: parity.Case, course: parity.Case, folder: Path) -> None:
-    """Everything that the oracle says, into `folder`."""
+def ask(job: dict, dataset: sets.Dataset, folder: Path) -> None:
+    """Everything that the oracle says."""
+    case, course = cases(job, dataset.train)
 
     def watch(step, tensors):
         write_results(oracle_path(folder, step), {"": tensors})
@@ -121,10 +123,12 @@ def serve() -> None:
     for line in sys.stdin:
         path, message = Path(line.rstrip("\n")), ""
         try:
-            run(json.loads(path.read_text()), path.parent)
+            job = json.loads(path.read_text())
+            dataset = sets.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
+            {"ask": ask, "prove": prove, "train": train}[job["kind"]](job, dataset, path.parent)
         except TetraplaError as error:
             message = str(error)
-        write_atomically(path.parent / "done", message.encode())
+        write_atomically(path.with_suffix(".done"), message.encode())
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def _lines(source, section):
     return Syntax(text, "python", theme="ansi_dark", word_wrap=True, background_color="default")
 
 
-def comparison_row(report, backends) -> str:
+def comparison_row(report, backends) -> Text:
     """One line of a model that has just been compared: per backend how near it comes to a bar, in floors."""
     mark = "[green]✓[/]" if report.passed else "[bold red]✗[/]"
     cells = []
@@ -141,7 +141,8 @@ def comparison_row(report, backends) -> str:
         else:
             kinds = (f"{report.worst(backend, dtype)[1].times_floor:.1f}" for dtype in ("float64", "float32"))
             cells.append(f"{backend} {' / '.join(kinds)}")
-    return f"{mark} [bold]{report.spec.name}[/]: {', '.join(cells)} times the floor (float64 / float32), {report.seconds:.0f} s"
+    line = f"{mark} [bold]{report.spec.name}[/]: {', '.join(cells)} times the floor (float64 / float32)"
+    return Text.from_markup(f"{line}, after {report.seconds:.0f} s")
 
 
 def comparison_tables(reports, backends, data, steps) -> list[Table | str]:

@@ -1,11 +1,12 @@
 """All four backends together: against each other through the `compare` command, as a user runs it."""
 
+import contextlib
 import gzip
 import html.parser
 import json
+import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import psutil
@@ -16,9 +17,10 @@ from typer.testing import CliRunner
 from backends import BACKENDS
 from common import parity
 from common.environment import ROOT
+from common.processes import Children
 from common.specs import SPECS
 from common.tools.cli import app
-from common.tools.compare import Worker
+from common.tools.compare_tasks import ORACLE, agenda, work
 from tests.conftest import tetrapla
 from tests.spec.test_data import idx
 
@@ -168,13 +170,11 @@ vae.losses = losses
 def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
     """The command run with a JAX column whose KL has the wrong sign."""
     code = (
-        "from common.tools import compare\n"
-        "real = compare.Worker.__init__\n"
-        "def init(self, log):\n"
-        "    real(self, log)\n"
-        "    if log.stem == 'jax':\n"
-        f"        self.command[2:] = ['-c', {MISTAKES!r} + 'compare_worker.serve()']\n"
-        "compare.Worker.__init__ = init\n"
+        "from common.processes import Children\n"
+        "real = Children.start\n"
+        "def start(self, module, **options):\n"
+        "    return real(self, 'dying' if 'paddle' in options['stdout'].name else module, **options)\n"
+        "Children.start = start\n"
         "from common.tools.cli import main; main()"
     )
     arguments = (
@@ -203,6 +203,7 @@ def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
 
 
 def test_a_crash_of_one_backend_keeps_the_others(tmp_path):
+    (tmp_path / "dying.py").write_text("import os; input(); print('about to die', flush=True); os.abort()")
     code = (
         "from common.tools import compare\n"
         "real = compare.Worker.__init__\n"
@@ -226,7 +227,11 @@ def test_a_crash_of_one_backend_keeps_the_others(tmp_path):
         tmp_path / "c",
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 1, result.stderr
     report = json.loads((tmp_path / "c" / "report.json").read_text())["models"]["vae_z100"]
@@ -235,20 +240,27 @@ def test_a_crash_of_one_backend_keeps_the_others(tmp_path):
     assert (tmp_path / "c" / "report.html").exists()
 
 
-def test_a_worker_ends_with_its_block(tmp_path):
-    """Ctrl-C in the middle of a job: nothing goes on running."""
-    worker = Worker(tmp_path / "log")
-    worker.command[2:] = [
-        "-c",
-        "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(600)",
-    ]
-    with pytest.raises(KeyboardInterrupt), worker:
-        worker.give({}, tmp_path / "job")
-        while not worker.log.read_text():
-            time.sleep(0.01)
-        assert psutil.pid_exists(worker.process.pid)
-        raise KeyboardInterrupt
-    assert not psutil.pid_exists(worker.process.pid)
+def test_workers_end_with_their_block(tmp_path, monkeypatch):
+    """Ctrl-C in the middle of a task: nothing goes on running."""
+    (tmp_path / "stubborn.py").write_text(
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    processes, real = [], Children.start
+
+    def start(self, module, **options):
+        processes.append(real(self, "stubborn", **options))
+        return processes[-1]
+
+    monkeypatch.setattr(Children, "start", start)
+    tasks = agenda(["vae"], ("pytorch",), tmp_path)
+    with pytest.raises(KeyboardInterrupt), contextlib.closing(work(tasks, {"vae": {}}, tmp_path)) as doing:
+        for started, _, _ in doing:
+            assert [task.party for task in started] == [ORACLE]  # whom the others wait for
+            if (tmp_path / "oracle.log").read_text():
+                assert psutil.pid_exists(processes[0].pid)
+                raise KeyboardInterrupt
+    assert not psutil.pid_exists(processes[0].pid)
 
 
 def test_relative_paths_from_any_folder(tmp_path):

@@ -110,6 +110,32 @@ def test_a_product_is_off_as_its_partial_sums_are(product):
     assert 4e-3 * 16 < np.abs(error).max() <= 5.01e-3 * 16
 
 
+def test_an_update_leaves_the_operations_inexact(case):
+    """The bars of many updates are those of the passes of all updates, not of the first alone."""
+    column = InexactReference(case.spec, case.parameters(), dtype="float64", error=1e-9, seed=0)
+    errors = []
+    for _ in range(2):
+        exact = Reference(case.spec, {name: np.array(value) for name, value in column.parameters().items()})
+        expected, found = (one.gradients(*case.first_batch()) for one in (exact, column))
+        errors.append(parity.largest_deviation(expected, found)[0])
+        column.train_step(*case.first_batch())
+    assert 1e-9 < errors[0] < 1e-6
+    assert errors[0] / 10 < errors[1] < 10 * errors[0]
+
+
+def test_two_columns_may_each_be_a_bar_away(case, truth):
+    results = {stage: {name: value for name, value in tensors.items()} for stage, tensors in truth.results.items()}
+    name = "loss"
+    bar = truth.bars["losses"][name].tolerance
+    low, high = (results | {"losses": {name: results["losses"][name] * (1 + side * bar)}} for side in (-0.9, 0.9))
+    assert parity.compare_stage("losses", truth, results["losses"] | low["losses"], "float64").passed
+    assert parity.compare_stage(
+        "losses", truth.between(results | low), results["losses"] | high["losses"], "float64"
+    ).passed
+    far = results["losses"] | {name: results["losses"][name] * (1 + 1.2 * bar)}
+    assert not parity.compare_stage("losses", truth.between(results | low), far, "float64").passed
+
+
 def test_bars_are_roundings(case, truth):
     """Some multiples of one rounding, and for the difference of large terms more: 1 - 0.999 alone makes 1e3 roundings."""
     single = parity.truth(dataclasses.replace(case, steps=0), "float32")

@@ -18,7 +18,8 @@ def adam_update(adam: Adam, parameter, gradient, first, second, step: int):
 
 
 def _update(adam, parameter, gradient, first, second, step):
-    gradient = gradient + adam.l2 * parameter
+    if adam.l2:
+        gradient = gradient + adam.l2 * parameter
     first = adam.beta1 * first + (1 - adam.beta1) * gradient
     second = adam.beta2 * second + (1 - adam.beta2) * gradient**2
     corrected_first = first / (1 - adam.beta1**step)

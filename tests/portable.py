@@ -1,50 +1,61 @@
 """How near every column comes to its bars when the frameworks are held to other instruction sets and threads.
 
-    python -P -m tests.portable [--model M]... [--backend B]... [--seeds 5] [--out docs/portable.json]
+    python -P -m tests.portable [--model M]... [--backend B]... [--setting S]... [--seeds 5] [--out docs/portable.json]
 
-One process per backend, setting and seed, one at a time, proves the models one after another, up to one update; small models
-also 100 updates in float64. What is found is kept in OUT after each, so that an interrupted run goes on where it stopped,
-and OUT with the ending .md holds the table. Exit code 1 if anything is beyond its bar.
+The oracle is asked first, of every model and seed. Then one process per backend and setting, as many at a time as there are
+cores, proves all models from all seeds, up to one update; small models also over 100 updates in float64. A column is compiled
+once and starts anew from each seed. What is found is kept in OUT after each process, so that an interrupted run goes on where
+it stopped, and OUT with the ending .md holds the table. Exit code 1 if anything is beyond its bar.
 """
 
 import argparse
+import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 import backends
 from common import environment, parity
 from common.checkpoint import write_atomically, write_json
+from common.contract import Snapshot
 from common.data import digits
 from common.specs import SPECS, get
-from common.truths import read_truth, write_truth
+from common.truths import kept_truth
 
+# What tells oneDNN, two generations of MKL, ATen and XLA which instructions to use.
 ISAS = {
-    "SSE4.1": ("SSE41", "SSE4_2", "default", "SSE4_2"),
-    "AVX2": ("AVX2", "AVX2", "avx2", "AVX2"),
-    "AVX-512": ("AVX512_CORE", "AVX512", "avx512", "AVX512"),
+    "SSE4.1": ("SSE41", "SSE4_2", "3", "default", "SSE4_2"),
+    "AVX2": ("AVX2", "AVX2", "5", "avx2", "AVX2"),
+    "AVX-512": ("AVX512_CORE", "AVX512", "7", "avx512", "AVX512"),
 }
 THREADS = (1, 2, 4)
 COURSE = ("vae_z100", "gan_two_layer", "vae")  # compared over 100 updates too
+SIDE = 768  # of the square matrices that show how fast a setting multiplies
 
 
 def settings() -> dict[str, dict[str, str]]:
     """{"AVX2, 2 threads": environment variables}."""
     found = {}
-    for name, (onednn, mkl, aten, xla) in ISAS.items():
+    for name, (onednn, mkl, old_mkl, aten, xla) in ISAS.items():
         for threads in THREADS:
             isa = {"ONEDNN_MAX_CPU_ISA": onednn, "DNNL_MAX_CPU_ISA": onednn, "MKL_ENABLE_INSTRUCTIONS": mkl}
-            isa |= {"ATEN_CPU_CAPABILITY": aten}
-            count = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-            count |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"}
-            flags = f"--xla_cpu_max_isa={xla} --xla_cpu_multi_thread_eigen={'false' if threads == 1 else 'true'}"
-            found[f"{name}, {threads} thread{'s' * (threads > 1)}"] = isa | count | {"XLA_FLAGS": flags}
-    found["AVX2, 2 threads, TensorFlow without oneDNN"] = found["AVX2, 2 threads"] | {"TF_ENABLE_ONEDNN_OPTS": "0"}
+            isa |= {"MKL_DEBUG_CPU_TYPE": old_mkl, "ATEN_CPU_CAPABILITY": aten}
+            isa |= {"XLA_FLAGS": f"--xla_cpu_max_isa={xla}"}
+            # A core may be named twice: four threads on two cores.
+            cores = environment.shares(1, threads)[0]
+            isa |= environment.thread_settings(cores) | {"NPROC": str(threads)}
+            found[f"{name}, {threads} thread{'s' * (threads > 1)}"] = isa
+    found["AVX2, 2 threads, TensorFlow with oneDNN"] = found["AVX2, 2 threads"] | {"TF_ENABLE_ONEDNN_OPTS": "1"}
     return found
 
 
@@ -53,26 +64,70 @@ def case_of(model: str, seed: int) -> parity.Case:
     return parity.Case(get(model).calmed(), digits.load().train, steps=100 if model in COURSE else 0, seed=seed)
 
 
-def truth(model: str, seed: int, dtype: str, folder: Path) -> parity.Truth:
-    """What the oracle says, asked once."""
-    folder = folder / f"{model}-{seed}"
-    folder.mkdir(exist_ok=True)
-    if not (folder / f"bars-{dtype}.safetensors").exists():
-        write_truth(folder, dtype, parity.truth(case_of(model, seed), dtype))
-    return read_truth(folder, dtype)
-
-
-def prove(backend: str, models: list[str], seed: int, folder: Path) -> None:
-    """In a process of its own: one line of JSON per model and precision."""
+def cases(models: list[str], seeds: int) -> Iterator[tuple[str, str, list[parity.Case]]]:
+    """(model, precision, the case of each seed)."""
     for model in models:
-        case = case_of(model, seed)
         for dtype in ("float64", "float32"):
-            column = backends.create(backend, case.spec, case.parameters(), dtype=dtype, seed=seed)
-            single = case if dtype == "float64" else replace(case, steps=0)
-            stages = parity.compare(truth(model, seed, dtype, folder), parity.collect(column, single, dtype), dtype)
+            found = [case_of(model, seed) for seed in range(seeds)]
+            yield model, dtype, [one if dtype == "float64" else replace(one, steps=0) for one in found]
+
+
+def prove(backend: str, models: list[str], seeds: int, folder: Path) -> None:
+    """In a process of its own: one line of JSON per model, precision and seed, and the rate of its products."""
+    say(model="", dtype="", seed=0, passed=True, rate=rate(backend))
+    for model, dtype, found in cases(models, seeds):
+        column = backends.create(backend, found[0].spec, found[0].parameters(), dtype=dtype)
+        for case in found:
+            column.restore(Snapshot.start(case.spec, case.parameters()))
+            stages = parity.compare(kept_truth(case, dtype, folder), parity.collect(column, case, dtype), dtype)
             worst = max(stages, key=lambda stage: (not stage.passed, stage.share))
-            row = {"floors": worst.times_floor, "passed": worst.passed, "stage": worst.name, "tensor": worst.tensor}
-            print("ROW " + json.dumps({"model": model, "dtype": dtype} | row), flush=True)
+            about = {"floors": worst.times_floor, "passed": worst.passed, "stage": worst.name, "tensor": worst.tensor}
+            say(model=model, dtype=dtype, seed=case.seed, **about)
+
+
+def rate(backend: str) -> float:
+    """GFLOP/s of a float32 product of square matrices: whether a setting makes a difference at all."""
+    multiply, _ = backends.engine(backend, "timing").yardstick("cpu")
+    product, seconds = multiply([tuple(np.random.default_rng(0).random((2, SIDE, SIDE), np.float32))]), []
+    for _ in range(12):
+        start = time.perf_counter()
+        product()
+        seconds.append(time.perf_counter() - start)
+    return 2 * SIDE**3 / min(seconds) / 1e9
+
+
+def say(**row) -> None:
+    print("ROW " + json.dumps(row), flush=True)
+
+
+def ask(models: list[str], seeds: int, folder: Path) -> None:
+    """The oracle's answers, each in a process of its own, as many at a time as there are cores."""
+    code = "import sys; from pathlib import Path; from tests.portable import cases, kept_truth\n"
+    code += f"for model, dtype, found in cases([sys.argv[1]], {seeds}): kept_truth(found[int(sys.argv[2])], dtype, Path(sys.argv[3]))"
+    variables = os.environ | environment.pool_settings(1)
+    with ThreadPoolExecutor(environment.cores()) as pool:
+        commands = [
+            [sys.executable, "-P", "-c", code, model, str(seed), str(folder)]
+            for model in models
+            for seed in range(seeds)
+        ]
+        list(pool.map(partial(subprocess.run, env=variables, check=True), commands))
+
+
+def measure(backend: str, setting: str, models: list[str], seeds: int, folder: Path) -> list[dict]:
+    """The rows of one process; of one that died, a row that has not passed."""
+    code = "from pathlib import Path; from tests.portable import prove; "
+    code += f"prove({backend!r}, {models}, {seeds}, Path({str(folder)!r}))"
+    variables = os.environ | settings()[setting]
+    result = subprocess.run([sys.executable, "-P", "-c", code], env=variables, capture_output=True, text=True)
+    key = {"backend": backend, "setting": setting}
+    rows = [key | json.loads(line[4:]) for line in result.stdout.splitlines() if line.startswith("ROW ")]
+    if result.returncode:
+        said = (result.stderr.strip().splitlines() or ["no output"])[-1]
+        rows.append(
+            key | {"model": "", "dtype": "", "seed": 0, "passed": False, "stage": "crash", "tensor": said[:200]}
+        )
+    return rows
 
 
 def main() -> None:
@@ -82,61 +137,61 @@ def main() -> None:
     parser.add_argument("--setting", action="append", choices=list(settings()))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("docs/portable.json"))
+    parser.add_argument(
+        "--truths", type=Path, help="Keep the oracle's answers here, gigabytes of them, for another run."
+    )
     options = parser.parse_args()
     models, columns = options.model or list(SPECS), options.backend or backends.installed()
     rows = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(options.seeds):
-            for model in models:
-                for backend in columns:
-                    for setting in options.setting or settings():
-                        key = {"model": model, "backend": backend, "setting": setting, "seed": seed}
-                        if any(key.items() <= row.items() for row in rows):
-                            continue
-                        for dtype in ("float64", "float32"):
-                            truth(model, seed, dtype, Path(folder))
-                        rows += measure(key, Path(folder))
-                        write(options.out, rows)
-                for path in Path(folder).iterdir():
-                    shutil.rmtree(path)
+    done = {(row["backend"], row["setting"]) for row in rows if row["passed"]}
+    wanted = [(b, s) for s in options.setting or settings() for b in columns if (b, s) not in done]
+    rows = [row for row in rows if (row["backend"], row["setting"]) in done]
+    place = contextlib.nullcontext(options.truths) if options.truths else tempfile.TemporaryDirectory()
+    with place as folder, ThreadPoolExecutor(environment.cores()) as pool:
+        if wanted:
+            ask(models, options.seeds, Path(folder))
+        for found in pool.map(lambda key: measure(*key, models, options.seeds, Path(folder)), wanted):
+            rows += found
+            write(options.out, rows)
     write(options.out, rows)
     sys.exit(0 if rows and all(row["passed"] for row in rows) else 1)
 
 
-def measure(key: dict, folder: Path) -> list[dict]:
-    """The rows of one process; of one that died, a row that has not passed."""
-    code = "import sys; from pathlib import Path; from tests.portable import prove; "
-    code += f"prove({key['backend']!r}, [{key['model']!r}], {key['seed']}, Path({str(folder)!r}))"
-    result = subprocess.run(
-        [sys.executable, "-P", "-c", code], env=os.environ | settings()[key["setting"]], capture_output=True, text=True
-    )
-    rows = [key | json.loads(line[4:]) for line in result.stdout.splitlines() if line.startswith("ROW ")]
-    if result.returncode:
-        said = (result.stderr.strip().splitlines() or ["no output"])[-1]
-        rows.append(key | {"dtype": "", "floors": 0.0, "passed": False, "stage": "crash", "tensor": said[:200]})
-    return rows
-
-
 def write(out: Path, rows: list[dict]) -> None:
-    """The rows, and the table beside them."""
-    write_json(out, {"processor": environment.describe()["processor"], "factor": parity.FACTOR, "rows": rows})
-    seeds, shown = sorted({row["seed"] for row in rows}), sorted({row["setting"] for row in rows})
+    """The rows, and the tables beside them."""
+    processor = environment.describe()["processor"]
+    write_json(out, {"processor": processor, "factor": parity.FACTOR, "rows": rows})
+    proofs = [row for row in rows if row["model"] or not row["passed"]]
+    seeds, shown = {row["seed"] for row in proofs}, list(dict.fromkeys(row["setting"] for row in rows))
     lines = [
         "# Bars on other instruction sets",
         "",
-        f"The largest deviation in floors (the bar is {parity.FACTOR}; [how they are derived](proof.md)), on {environment.describe()['processor']}, "
-        f"over {len(seeds)} of 5 seeds and {len(shown)} of {len(settings())} settings: {'; '.join(shown)}. Made by `nox -s test-portable`, which goes on "
-        "where it stopped. All stages up to one update; of " + ", ".join(f"`{model}`" for model in COURSE) + " also 100 updates.",
+        f"The largest deviation in floors (the bar is {parity.FACTOR}; [how they are derived](proof.md)), on {processor}, over "
+        f"{len(seeds)} seeds and {len(shown)} settings: {'; '.join(shown)}. Made by `nox -s test-portable`. All stages up to "
+        "one update; of " + ", ".join(f"`{model}`" for model in COURSE) + " also 100 updates.",
         "",
-        "| model | backend | precision | runs | largest, floors | where |",
-        "|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    for model, backend, dtype in dict.fromkeys((row["model"], row["backend"], row["dtype"]) for row in rows):
-        own = [row for row in rows if (row["model"], row["backend"], row["dtype"]) == (model, backend, dtype)]
-        worst = max(own, key=lambda row: (not row["passed"], row["floors"]))
+        "| model | backend | precision | runs | median, floors | largest | where |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for model, backend, dtype in sorted({(row["model"], row["backend"], row["dtype"]) for row in proofs}):
+        own = [row for row in proofs if (row["model"], row["backend"], row["dtype"]) == (model, backend, dtype)]
+        worst = max(own, key=lambda row: (not row["passed"], row.get("floors", 0.0)))
+        median, largest = np.median([row.get("floors", 0.0) for row in own]), worst.get("floors", 0.0)
         where = f"{worst['stage']}, `{worst['tensor']}`; {worst['setting']}, seed {worst['seed']}"
         mark = "" if worst["passed"] else "✗ "
-        lines.append(f"| `{model}` | {backend} | {dtype} | {len(own)} | {mark}{worst['floors']:.1f} | {where} |")
+        lines.append(f"| `{model}` | {backend} | {dtype} | {len(own)} | {median:.1f} | {mark}{largest:.1f} | {where} |")
+    names = list(dict.fromkeys(row["backend"] for row in rows))
+    lines += [
+        "",
+        "Whether a setting makes a difference at all: GFLOP/s of a float32 product of two square matrices of side "
+        f"{SIDE}, two processes at a time. Where a switch changes nothing, the framework heeds none of those that were set.",
+        "",
+        f"| setting | {' | '.join(names)} |",
+        "|---|" + "---|" * len(names),
+    ]
+    for setting in shown:
+        rates = {row["backend"]: f"{row['rate']:.0f}" for row in rows if row["setting"] == setting and "rate" in row}
+        lines.append(f"| {setting} | {' | '.join(rates.get(name, '') for name in names)} |")
     write_atomically(out.with_suffix(".md"), ("\n".join(lines) + "\n").encode())
 
 

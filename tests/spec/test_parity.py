@@ -124,16 +124,16 @@ def test_an_update_leaves_the_operations_inexact(case):
 
 
 def test_two_columns_may_each_be_a_bar_away(case, truth):
-    results = {stage: {name: value for name, value in tensors.items()} for stage, tensors in truth.results.items()}
-    name = "loss"
-    bar = truth.bars["losses"][name].tolerance
-    low, high = (results | {"losses": {name: results["losses"][name] * (1 + side * bar)}} for side in (-0.9, 0.9))
-    assert parity.compare_stage("losses", truth, results["losses"] | low["losses"], "float64").passed
-    assert parity.compare_stage(
-        "losses", truth.between(results | low), results["losses"] | high["losses"], "float64"
-    ).passed
-    far = results["losses"] | {name: results["losses"][name] * (1 + 1.2 * bar)}
-    assert not parity.compare_stage("losses", truth.between(results | low), far, "float64").passed
+    losses, bar = truth.results["losses"], truth.bars["losses"]["loss"].tolerance
+
+    def moved(bars):
+        return losses | {"loss": np.asarray(losses["loss"]) * (1 + bars * bar)}
+
+    between = truth.between(truth.results | {"losses": moved(-0.9)})
+    assert parity.compare_stage("losses", truth, moved(-0.9), "float64").passed
+    assert parity.compare_stage("losses", truth, moved(0.9), "float64").passed
+    assert parity.compare_stage("losses", between, moved(0.9), "float64").passed
+    assert not parity.compare_stage("losses", between, moved(1.3), "float64").passed
 
 
 def test_bars_are_roundings(case, truth):

@@ -59,7 +59,8 @@ def standalone(module, spec: Spec, dtype: str, job: str) -> str:
     nodes = _definitions(module)
     build = nodes["build"][0]
     body = build.body[0].body if isinstance(build.body[0], ast.With) else build.body
-    lines = [ast.unparse(_Filled(spec, dtype).visit(line)) for line in body if not isinstance(line, ast.Return)]
+    body = [line for line in body if not isinstance(line, ast.Return) and ast.unparse(line) != "options = spec.options"]
+    lines = [ast.unparse(_Filled(spec, dtype).visit(line)) for line in body]
     kept, left = {}, {job} | {n.id for line in lines for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Name)}
     while left:
         node, text = nodes.get(left.pop(), (None, None))

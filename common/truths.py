@@ -13,13 +13,21 @@ from common.checkpoint import write_atomically
 
 def write_truth(folder: Path, dtype: str, truth: parity.Truth) -> None:
     write_results(folder / f"{dtype}.safetensors", truth.results)
-    tolerances = {s: {n: np.array(bar.tolerance) for n, bar in bars.items()} for s, bars in truth.bars.items()}
-    settled = {n: bar.settled for bars in truth.bars.values() for n, bar in bars.items() if bar.settled is not None}
-    write_results(folder / f"bars-{dtype}.safetensors", tolerances | {"settled": settled})
+    write_bars(folder / f"bars-{dtype}.safetensors", truth)
 
 
 def read_truth(folder: Path, dtype: str) -> parity.Truth:
-    tolerances = read_results(folder / f"bars-{dtype}.safetensors")
+    return read_bars(folder / f"bars-{dtype}.safetensors", read_results(folder / f"{dtype}.safetensors"))
+
+
+def write_bars(path: Path, truth: parity.Truth) -> None:
+    tolerances = {s: {n: np.array(bar.tolerance) for n, bar in bars.items()} for s, bars in truth.bars.items()}
+    settled = {n: bar.settled for bars in truth.bars.values() for n, bar in bars.items() if bar.settled is not None}
+    write_results(path, tolerances | {"settled": settled})
+
+
+def read_bars(path: Path, results: parity.Results) -> parity.Truth:
+    tolerances = read_results(path)
     settled = tolerances.pop("settled")
     bars = {
         stage: {
@@ -28,7 +36,7 @@ def read_truth(folder: Path, dtype: str) -> parity.Truth:
         }
         for stage, tensors in tolerances.items()
     }
-    return parity.Truth(read_results(folder / f"{dtype}.safetensors"), bars)
+    return parity.Truth(results, bars)
 
 
 def write_results(path: Path, results: parity.Results) -> None:
@@ -48,9 +56,20 @@ def read_results(path: Path) -> parity.Results:
 
 def kept_truth(case: parity.Case, dtype: str, folder: Path) -> parity.Truth:
     """`parity.truth`, from `folder` if it has been asked for the same case before; kept there if not."""
-    key = f"{case.spec.fingerprint()}-{case.batch}-{case.steps}-{case.seed}"
-    place = folder / f"truth-{key}-{dtype}"
+    place = folder / f"truth-{_key(case)}-{dtype}"
     if not (place / f"bars-{dtype}.safetensors").exists():  # written last
         place.mkdir(parents=True, exist_ok=True)
         write_truth(place, dtype, parity.truth(case, dtype))
     return read_truth(place, dtype)
+
+
+def truth_with_kept_bars(case: parity.Case, dtype: str, folder: Path) -> parity.Truth:
+    """`parity.truth`, its bars, which take most of the time and little room, from `folder` if they were derived before."""
+    path, results = folder / f"bars-{_key(case)}-{dtype}.safetensors", parity.expected(case, dtype)
+    if not path.exists():
+        write_bars(path, parity.with_bars(results, case, dtype))
+    return read_bars(path, results)
+
+
+def _key(case):
+    return f"{case.spec.fingerprint()}-{case.batch}-{case.steps}-{case.seed}"

@@ -106,10 +106,10 @@ def test_batch_norm_weighs_the_new_and_keeps_an_unbiased_variance():
 
 
 def test_infogan_at_its_true_rates_is_chaotic(train):
-    """Two runs whose weights differ by 1e-15 are a million times further apart after 40 updates; at the rates at which
+    """Two runs of its narrow twin whose weights differ by 1e-15 have nothing in common after 200 updates; at the rates at which
     backends are compared they stay together."""
-    for rate, check in ((1.0, lambda d: d > 1e-9), (None, lambda d: d < 1e-11)):
-        case = parity.Case(get("infogan").calmed(rate), train, steps=40)
+    for rate, check in ((1.0, lambda d: d > 1e-3), (None, lambda d: d < 1e-11)):
+        case = parity.Case(get("infogan").calmed(rate).training.twin, train, steps=200)
         parameters, columns = case.parameters(), []
         for scale in (0.0, 1e-15):
             moved = {n: v * (1 + scale * np.sign(np.sin(1e6 * v))) for n, v in parameters.items()}

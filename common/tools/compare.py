@@ -18,7 +18,7 @@ from common.specs.records import Spec
 from common.terminal import progress_bar
 from common.tools import figures, training
 from common.tools.compare_tasks import ORACLE, agenda, work
-from common.tools.compare_worker import DTYPES, read_slopes
+from common.tools.compare_worker import DTYPES, PICTURES, read_slopes
 from common.tools.pages import template
 from common.truths import read_results, read_truth
 
@@ -162,12 +162,9 @@ def _judge(report, backends, out):
                 report.stages[dtype, backend].append(parity.slope_deviation(slopes, results["gradients"]))
             for a, b in itertools.combinations(found, 2):
                 report.pairs[a, b] = parity.compare(truth.between(found[a]), found[b], dtype)
-    _clear(report, out)
-
-
-def _clear(report, out):
-    for path in (out / report.spec.name).rglob("*.safetensors"):
-        path.unlink()  # gigabytes, for the larger models
+    for path in (out / report.spec.name).glob("*/*.safetensors"):  # gigabytes, for the larger models
+        if path.name != PICTURES:  # of a backend that trains already
+            path.unlink()
 
 
 def _draw(report, backends, out):
@@ -176,14 +173,15 @@ def _draw(report, backends, out):
     if not folders:
         return
     metrics = {backend: training.read_metrics(folder / "run" / "metrics.jsonl") for backend, folder in folders.items()}
-    pictures = {backend: read_results(folder / "pictures.safetensors")[""] for backend, folder in folders.items()}
+    pictures = {backend: read_results(folder / PICTURES)[""] for backend, folder in folders.items()}
     report.training = {backend: rows[-1] for backend, rows in metrics.items()}
     curves = out / f"{report.spec.name}-losses.png"
     figures.loss_curves(report.spec, metrics, curves)
     growth = out / f"{report.spec.name}-growth.png"
     figures.growth(report.spec, report.growth, growth)
     report.images = [growth, curves, *figures.side_by_side(report.spec, pictures, out)]
-    _clear(report, out)
+    for path in (out / report.spec.name).rglob("*.safetensors"):
+        path.unlink()
 
 
 def _write_report(reports, backends, data, out, **settings):

@@ -32,6 +32,7 @@ from common.tools.compare_tasks import ORACLE
 from common.truths import read_results, write_results, write_truth
 
 DTYPES = ("float64", "float32")
+PICTURES = "pictures.safetensors"
 
 
 def cases(job: dict, data: dict[str, np.ndarray]) -> tuple[parity.Case, parity.Case]:
@@ -73,7 +74,7 @@ def train(job: dict, dataset: sets.Dataset, folder: Path) -> None:
         noise="replayed",
     )
     column, _ = training.train(spec, dataset, options, folder / "run", quiet=True)
-    write_results(folder / "pictures.safetensors", {"": training.pictures(column, dataset, job["seed"])})
+    write_results(folder / PICTURES, {"": training.pictures(column, dataset, job["seed"])})
 
 
 def create(job: dict, case: parity.Case, dtype: str):

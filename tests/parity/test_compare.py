@@ -155,8 +155,7 @@ def test_the_plots_show_something(compared):
         assert pixels.std() > 0.05, f"{path} is nearly empty"
 
 
-MISTAKES = """
-import sys
+KL_OF_THE_WRONG_SIGN = """
 from common.tools import compare_worker
 from backends.jax import vae
 real = vae.losses
@@ -164,80 +163,51 @@ def losses(model, x, noise):
     values = real(model, x, noise)
     return values | {"kl": -values["kl"]}
 vae.losses = losses
+compare_worker.serve()
 """
 
 
-def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
-    """The command run with a JAX column whose KL has the wrong sign."""
+def compare_with(source, backend, folder):
+    """(result, where) of the command over `backend`, whose worker runs `source`, and PyTorch."""
+    (folder / "other_worker.py").write_text(source)
     code = (
         "from common.processes import Children\n"
         "real = Children.start\n"
         "def start(self, module, **options):\n"
-        "    return real(self, 'dying' if 'paddle' in options['stdout'].name else module, **options)\n"
+        f"    other = str(options['stdout'].name).endswith({backend + '.log'!r})\n"
+        "    return real(self, 'other_worker' if other else module, **options)\n"
         "Children.start = start\n"
         "from common.tools.cli import main; main()"
     )
-    arguments = (
-        "compare",
-        "vae_z100",
-        "--backend",
-        "jax",
-        "--backend",
-        "pytorch",
-        "--train-steps",
-        "3",
-        "--out",
-        tmp_path / "c",
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
-    )
+    backends = ("--backend", backend, "--backend", "pytorch")
+    arguments = ("compare", "vae_z100", *backends, "--train-steps", "3", "--out", str(folder / "c"))
+    variables = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
+    command = [sys.executable, "-c", code, *arguments]
+    result = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+    assert "Traceback" not in result.stderr, result.stderr
+    return result, folder / "c"
+
+
+def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
+    """The command run with a JAX column whose KL has the wrong sign."""
+    result, out = compare_with(KL_OF_THE_WRONG_SIGN, "jax", tmp_path)
     assert result.returncode == 1, result.stderr
     said = " ".join(result.stdout.split())
     assert "jax, float64: parts at stage 'losses', tensor kl" in said
     assert "in float64: a mistake, in what this stage adds to the one before" in said
     assert "float64 differs as well (stage 'losses'): a mistake" in said
-    assert "float64 differs as well" in (tmp_path / "c" / "report.html").read_text().replace("&#39;", "'")
-    assert not json.loads((tmp_path / "c" / "report.json").read_text())["passed"]
+    assert "float64 differs as well" in (out / "report.html").read_text().replace("&#39;", "'")
+    assert not json.loads((out / "report.json").read_text())["passed"]
     assert "pytorch, float64: parts" not in result.stdout
 
 
 def test_a_crash_of_one_backend_keeps_the_others(tmp_path):
-    (tmp_path / "dying.py").write_text("import os; input(); print('about to die', flush=True); os.abort()")
-    code = (
-        "from common.tools import compare\n"
-        "real = compare.Worker.__init__\n"
-        "def init(self, log):\n"
-        "    real(self, log)\n"
-        "    if log.stem == 'paddle':\n"
-        "        self.command[2:] = ['-c', 'import os; input(); print(\"about to die\", flush=True); os.abort()']\n"
-        "compare.Worker.__init__ = init\n"
-        "from common.tools.cli import main; main()"
-    )
-    arguments = (
-        "compare",
-        "vae_z100",
-        "--backend",
-        "paddle",
-        "--backend",
-        "pytorch",
-        "--train-steps",
-        "3",
-        "--out",
-        tmp_path / "c",
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
-        capture_output=True,
-        text=True,
-    )
+    result, out = compare_with("import os; input(); print('about to die', flush=True); os.abort()", "paddle", tmp_path)
     assert result.returncode == 1, result.stderr
-    report = json.loads((tmp_path / "c" / "report.json").read_text())["models"]["vae_z100"]
+    report = json.loads((out / "report.json").read_text())["models"]["vae_z100"]
     assert "about to die" in report["crashes"]["paddle"]
     assert all(stage["passed"] for stage in report["against_oracle"]["pytorch float64"])
-    assert (tmp_path / "c" / "report.html").exists()
+    assert (out / "report.html").exists()
 
 
 def test_workers_end_with_their_block(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ With half of the machine its fair share, a framework whose threads do not fight 
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,14 +23,14 @@ MODELS = ("vae", "gan")
 LOOP = "while True: pass"
 
 
-def seconds(backend: str, model: str, steps: int, loops: int, folder: Path) -> float:
+def seconds(backend: str, model: str, steps: int, loops: int) -> float:
     """Wall seconds of a step of `tetrapla train`, beside so many busy loops."""
-    with Children() as children:
+    with Children() as children, tempfile.TemporaryDirectory() as folder:
         for _ in range(loops):
             children.start("timeit", "-n1", "-r1", LOOP)
-        out = folder / "run"
+        out = Path(folder) / "run"
         words = ("train", model, "--backend", backend, "--steps", steps, "--evaluate-every", steps, "--out", out)
-        process = children.start("common.tools.cli", *words, "--overwrite")
+        process = children.start("common.tools.cli", *words, stdout=subprocess.DEVNULL)
         metrics, seen = out / "metrics.jsonl", []  # (lines, when)
         while process.poll() is None:
             count = metrics.read_text().count("\n") if metrics.exists() else 0
@@ -44,7 +45,7 @@ def seconds(backend: str, model: str, steps: int, loops: int, folder: Path) -> f
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--backend", action="append", choices=backends.BACKENDS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/busy.json"))
@@ -54,10 +55,9 @@ def main() -> None:
     for model in MODELS:
         for backend in options.backend or backends.installed():
             found = {"idle": [], "busy": []}
-            with tempfile.TemporaryDirectory() as folder:
-                for _ in range(options.rounds):
-                    for kind, count in (("idle", 0), ("busy", loops)):
-                        found[kind].append(seconds(backend, model, options.steps, count, Path(folder)))
+            for _ in range(options.rounds):
+                for kind, count in (("idle", 0), ("busy", loops)):
+                    found[kind].append(seconds(backend, model, options.steps, count))
             idle, busy = (statistics.median(found[kind]) for kind in ("idle", "busy"))
             rows.append({"model": model, "backend": backend, **found, "times": busy / idle})
             title = backends.TITLES[backend]

@@ -15,6 +15,11 @@ SETTINGS = environment.settle(
     # PyTorch's profiler announces itself.
     KINETO_LOG_LEVEL="99",
 )
+# Threads that wait spin, by default for milliseconds: beside two busy processes on two cores an update of the VAE takes seven
+# times its idle time. They spin for some 10 µs, from one operator to the next; asleep at once (OMP_WAIT_POLICY=PASSIVE), they
+# have to be woken for each, and an idle machine is slower by a third.
+if "OMP_WAIT_POLICY" not in os.environ:
+    SETTINGS |= environment.settle(GOMP_SPINCOUNT=3000)
 # On AMD processors MKL multiplies float32 matrices on its AVX2 path; where there is AVX-512, oneDNN, which PyTorch brings for
 # convolutions, is twice as fast. PyTorch hands it the products of those who permit bfloat16 inside. It is held to
 # instructions without bfloat16, so that it computes them in float32 all the same; it reads this when it is first used.

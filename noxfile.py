@@ -132,7 +132,7 @@ def test_parity(session):
 
 @nox.session(name="test-portable")
 def test_portable(session):
-    """The bars with the frameworks held to other instruction sets and threads, over five seeds: hours; docs/portable.md."""
+    """The bars with the frameworks held to other instruction sets and threads, over five seeds: an hour; docs/portable.md."""
     all_backends(session)
     run(session, "python", "-m", "tests.portable", *session.posargs)
 

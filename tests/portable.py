@@ -143,9 +143,11 @@ def main() -> None:
     options = parser.parse_args()
     models, columns = options.model or list(SPECS), options.backend or backends.installed()
     rows = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
-    done = {(row["backend"], row["setting"]) for row in rows if row["passed"]}
-    wanted = [(b, s) for s in options.setting or settings() for b in columns if (b, s) not in done]
-    rows = [row for row in rows if (row["backend"], row["setting"]) in done]
+    passed = {(row["backend"], row["setting"], row["model"], row["seed"]) for row in rows if row["passed"]}
+    pairs = [(b, s) for s in options.setting or settings() for b in columns]
+    done = {pair for pair in pairs if {(*pair, m, k) for m in models for k in range(options.seeds)} <= passed}
+    wanted = [pair for pair in pairs if pair not in done]
+    rows = [row for row in rows if (row["backend"], row["setting"]) not in wanted]
     place = contextlib.nullcontext(options.truths) if options.truths else tempfile.TemporaryDirectory()
     with place as folder, ThreadPoolExecutor(environment.cores()) as pool:
         if wanted:

@@ -101,8 +101,7 @@ class Inexact(np.ndarray):
     def wrap(self, result):
         """`result` as it is, with operations that are as inexact as ours."""
         if _real(result):
-            result = np.asarray(result).view(Inexact)
-            result.errors = self.errors
+            return _inexact(result, self.errors)
         return result
 
     def moved(self, result, size):
@@ -113,10 +112,18 @@ class Inexact(np.ndarray):
         return self.wrap(result)
 
 
+def _inexact(values, errors):
+    """`values` as an array whose operations are off by `errors`."""
+    values = np.asarray(values).view(Inexact)
+    values.errors = errors
+    return values
+
+
 def _size(total, squares, terms):
     """What a sum of so many terms is moved in proportion to; `squares`, the sum of their squares, is overwritten."""
-    size = np.sqrt(squares, out=squares) if isinstance(squares, np.ndarray) else np.sqrt(squares)
-    size = np.maximum(size, np.abs(total), out=size if isinstance(size, np.ndarray) else None)
+    size = np.asarray(squares)
+    np.sqrt(size, out=size)
+    np.maximum(size, np.abs(total), out=size)
     size *= 1 + terms**0.5 / 4
     return size
 
@@ -142,9 +149,7 @@ class InexactSpace(ArrayVSpace):
         self.errors = value.errors
 
     def zeros(self):
-        zeros = super().zeros().view(Inexact)
-        zeros.errors = self.errors
-        return zeros
+        return _inexact(super().zeros(), self.errors)
 
 
 ArrayBox.register(Inexact)
@@ -169,10 +174,7 @@ class InexactReference(Reference):
     many roundings to `dtype`."""
 
     def __init__(self, spec, parameters, *, dtype: str, error: float, seed: int):
-        self._like = np.zeros(()).view(Inexact)
-        self._like.errors = Errors(error, seed, dtype)
-        fresh = np.zeros(()).view(Inexact)
-        fresh.errors = Fresh(error, seed, dtype)
+        self._like, fresh = (_inexact(0.0, kind(error, seed, dtype)) for kind in (Errors, Fresh))
         random, times = np.random.Generator(np.random.SFC64(seed)), 2 * error / np.finfo(dtype).eps
         updates = tuple(replace(u, optimizer=Numbers(u.optimizer, fresh, random, dtype, times)) for u in spec.updates)
         super().__init__(replace(spec, updates=updates), parameters)

@@ -57,7 +57,7 @@ def work(
 
     `jobs` holds what all parties are told of a model. What a backend could not prove it does not train.
     """
-    parties = {task.party: None for task in tasks}
+    parties = dict.fromkeys(task.party for task in tasks)
     waiting, started, failed = list(tasks), [], set()
     threads = max(1, environment.cores() // len(parties))
     with Children() as children:
@@ -80,12 +80,11 @@ def work(
 
 def _startable(waiting, started):
     """Of each party that does nothing the first task whose model the oracle has told of, in order."""
-    free = {}
+    busy, free = {task.party for task in started}, {}
+    unasked = {task.model for task in (*waiting, *started) if task.kind == "ask"}
     for task in waiting:
-        asked = Task("ask", task.model, ORACLE, task.folder.parent / ORACLE)
-        known = task.party == ORACLE or asked.done.exists()
-        if known and task.party not in free and not any(task.party == other.party for other in started):
-            free[task.party] = task
+        if task.party not in busy and (task.kind == "ask" or task.model not in unasked):
+            free.setdefault(task.party, task)
     return list(free.values())
 
 

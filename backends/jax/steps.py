@@ -60,18 +60,19 @@ class Compiled:
     def _losses(self, values, inputs, noise):
         return OrderedDict(self.module.losses(nnx.merge(self.graphdef, values).model, inputs, noise))
 
-    @partial(jax.jit, static_argnums=0, donate_argnums=1)
-    def one(self, values, data, key, row):
-        """One step: `row` holds its number, its indices {set: (B,)} into `data` and its noise, None for native."""
+    @partial(jax.jit, static_argnums=0)
+    def given(self, data, key, row):
+        """(inputs, noise) of one step: `row` holds its number, its indices {set: (B,)} into `data` and its noise, None for
+        native."""
         number, indices, noise = row
         size = len(next(iter(indices.values())))
         noise = draws(self.spec.noise, key, number, size, self.dtype) if noise is None else noise
-        return self.step(values, gather(self.spec.inputs, data, indices, self.dtype), noise)
+        return gather(self.spec.inputs, data, indices, self.dtype), noise
 
     @partial(jax.jit, static_argnums=0, donate_argnums=1)
-    def all(self, values, data, key, rows):
-        """Many steps: `rows` holds what `one` takes, stacked."""
-        return jax.lax.scan(lambda values, row: self.one(values, data, key, row), values, rows)
+    def steps(self, values, data, key, rows):
+        """What `step` gives after many: `rows` holds what `given` takes, stacked."""
+        return jax.lax.scan(lambda values, row: self.step(values, *self.given(data, key, row)), values, rows)
 
 
 class Steps:
@@ -92,10 +93,10 @@ class Steps:
         indices {set: (K, B)}, noise {name: (K, B, *shape)} or None for native."""
         rows = (put(numbers, np.uint32, self.device), put(indices, np.int32, self.device), noise)
         if not self.one_by_one:
-            return self.compiled.all(values, self.data, self.key, rows)
+            return self.compiled.steps(values, self.data, self.key, rows)
         losses = []
         for k in range(len(numbers)):
             row = jax.tree.map(lambda array, k=k: array[k], rows)
-            values, one = self.compiled.one(values, self.data, self.key, row)
+            values, one = self.compiled.step(values, *self.compiled.given(self.data, self.key, row))
             losses.append(one)
         return values, jax.tree.map(lambda *values: jnp.stack(values), *losses)

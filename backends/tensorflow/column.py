@@ -30,9 +30,9 @@ class Column:
         self.spec, self.module, self.dtype, self.device = spec, module, dtype, process.DEVICES[device]
         self.state = module.build(spec, dtype, self.device)
         self.draws = Draws(spec.noise, seed, dtype)
-        train_one = functools.partial(module.train_step, self.state)
-        self.train_one = tf.function(train_one, jit_compile=True, autograph=False)
-        self.steps = Steps(spec, module.train_step, self.state, self.draws, dtype, self.device)
+        train_step = functools.partial(module.train_step, self.state)
+        self.train_one = tf.function(train_step, jit_compile=True, autograph=False)
+        self.steps = Steps(spec, train_step, self.train_one, self.draws, dtype, self.device)
         self.variables = variables(self.state.model, spec)
         self.restore(Snapshot.start(spec, parameters))
 

@@ -32,10 +32,11 @@ def _gather(one, values, dtype):
 
 
 class Steps:
-    """`train_step` on rows of the uploaded data, again and again: one loop on the device."""
+    """`train_step` on rows of the uploaded data, again and again: one loop on the device, or one call a step of `train_one`,
+    which is compiled."""
 
-    def __init__(self, spec, train_step, state, draws, dtype, device):
-        self.spec, self.train_step, self.state, self.draws, self.dtype = spec, train_step, state, draws, dtype
+    def __init__(self, spec, train_step, train_one, draws, dtype, device):
+        self.spec, self.train_step, self.train_one, self.draws, self.dtype = spec, train_step, train_one, draws, dtype
         # In a loop XLA leaves the fast path of convolutions on a CPU: 1.6 s for a weight gradient that takes 40 ms.
         self.one_by_one = spec.convolutional and device == process.DEVICES["cpu"]
 
@@ -46,8 +47,7 @@ class Steps:
         """{loss: (K,)} of the steps `first` and on, at the rows `indices` {set: (K, B)}; NumPy in, NumPy out. Without `noise`
         {name: (K, B, *shape)} they draw their own."""
         count = len(next(iter(indices.values())))
-        table = (self._one_by_one if self.one_by_one else self._at_once)(indices, noise, first, count)
-        return {name: table[:, column] for column, name in enumerate(self.loss_names)}
+        return (self._one_by_one if self.one_by_one else self._at_once)(indices, noise, first, count)
 
     def _at_once(self, indices, noise, first, count):
         # Two rows at least, of which `count` run: from a stack or a loop of one, XLA drops the indexing, fuses the
@@ -55,14 +55,14 @@ class Steps:
         rows = [0, 0] if count == 1 else slice(None)
         indices, noise = self._tensors(indices, noise, rows)
         table = self._loop(self.data, indices, noise, tf.constant(count), tf.constant(first, tf.int64))
-        return table[:count].numpy()
+        return {name: table[:count, column].numpy() for column, name in enumerate(self.loss_names)}
 
     def _one_by_one(self, indices, noise, first, count):
         rows = []
         for k in range(count):
-            one = self._tensors(indices, noise, k)
-            rows.append(self._single(self.data, *one, tf.constant(first + k, tf.int64)))
-        return tf.stack(rows).numpy()
+            given = self._given(self.data, *self._tensors(indices, noise, k), tf.constant(first + k, tf.int64))
+            rows.append(self.train_one(*given))
+        return {name: tf.stack([row[name] for row in rows]).numpy() for name in rows[0]}
 
     def _tensors(self, indices, noise, rows):
         indices = {name: tf.constant(value[rows]) for name, value in indices.items()}
@@ -77,15 +77,18 @@ class Steps:
             table = table.write(k, self._step(data, rows, one, first + tf.cast(k, tf.int64)))
         return table.stack()
 
-    @tf.function(jit_compile=True, autograph=False)
-    def _single(self, data, indices, noise, step):
-        return self._step(data, indices, noise, step)
-
     @tf.autograph.experimental.do_not_convert  # it cannot read `match`, and the loop above is all there is to convert
     def _step(self, data, indices, noise, step):
-        inputs = gather(self.spec.inputs, data, indices, self.dtype)
-        if noise is None:
-            noise = self.draws(next(iter(indices.values())).shape[0], step)
-        values = self.train_step(self.state, inputs, noise)
+        values = self.train_step(*self._inputs(data, indices, noise, step))
         self.loss_names = list(values)
         return tf.stack(list(values.values()))
+
+    @tf.function(jit_compile=True, autograph=False)
+    def _given(self, data, indices, noise, step):
+        return self._inputs(data, indices, noise, step)
+
+    def _inputs(self, data, indices, noise, step):
+        """(inputs, noise) of one step."""
+        if noise is None:
+            noise = self.draws(next(iter(indices.values())).shape[0], step)
+        return gather(self.spec.inputs, data, indices, self.dtype), noise

@@ -9,12 +9,19 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 # BLAS and OpenMP threads spin while they wait; with more threads than free cores a test takes a hundred times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What JAX has compiled is kept for the many processes that tests start, and for the next session; with a bound on its size
+# JAX locks the folder.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(1 << 30))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 # A shell that starts the tests in the background has these ignored, which children would inherit.
 for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

@@ -37,7 +37,8 @@ def kill(process, marks, moment, random):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_and_resumed(backend, tmp_path, pytestconfig):
+def test_killed_and_resumed(backend, tmp_path, pytestconfig, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))  # what a kill leaves there harms none
     thorough = pytestconfig.getoption("thorough")
     models, planned = (list(specs.SPECS), 6) if thorough else (["vae", "gan_two_layer"], 2)
     random, marks, kills = np.random.default_rng(), tmp_path / "marks", 0

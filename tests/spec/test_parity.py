@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from autograd import grad
+from autograd import numpy as anp
 
 from common import parity
 from common.reference import column as reference
 from common.reference.column import Reference
-from common.reference.networks import Networks
+from common.reference.networks import Networks, per_feature
 from common.reference.rounding import Errors, Inexact, InexactReference
 from common.specs import get
 from common.specs.records import LeakyRelu
@@ -289,3 +291,18 @@ def test_running_statistics_in_float32(train, monkeypatch):
         failed = single_failure("infogan", train)
         assert failed.name == "one update"
         assert failed.tensor.split(".")[-1] in ("mean", "variance") or failed.tensor.endswith("() after")
+
+
+def test_the_gradient_of_a_bias_is_one_chain_of_additions():
+    """Over batch, rows and columns: what float32 makes of such a chain, added one by one, is of the size of what the inexact
+    oracle makes of it. Axis by axis it would be a tenth."""
+    chain, moved, shape = [], [], (16, 1, 28, 28)
+    for seed in range(40):
+        values = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+        exact = values.astype(np.float64).sum()
+        chain.append(np.cumsum(values.ravel())[-1] - exact)
+        weights = np.asarray(values, np.float64).view(Inexact)
+        weights.errors = Errors(parity.ROUNDING["float32"], seed, "float32")
+        found = grad(lambda bias, w=weights: anp.sum(per_feature(bias, shape) * w))(np.zeros(1))
+        moved.append(np.asarray(found).item() - exact)
+    assert 1 / 3 < np.std(moved) / np.std(chain) < 3

@@ -90,9 +90,8 @@ def test_bars_of_the_design(compared):
     for model in report["models"].values():
         for key, stages in model["against_oracle"].items():
             for stage in stages[:6]:
-                if not stage["weak"]:  # in float32, tensors whose bar is above the ceiling are counted
-                    assert stage["tolerance"] <= (promised[stage["name"]] if key.endswith("64") else 1e-3)
-                assert not (stage["weak"] and key.endswith("64"))
+                single = 0.1 if stage["weak"] else 1e-3  # tensors whose bar is above the ceiling are counted
+                assert stage["tolerance"] <= (promised[stage["name"]] if key.endswith("64") else single)
                 assert stage["floor"] == stage["tolerance"] / parity.FACTOR
 
 

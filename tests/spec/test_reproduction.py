@@ -14,6 +14,7 @@ from scipy import stats
 from common import data, specs
 from common.environment import ROOT
 from common.errors import TrainingFailed, UsageError
+from common.processes import Children
 from common.tools import figures, reproduction
 from common.tools.articles import ARTICLES
 from common.tools.reproduction import aae, infogan, plots
@@ -202,7 +203,7 @@ def test_after_a_failure_no_run_is_begun(tmp_path, monkeypatch, jobs):
         begun.append(arguments)
         return Process()
 
-    monkeypatch.setattr(reproduction.Children, "start", start)
+    monkeypatch.setattr(Children, "start", start)
     chosen = [Run("vae", "jax", seed) for seed in range(6)]
     with pytest.raises(TrainingFailed, match="train ended with exit code 1"):
         reproduction.carry_out(

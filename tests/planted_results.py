@@ -47,7 +47,7 @@ def planted(model: str, field: str) -> Spec:
 
 def prove(spec: Spec, backend: str) -> dict:
     """Where the column of a planted `spec` first parts from the oracle's honest one, in float64."""
-    case = parity.Case(get(spec.name).calmed(), digits.load().train, steps=100)
+    case = parity.Case(get(spec.name).calmed(), digits.load().train, steps=0)  # both fail at the first update
     column = backends.create(backend, spec.calmed(), case.parameters(), dtype="float64")
     stages = parity.compare(parity.truth(case, "float64"), parity.collect(column, case, "float64"), "float64")
     failed = [stage for stage in stages if not stage.passed]

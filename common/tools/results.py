@@ -110,9 +110,7 @@ def read(place: Path, spec: Spec, settings: training.Options, data: Dataset) -> 
             raise UsageError(f"{place}: the run has {name} {before.get(name)!r}, not {value!r}; choose another --out")
     seconds = sum(session.get("seconds", 0.0) for session in run["sessions"])
     about = (spec.name, settings.backend, settings.seed, settings.steps)
-    return Measured(
-        *about, found.get("values", {}), found.get("failed"), seconds, run["sessions"][-1]["environment"]
-    )
+    return Measured(*about, found.get("values", {}), found.get("failed"), seconds, run["sessions"][-1]["environment"])
 
 
 def read_block(out: Path, block: Block, data: Dataset) -> dict[int, Measured | None]:

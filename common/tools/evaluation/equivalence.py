@@ -13,6 +13,7 @@ is another claim and a family of its own.
 A margin that is a ratio is a test on logarithms, as in trials of bioequivalence.
 """
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -111,10 +112,9 @@ def _differences(values, a, b, margin):
 
 
 def _test(differences, margin):
-    """(p of the test of equivalence, p of the test of a difference), of one pair alone."""
-    nothing = np.zeros_like(differences)
-    equivalent = ttost_paired(differences, nothing, -margin.width, margin.width)[0]
-    return float(equivalent), float(stats.ttest_1samp(differences, 0).pvalue)
+    """(p of the test of equivalence, p of the test of a difference), of one pair alone; differences (n,), or of many (n, K)."""
+    equivalent = ttost_paired(differences, np.zeros_like(differences), -margin.width, margin.width)[0]
+    return equivalent, stats.ttest_1samp(differences, 0).pvalue
 
 
 def _verdict(a, b, differences, seeds, why, margin, p, q, alpha):
@@ -139,14 +139,18 @@ def power(n: int, deviation: float, margin: float, alpha: float, difference: flo
     """Chance that two paired one-sided t-tests at level `alpha` both reject with `n` pairs, whose differences are normal about
     a true `difference` with this `deviation` (Phillips 1990, J. Pharmacokinet. Biopharm. 18(2)): the mean's distribution,
     averaged over that of the deviation that is found."""
-    free = n - 1
-    found = np.sqrt(stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, free) / free)  # over the true deviation
     # Both reject where |mean| < margin - t·found·deviation/√n.
     scale = math.sqrt(n) / deviation
-    reach = margin * scale - stats.t.ppf(1 - alpha, free) * found
+    reach = margin * scale - stats.t.ppf(1 - alpha, n - 1) * _deviations(n - 1)
     shift = difference * scale
     inside = stats.norm.cdf(reach - shift) - stats.norm.cdf(-reach - shift)
     return float(np.where(reach > 0, inside, 0.0).mean())
+
+
+@functools.cache
+def _deviations(free):
+    """The deviations that are found with so many degrees of freedom, over the true one: their quantiles."""
+    return np.sqrt(stats.chi2.ppf((np.arange(4000) + 0.5) / 4000, free) / free)
 
 
 def seeds_needed(deviation: float, margin: float, alpha: float, difference: float = 0.0) -> int | None:

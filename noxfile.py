@@ -215,7 +215,7 @@ def reproduce(session):
 
 @nox.session
 def results(session):
-    """Test metrics of every model in all four frameworks over three seeds, into docs/results.md: an hour or two."""
+    """Test metrics of every model in all four frameworks over 5 to 20 seeds, judged, into docs/results.md: an hour and a half."""
     all_backends(session)
     run(session, "tetrapla", "results", "--page", "docs/results.md", *session.posargs)
 

@@ -6,12 +6,18 @@ PYTHONSAFEPATH keep that folder off the path of the child and of what it starts,
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from common import environment
+from common.errors import TrainingFailed
+from common.terminal import ERR
 
 
 class Children:
@@ -54,6 +60,49 @@ class Children:
             process = subprocess.Popen(command, env=variables, **options)
             self._running.append(process)
         return process
+
+    def carry_through(self, module: str, *arguments, advice: str, alone: bool, **options) -> None:
+        """Start a child and wait for it. Its errors are shown, and its progress too where it is `alone`.
+
+        Raises TrainingFailed, with the `advice`, unless it ends well.
+        """
+        with tempfile.TemporaryFile("w+") as said:
+            stderr = None if alone else said
+            process = self.start(module, *arguments, stdout=subprocess.DEVNULL, stderr=stderr, **options)
+            if code := process.wait():
+                said.seek(0)
+                if not self.ended:
+                    ERR.print(said.read(), end="", markup=False, soft_wrap=True)
+                raise TrainingFailed(f"{arguments[0]} ended with exit code {code}; {advice}")
+
+
+def in_turn(tasks: Iterable, jobs: int, carry: Callable) -> list:
+    """[carry(number, task, cores, children)] of the tasks, which are numbered from 1: `jobs` at a time, each with its part of
+    the cores, None where it is alone.
+
+    When one raises, those that run beside it are waited for and no other is begun. On Ctrl-C all of them are ended.
+    """
+    failed, free = threading.Event(), queue.SimpleQueue()
+    for cores in environment.shares(jobs) if jobs > 1 else [None]:
+        free.put(cores)
+
+    def one(number, task):
+        if failed.is_set():
+            return None
+        cores = free.get()
+        try:
+            return carry(number, task, cores, children)
+        except BaseException:
+            failed.set()  # before this thread takes the next task
+            raise
+        finally:
+            free.put(cores)
+
+    # The pool waits for its threads, and these for their children: so those are ended first.
+    with ThreadPoolExecutor(jobs) as pool, Children() as children:
+        futures = [pool.submit(one, number, task) for number, task in enumerate(tasks, 1)]
+        wait(futures)
+    return [future.result() for future in futures]
 
 
 def end(process: subprocess.Popen) -> None:

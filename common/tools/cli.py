@@ -1,6 +1,7 @@
 """The command `tetrapla`."""
 
 import _thread
+import importlib.util
 import os
 import signal
 import sys
@@ -304,19 +305,31 @@ def reproduce(
 def results(
     models: ModelsArgument = None,
     backend: BackendsOption = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many: 0, 1, ...")] = 3,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many of every model: 0, 1, ... Default: 20 of the small, 5 at least.")
+    ] = None,
     scale: Annotated[float, typer.Option(help="Times the table's lengths: 0.01 for a trial.")] = 1.0,
     data: DataOption = "mnist",
     data_dir: DataDirOption = None,
     device: DeviceOption = "cpu",
-    jobs: JobsOption = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes at a time, each with its part of the cores; default: one a core, one on a GPU."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the runs; what is trained there already is used.")] = Path(
         "runs/results"
     ),
-    page: Annotated[Path | None, typer.Option(help="A page into which the table is put.")] = None,
+    trained: Annotated[bool, typer.Option("--trained", help="Train nothing; judge the runs that are there.")] = False,
+    page: Annotated[
+        Path | None, typer.Option(help="A page into which the tables are put, with their numbers as JSON beside it.")
+    ] = None,
 ) -> None:
-    """Train every model in every backend with several seeds, and set their test metrics side by side."""
+    """Train every model in every backend from several seeds, and decide by a test of equivalence whether they agree."""
     from common.data import load
+
+    _check_extra("results", "statsmodels")
     from common.tools import results as table
 
     _check_scale(scale)
@@ -334,7 +347,8 @@ def results(
         device=device,
         scale=scale,
         page=page,
-        jobs=jobs,
+        jobs=jobs or (1 if device == "gpu" else environment.cores()),
+        trained=trained,
     )
     OUT.print(text, soft_wrap=True)
 
@@ -510,6 +524,11 @@ def convert(
 def _check_installed(backend: str) -> None:
     if backends.versions(backend) is None:
         raise MissingFramework(backends.not_installed(backend))
+
+
+def _check_extra(extra: str, package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise MissingFramework(f"{package} is not installed; install it with: pip install -e '.[{extra}]'")
 
 
 def _columns(chosen: list[str] | None) -> tuple[str, ...]:

@@ -1,154 +1,205 @@
-"""The `results` command: the same numbers in four frameworks, over several seeds, in one table.
+"""The `results` command: the same numbers in four frameworks, decided by a test of equivalence over seeds.
 
-Each model is trained for a part of its article's length in every backend with every seed, with native noise, and measured
-on the test images. A seed gives every backend the same initial values and batches, and other noise.
+Each model is trained for the length and from the seeds of its plan (common.tools.margins) in every backend, with native noise,
+and measured on the test images. A seed gives every backend the same initial values and batches, and other noise.
 """
 
-import itertools
-import math
-from dataclasses import asdict, dataclass
+import dataclasses
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
-from backends import TITLES
+from common import data as datasets
 from common import environment
 from common.checkpoint import write_atomically, write_json
 from common.data import Dataset
 from common.errors import UsageError
+from common.processes import in_turn
 from common.specs import SPECS, get
-from common.tools import reproduction
+from common.specs.records import Spec
+from common.terminal import ERR
+from common.tools import results_page, training
+from common.tools.evaluation.equivalence import ALPHA, POWER, Margin, Verdict, judge
+from common.tools.margins import MARGINS, OTHER, PLANS
 from common.tools.pages import check_place, put_between
-from common.tools.reproduction import infogan, measures
-from common.tools.reproduction.results import Result, Run
+from common.tools.results_worker import MEASURES, folder, options
 
-# Steps: ten epochs where they take seconds, less where an update is dear. A model that is not named here takes its own length.
-STEPS = {
-    "autoencoder": 4680,
-    "conv_autoencoder": 936,
-    "vae": 4680,
-    "vae_z100": 9370,
-    "gan": 1404,
-    "gan_two_layer": 4680,
-    "aae": 1500,
-    "infogan": 250,
-}
 BEGIN, END = "<!-- results: made by nox -s results -->", "<!-- end of results -->"
+BLOCK = 5  # seeds of a process
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one process trains, one seed after another."""
+
+    model: str
+    backend: str
+    steps: int
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a finished run left. `failed`: why it has no values, None if it has."""
+
+    model: str
+    backend: str
+    seed: int
+    steps: int
+    values: dict[str, float]
+    failed: str | None
+    seconds: float
+    environment: dict
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measure of one model: its value in every backend with every seed."""
+    """One measure of one model: its value in every backend with every seed, NaN of a run that failed."""
 
     model: str
     steps: int
     measure: str
-    values: dict[str, list[float]]  # by backend
+    values: dict[str, dict[int, float]]  # by backend and seed
 
-    def apart(self) -> list[tuple[str, str]]:
-        """Pairs of backends whose ranges do not overlap."""
-        return [
-            (a, b)
-            for a, b in itertools.combinations(self.values, 2)
-            if max(self.values[a]) < min(self.values[b]) or max(self.values[b]) < min(self.values[a])
-        ]
+    @property
+    def margin(self) -> Margin | None:
+        return MARGINS.get((self.model, self.measure))
+
+    def verdicts(self) -> list[Verdict]:
+        return judge(self.values, self.margin)
 
 
-def runs(models: list[str], backends: tuple[str, ...], seeds: int, scale: float) -> list[Run]:
-    """Seed by seed, so that what is there when one stops early is whole."""
+def blocks(models: list[str], columns: tuple[str, ...], seeds: int | None, steps, jobs: int) -> list[Block]:
+    """Block by block over all models, so that what is there when one stops early is whole. `seeds` in place of the plans';
+    `steps(model)` is a model's length. Small enough that all `jobs` have something to do."""
+    count = {model: seeds or PLANS.get(model, OTHER).seeds for model in models}
+    size = max(1, min(BLOCK, sum(count.values()) * len(columns) // jobs))
     return [
-        Run(model, backend, seed, STEPS.get(model), keep=0, scale=scale)
-        for seed in range(seeds)
+        Block(model, backend, steps(model), tuple(range(first, min(first + size, count[model]))))
+        for first in range(0, max(count.values()), size)
         for model in models
-        for backend in backends
+        for backend in columns
+        if first < count[model]
     ]
 
 
-def measure(result: Result, data: Dataset, space) -> dict[str, float]:
-    """{measure: value} on the test images."""
-    test, spec, found = result.test_rows[-1]["test"], result.spec, {}
-    if spec.reconstruct:
-        name = spec.updates[0].objective
-        unit = "BCE per pixel" if name == "loss_r" else "nats" if spec.sample else "squared error"
-        found[f"test loss, {unit}"] = test[name]
-    if "info_c1" in test:
-        found["L_I(c1), nats"] = test["info_c1"]
-        found["error of c1, %"] = 100 * infogan.error(result.probe["codes"], data)
-    if spec.sample:
-        found["Fréchet distance"] = measures.distance(space, result.probe["samples"], data)
+def steps_of(model: str, data: Dataset, scale: float) -> int:
+    """The planned length, or the specification's own, times `scale`."""
+    spec = get(model)
+    steps = training.steps_of(spec, data, training.batch_size(spec, data), None, PLANS.get(model, OTHER).steps)
+    return max(1, round(steps * scale))
+
+
+def read(place: Path, spec: Spec, settings: training.Options, data: Dataset) -> Measured | None:
+    """What the run in the folder `place` left, or None if it has not been measured at this length.
+
+    Raises UsageError if the folder holds a run of something else.
+    """
+    try:
+        found = json.loads((place / MEASURES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if found.get("steps") != settings.steps:
+        return None
+    run = training.read_run(place)
+    training.check_data(place, data)
+    before = run["options"] | {"fingerprint": run.get("fingerprint")}
+    wanted = {name: getattr(settings, name) for name in ("backend", "batch_size", "seed", "dtype", "noise")}
+    for name, value in (wanted | {"fingerprint": spec.fingerprint()}).items():
+        if before.get(name) != value:
+            raise UsageError(f"{place}: the run has {name} {before.get(name)!r}, not {value!r}; choose another --out")
+    seconds = sum(session.get("seconds", 0.0) for session in run["sessions"])
+    about = (spec.name, settings.backend, settings.seed, settings.steps)
+    return Measured(*about, found.get("values", {}), found.get("failed"), seconds, run["sessions"][-1]["environment"])
+
+
+def read_block(out: Path, block: Block, data: Dataset) -> dict[int, Measured | None]:
+    """{seed: what its run left}."""
+    spec, found = get(block.model), {}
+    for seed in block.seeds:
+        settings = options(spec, block.backend, block.steps, seed, data)
+        found[seed] = read(folder(out, block.model, block.backend, seed), spec, settings, data)
     return found
 
 
-def rows(results: list[Result], data: Dataset) -> list[Row]:
+def train(wanted: list[Block], data: Dataset, out: Path, *, data_name, data_dir: Path | None, device: str, jobs: int):
+    """Train and measure into `out` what is not there yet, `jobs` processes at a time, each with its part of the cores.
+
+    Raises TrainingFailed when one does not end well. What it finished stays, and the same command goes on from there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    missing = []
+    for block in wanted:
+        seeds = tuple(seed for seed, one in read_block(out, block, data).items() if one is None)
+        missing += [dataclasses.replace(block, seeds=seeds)] if seeds else []
+    name, place = datasets.absolute(data_name), data_dir.resolve() if data_dir else ""
+
+    def one(number, block, cores, children):
+        seeds = ",".join(map(str, block.seeds))
+        said = (
+            f"{number} of {len(missing)}: {block.model} in {block.backend}, seeds {seeds}, {block.steps:,} steps each"
+        )
+        ERR.print(said, soft_wrap=True)
+        words = (block.model, block.backend, block.steps, seeds, name, place, device, out)
+        how = {"cores": cores, "alone": jobs == 1, "advice": "mend it, and give the same command again"}
+        children.carry_through("common.tools.results_worker", *words, **how)
+
+    in_turn(missing, jobs, one)
+
+
+def rows(found: list[Measured]) -> list[Row]:
     """In the order of models; every backend with the values of its seeds."""
-    space, found = measures.features(data), {}
-    for result in results:
-        for name, value in measure(result, data, space).items():
-            by_backend = found.setdefault((result.run.model, result.steps, name), {})
-            by_backend.setdefault(result.run.backend, []).append(value)
-    order = list(SPECS)
-    return sorted((Row(*key, values) for key, values in found.items()), key=lambda row: order.index(row.model))
+    order, result = list(SPECS), {}
+    for one in found:
+        for measure in one.values:
+            result.setdefault((one.model, one.steps, measure), {})
+    for (model, _, measure), values in result.items():
+        for one in found:
+            if one.model == model:
+                values.setdefault(one.backend, {})[one.seed] = one.values.get(measure, float("nan"))
+    return sorted((Row(*key, values) for key, values in result.items()), key=lambda row: order.index(row.model))
 
 
 def results(
-    models, backends, seeds, data, out: Path, *, data_name, data_dir, device, scale, page: Path | None, jobs=1
-) -> str:
-    """Train, measure, write `out`/results.json and results.md, and put the table into `page`. Returns the table.
+    models: list[str], columns: tuple[str, ...], seeds: int | None, data: Dataset, out: Path, *,
+    data_name: str, data_dir: Path | None, device: str, scale: float, page: Path | None, jobs: int, trained: bool = False,
+) -> str:  # fmt: skip
+    """Train, measure, write `out`/results.json and results.md, and put the tables into `page`, with the JSON beside it. Returns
+    the tables. With `trained` the runs that are there are judged, and none is trained.
 
-    Raises UsageError if `page` has no place for it.
+    Raises UsageError if `page` has no place for them, or if no run is there.
     """
     if page:
         check_place(page, BEGIN, END)
-    found = reproduction.carry_out(
-        runs(models, backends, seeds, scale),
-        data,
-        out,
-        data_name=data_name,
-        data_dir=data_dir,
-        device=device,
-        jobs=jobs,
-    )
-    table = rows(found, data)
-    minutes = {b: sum(r.seconds for r in found if r.run.backend == b) / 60 for b in backends}
-    text = markdown(table, backends, minutes, seeds, data)
+    wanted = blocks(models, columns, seeds, lambda model: steps_of(model, data, scale), jobs)
+    if not trained:
+        train(wanted, data, out, data_name=data_name, data_dir=data_dir, device=device, jobs=jobs)
+    found = [one for block in wanted for one in read_block(out, block, data).values()]
+    there = [one for one in found if one]
+    if not there:
+        raise UsageError(f"{out}: no finished run of these models, backends and lengths; train them, without --trained")
+    table = rows(there)
     value = {
-        "data": data.name,
-        "seeds": seeds,
-        "environment": environment.describe(),
-        "versions": {b: next(r for r in found if r.run.backend == b).description["sessions"][-1]["environment"]["versions"] for b in backends},
-        "minutes": minutes,
-        "rows": [asdict(row) | {"apart": row.apart()} for row in table],
-    }  # fmt: skip
+        "data": {"name": data.name, "digest": data.digest, "description": data.description},
+        "alpha": ALPHA,
+        "power": POWER,
+        "judged": environment.describe(),
+        "runs": {
+            "planned": len(found),
+            "measured": len(there),
+            "failed": [f"{one.model} in {one.backend}, seed {one.seed}: {one.failed}" for one in there if one.failed],
+            "environments": [json.loads(text) for text in sorted({json.dumps(one.environment) for one in there})],
+            "minutes": {b: sum(one.seconds for one in there if one.backend == b) / 60 for b in columns},
+        },
+        "rows": [results_page.of_row(row, row.verdicts()) for row in table],
+    }
+    text = results_page.markdown(value, columns)
     write_json(out / "results.json", value)
     write_atomically(out / "results.md", text.encode())
     if page:
         put_between(page, BEGIN, END, text)
+        write_json(page.with_suffix(".json"), value)
     return text
-
-
-def markdown(table: list[Row], backends, minutes: dict[str, float], seeds: int, data: Dataset) -> str:
-    """Mean and range over the seeds; then which ranges do not overlap, and the time that it took."""
-    lines = [
-        f"| model, steps | on the test images of {data.name} | " + " | ".join(TITLES[b] for b in backends) + " |",
-        "|---" * (2 + len(backends)) + "|",
-    ]
-    for row in table:
-        cells = [_cell(row.values[backend]) for backend in backends]
-        lines.append(f"| `{row.model}`, {row.steps:,} | {row.measure} | " + " | ".join(cells) + " |")
-    lines.append(f"| minutes for {seeds} seeds | | " + " | ".join(f"{minutes[b]:.0f}" for b in backends) + " |")
-    pairs = [f"`{row.model}` {row.measure}: {TITLES[a]} and {TITLES[b]}" for row in table for a, b in row.apart()]
-    lines += ["", "Ranges that do not overlap: " + ("; ".join(pairs) if pairs else "none") + "."]
-    # Of the orders in which 2n draws from one distribution can stand, two keep the first n apart from the others.
-    every = len(table) * math.comb(len(backends), 2)
-    chance = every * 2 / math.comb(2 * seeds, seeds)
-    lines.append(
-        f"Those are {len(pairs)} of {every} pairs of ranges; were the frameworks the same but for their draws, "
-        f"{chance:.1f} would be expected to stand apart by chance, as a range is that of {seeds} seeds."
-    )
-    return "\n".join(lines) + "\n"
-
-
-def _cell(values):
-    mean, low, high = sum(values) / len(values), min(values), max(values)
-    return f"{mean:.5g} ({low:.5g} to {high:.5g})"
 
 
 def check_models(models: list[str]) -> list[str]:
@@ -156,4 +207,4 @@ def check_models(models: list[str]) -> list[str]:
     for name in models:
         if get(name).name not in SPECS:
             raise UsageError(f"{name} is a variant; choose one of: {', '.join(SPECS)}")
-    return models or list(SPECS)
+    return list(dict.fromkeys(models)) or list(SPECS)

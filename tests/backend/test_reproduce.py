@@ -1,6 +1,8 @@
 """Reproductions at a hundredth of their length and less, on the bundled digits: every part of the page is made."""
 
+import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +12,11 @@ import psutil
 import pytest
 from matplotlib import image
 
+from common.data import digits
 from common.environment import ROOT
+from common.specs import get
+from common.tools import results, results_worker
+from tests import planted_results
 from tests.conftest import tetrapla, write_idx
 
 # (article, model, scale), for each backend one or two, so that together every article is made.
@@ -71,19 +77,59 @@ def test_resuming_trains_nothing_twice(trials, backend):
     assert (out / "report.html").exists()
 
 
-def test_results_of_two_runs_at_a_time(backend, tmp_path):
+def test_results_of_two_processes_at_a_time(backend, tmp_path):
     words = f"results autoencoder --backend {backend} --seeds 2 --scale 0.002 --data digits --jobs 2".split()
     result = tetrapla(*words, "--out", tmp_path / "results")
     assert result.returncode == 0, result.stderr
-    assert f"1 of 2: autoencoder-{backend}-0" in result.stderr and f"2 of 2: autoencoder-{backend}-1" in result.stderr
+    for number, seed in ((1, 0), (2, 1)):
+        assert f"{number} of 2: autoencoder in {backend}, seeds {seed}, 9 steps each" in result.stderr
     (row,) = json.loads((tmp_path / "results" / "results.json").read_text())["rows"]
-    first, second = row["values"][backend]
-    assert 0 < first != second > 0
-    # A run that fails is named, with what it said.
-    (tmp_path / "results" / f"autoencoder-{backend}-1" / "checkpoint.safetensors").write_bytes(b"")
-    (tmp_path / "results" / f"autoencoder-{backend}-1" / "probe.safetensors").unlink()
+    assert 0 < row["values"][backend]["0"] != row["values"][backend]["1"] > 0
+    # With another seed the two that are there are used again.
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("measures.json")}
+    words[words.index("--seeds") + 1] = "3"
     result = tetrapla(*words, "--out", tmp_path / "results")
-    assert result.returncode == 1 and "checkpoint.safetensors" in result.stderr and "--resume" in result.stderr
+    assert f"1 of 1: autoencoder in {backend}, seeds 2, 9 steps each" in result.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    # What has lost its measures is measured again; a run that fails is named, with what it said.
+    lost = tmp_path / "results" / f"autoencoder-{backend}-1"
+    measures = (lost / "measures.json").read_text()
+    (lost / "measures.json").unlink()
+    assert tetrapla(*words, "--out", tmp_path / "results").returncode == 0
+    assert (lost / "measures.json").read_text() == measures
+    (lost / "measures.json").unlink()
+    (lost / "checkpoint.safetensors").write_bytes(b"")
+    result = tetrapla(*words, "--out", tmp_path / "results")
+    assert result.returncode == 1 and "checkpoint.safetensors" in result.stderr and "the same command" in result.stderr
+
+
+def test_a_seed_after_others_in_one_process_is_what_it_is_alone(backend, tmp_path):
+    """Of a model with noise: nothing is left of the seed before, and nothing that was compiled for it has its numbers."""
+    weights = []
+    for seeds in ("0,1", "1"):
+        words = ("vae_z100", backend, "3", seeds, "digits", "", "cpu", str(tmp_path / seeds))
+        variables = os.environ | {"PYTHONPATH": str(ROOT)}
+        subprocess.run([sys.executable, "-P", "-m", "common.tools.results_worker", *words], env=variables, check=True)
+        weights.append((tmp_path / seeds / f"vae_z100-{backend}-1" / "checkpoint.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_a_run_that_diverges_is_a_finding(backend, tmp_path, monkeypatch):
+    """Its measures say so, and it is not trained again."""
+    spec = get("vae_z100")
+    wild = dataclasses.replace(spec.updates[0].optimizer, learning_rate=1e30)
+    spec = dataclasses.replace(spec, updates=(dataclasses.replace(spec.updates[0], optimizer=wild),))
+    data = digits.load()
+    settings = results_worker.options(spec, backend, 20, 0, data)
+    results_worker.carry(spec, settings, data, None, tmp_path / "run")
+    found = results.read(tmp_path / "run", spec, settings, data)
+    assert found.values == {} and "at step" in found.failed
+
+
+def test_a_planted_optimiser_is_found_by_the_stages(backend):
+    for field in planted_results.MISTAKES:
+        proof = planted_results.prove(planted_results.planted("vae_z100", field), backend)
+        assert proof["stage"] == "one update" and proof["bars"] > 1000
 
 
 def test_from_the_folder_of_the_user(backend, trap):

@@ -1,7 +1,6 @@
 """What a reproduction runs, measures and writes; the training itself is tested with each framework in tests/backend."""
 
 import html.parser
-import itertools
 import json
 import re
 import time
@@ -12,8 +11,8 @@ import pytest
 from scipy import stats
 
 from common import data, specs
-from common.environment import ROOT
 from common.errors import TrainingFailed, UsageError
+from common.processes import Children
 from common.tools import figures, reproduction
 from common.tools.articles import ARTICLES
 from common.tools.reproduction import aae, infogan, plots
@@ -202,26 +201,10 @@ def test_after_a_failure_no_run_is_begun(tmp_path, monkeypatch, jobs):
         begun.append(arguments)
         return Process()
 
-    monkeypatch.setattr(reproduction.Children, "start", start)
+    monkeypatch.setattr(Children, "start", start)
     chosen = [Run("vae", "jax", seed) for seed in range(6)]
     with pytest.raises(TrainingFailed, match="train ended with exit code 1"):
         reproduction.carry_out(
             chosen, data.load("digits"), tmp_path, data_name="digits", data_dir=None, device="cpu", jobs=jobs
         )
     assert len(begun) <= jobs
-
-
-def test_the_table_of_results():
-    """Mean and range per backend; ranges that do not overlap are named; the page has a place for it."""
-    from common.tools import results
-
-    apart = results.Row("vae", 10, "nats", {"pytorch": [1.0, 3.0], "paddle": [2.0, 2.5], "jax": [3.5, 4.5]})
-    assert apart.apart() == [("pytorch", "jax"), ("paddle", "jax")]
-    text = results.markdown([apart], list(apart.values), dict.fromkeys(apart.values, 7.0), 2, data.load("digits"))
-    assert "| `vae`, 10 | nats | 2 (1 to 3) | 2.25 (2 to 2.5) | 4 (3.5 to 4.5) |" in text
-    assert "do not overlap: `vae` nats: PyTorch and JAX; `vae` nats: Paddle and JAX." in text
-    orders = [results.Row("vae", 1, "", {"a": p[:2], "b": p[2:]}) for p in itertools.permutations([1.0, 2.0, 3.0, 4.0])]
-    chance = 3 * sum(bool(row.apart()) for row in orders) / len(orders)
-    assert f"2 of 3 pairs of ranges; were the frameworks the same but for their draws, {chance:.1f} would" in text
-    page = (ROOT / "docs" / "results.md").read_text()
-    assert page.index(results.BEGIN) < page.index(results.END)

@@ -10,18 +10,12 @@ checked (`report`). Everything of a reproduction lies in one folder:
 """
 
 import importlib
-import queue
-import subprocess
-import tempfile
-import threading
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from common import data as datasets
-from common import environment
 from common.data import Dataset
-from common.errors import TrainingFailed, UsageError
-from common.processes import Children
+from common.errors import UsageError
+from common.processes import in_turn
 from common.specs import get
 from common.terminal import ERR
 from common.tools import training
@@ -83,24 +77,10 @@ def carry_out(
     all of them are ended.
     """
     out.mkdir(parents=True, exist_ok=True)
-    failed, free = threading.Event(), queue.SimpleQueue()
-    for cores in environment.shares(jobs) if jobs > 1 else [None]:
-        free.put(cores)
     name, place = datasets.absolute(data_name), data_dir.resolve() if data_dir else ""
 
-    def carry(number, run):
-        if failed.is_set():
-            return None
-        cores = free.get()
-        try:
-            return train_and_probe(number, run, cores)
-        except BaseException:
-            failed.set()  # before this thread takes the next run
-            raise
-        finally:
-            free.put(cores)
-
-    def train_and_probe(number, run, cores):
+    def train_and_probe(number, run, cores, children):
+        how = {"cores": cores, "alone": jobs == 1, "advice": "mend it, and go on with --resume"}
         folder, steps = out / run.name, run.steps_on(data)
         if training.finished(folder, steps):
             training.check_data(folder, data)
@@ -108,32 +88,15 @@ def carry_out(
             ERR.print(f"{number} of {len(chosen)}: {run.name}, {steps:,} steps", soft_wrap=True)
             where = ["--data-dir", place] if place else []
             more = ["--resume"] if (folder / "run.json").exists() else ["--overwrite"]
-            carry_through(cores, "common.tools.cli", "train", *run.options(data), "--data", name, *where,
-                          "--device", device, "--out", folder, *more)  # fmt: skip
+            children.carry_through("common.tools.cli", "train", *run.options(data), "--data", name, *where,
+                                   "--device", device, "--out", folder, *more, **how)  # fmt: skip
         probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
         if not probe.exists() or probe.stat().st_mtime < weights.stat().st_mtime:
             article = get(run.model).about.article
-            carry_through(cores, "common.tools.reproduction.probe", article, folder, name, place, device)
+            children.carry_through("common.tools.reproduction.probe", article, folder, name, place, device, **how)
         return Result.read(run, folder)
 
-    def carry_through(cores, module, *arguments):
-        """In a process of its own, as frameworks fight over threads and memory. Its errors are shown; its progress too, where
-        it is alone."""
-        with tempfile.TemporaryFile("w+") as said:
-            process = children.start(
-                module, *arguments, cores=cores, stdout=subprocess.DEVNULL, stderr=None if jobs == 1 else said
-            )
-            if code := process.wait():
-                said.seek(0)
-                if not children.ended:
-                    ERR.print(said.read(), end="", markup=False, soft_wrap=True)
-                raise TrainingFailed(f"{arguments[0]} ended with exit code {code}; mend it, and go on with --resume")
-
-    # The pool waits for its threads, and these for their children: so those are ended first.
-    with ThreadPoolExecutor(jobs) as pool, Children() as children:
-        futures = [pool.submit(carry, number, run) for number, run in enumerate(chosen, 1)]
-        wait(futures)
-    return [future.result() for future in futures]
+    return in_turn(chosen, jobs, train_and_probe)
 
 
 __all__ = ["Report", "Result", "Run", "carry_out", "module", "publish", "reproduce", "runs"]

@@ -1,0 +1,123 @@
+"""What `results` found, as plain JSON values and as the tables of docs/results.md."""
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+
+from backends import TITLES
+from common.tools.evaluation.equivalence import ALPHA, DIFFERENT, EQUIVALENT, MOST_SEEDS, POWER, Verdict
+
+
+def of_row(row, verdicts: list[Verdict]) -> dict:
+    """A results.Row with its margin and verdicts; a value that is not finite becomes None."""
+    values = {
+        backend: {str(seed): value if math.isfinite(value) else None for seed, value in sorted(by_seed.items())}
+        for backend, by_seed in row.values.items()
+    }
+    margin = row.margin and dataclasses.asdict(row.margin)
+    found = {"model": row.model, "steps": row.steps, "measure": row.measure, "values": values, "margin": margin}
+    return found | {"pairs": [dataclasses.asdict(one) for one in verdicts]}
+
+
+def markdown(value: dict, columns: tuple[str, ...]) -> str:
+    """The tables of means, verdicts and margins, and on what all was measured, of what results.results has put together."""
+    parts = [_means(value, columns), _verdicts(value, columns), _margins(value), _conditions(value)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _means(value, columns):
+    lines = [_line("model, steps", f"on the test images of {value['data']['name']}", *(TITLES[c] for c in columns))]
+    lines.append("|---" * (2 + len(columns)) + "|")
+    for row in value["rows"]:
+        cells = [_mean(row["values"].get(column, {})) for column in columns]
+        lines.append(_line(f"`{row['model']}`, {row['steps']:,}", row["measure"], *cells))
+    minutes = value["runs"]["minutes"]
+    lines.append(_line("minutes of training", "", *(f"{minutes[column]:.0f}" for column in columns)))
+    return "Mean ± standard deviation over seeds, in brackets how many:\n\n" + "\n".join(lines)
+
+
+def _mean(by_seed):
+    finite = np.array([one for one in by_seed.values() if one is not None])
+    if not len(finite):
+        return "none"
+    deviation = f" ± {finite.std(ddof=1):.2g}" if len(finite) > 1 else ""
+    failed = f", {len(by_seed) - len(finite)} failed" if len(finite) < len(by_seed) else ""
+    return f"{finite.mean():.5g}{deviation} ({len(finite)}{failed})"
+
+
+def _verdicts(value, columns):
+    pairs = list(itertools.combinations(columns, 2))
+    if not pairs:
+        return "One framework alone is not compared."
+    titles = [f"{TITLES[a]}, {TITLES[b]}" for a, b in pairs]
+    lines = [_line("model", "measure", "δ", *titles, "power"), "|---" * (4 + len(pairs)) + "|"]
+    for row in value["rows"]:
+        found = {(one["a"], one["b"]): one for one in row["pairs"]}
+        cells = [shown_verdict(found[pair], row["margin"]) if pair in found else "not trained" for pair in pairs]
+        powers = [one["power"] for one in row["pairs"] if one["power"] is not None]
+        power = (f"{min(powers):.2f}" if min(powers) < 0.995 else "> 0.99") if powers else ""
+        lines.append(_line(f"`{row['model']}`", row["measure"], _delta(row["margin"]), *cells, power))
+    counted = [one["verdict"] for row in value["rows"] for one in row["pairs"]]
+    counts = ", ".join(f"{counted.count(name)} {name}" for name in (EQUIVALENT, DIFFERENT, "undecided"))
+    inside = sum(
+        one["verdict"] == EQUIVALENT and one["p_different"] <= ALPHA for row in value["rows"] for one in row["pairs"]
+    )
+    said = (
+        f"Of {len(counted)} pairs: {counts}. ≡ is equivalent within δ, ≢ different, ? undecided and about how many seeds would "
+        "decide. In brackets the mean difference of the first from the second, as a factor where δ is one; * marks one that "
+        f"is equivalent within δ and significantly different all the same ({inside} pairs). Power: the chance that so many seeds "
+        f"show equivalence where there is no difference, the least of the row's pairs; enough is {POWER}."
+    )
+    why = list(dict.fromkeys(
+        f"`{row['model']}`, {row['measure']}, {TITLES[one['a']]} and {TITLES[one['b']]}: {one['why']}"
+        for row in value["rows"] for one in row["pairs"] if one["verdict"] == "undecided" and one["why"]
+    ))  # fmt: skip
+    return said + "\n\n" + "\n".join(lines) + ("\n\n" + "\n".join(f"- {one}." for one in why) if why else "")
+
+
+def shown_verdict(one: dict, margin: dict | None) -> str:
+    ratio = margin and margin["ratio"]
+    shift = one["difference"]
+    by = "" if shift is None else f" (×{math.exp(shift):.3g})" if ratio else f" ({shift:+.2g})"
+    if one["verdict"] == EQUIVALENT:
+        return "≡" + by + ("*" if one["p_different"] <= ALPHA else "")
+    if one["verdict"] == DIFFERENT:
+        return "**≢**" + by
+    if one["deviation"] is None:
+        return "?" + by
+    return f"? {one['needed']:,}{by}" if one["needed"] else f"? over {MOST_SEEDS:,}{by}"
+
+
+def _delta(margin):
+    if margin is None:
+        return "none"
+    return f"×{margin['value']:g}" if margin["ratio"] else f"{margin['value']:g}"
+
+
+def _margins(value):
+    lines = [_line("model", "measure", "δ", "why"), "|---|---|---|---|"]
+    for row in value["rows"]:
+        if row["margin"]:
+            lines.append(_line(f"`{row['model']}`", row["measure"], _delta(row["margin"]), row["margin"]["reason"]))
+    return "The margins, stated before any of these runs (`common/tools/margins.py`):\n\n" + "\n".join(lines)
+
+
+def _conditions(value):
+    runs = value["runs"]
+    versions = {}
+    for one in runs["environments"]:
+        for name, version in one["versions"].items():
+            versions.setdefault(name, set()).add(version)
+    places = {f"{one['processor']}, Python {one['python']}, commit {one['commit']}" for one in runs["environments"]}
+    said = f"Measured on {'; '.join(sorted(places))}; "
+    said += ", ".join(f"{name} {' and '.join(sorted(found))}" for name, found in sorted(versions.items()))
+    said += f"; {value['data']['description']} (digest {value['data']['digest'][:12]}). "
+    said += f"{runs['measured']} runs of {runs['planned']} planned"
+    failed = "".join(f"\n- {one}" for one in runs["failed"])
+    return said + (f", of which failed:\n{failed}" if failed else ", none of which failed.")
+
+
+def _line(*cells):
+    return f"| {' | '.join(cells)} |"

@@ -86,10 +86,9 @@ def _noise(spec):
         "name", "used by", "shape", "distribution", title="Noise, drawn afresh each time", box=box.SIMPLE_HEAD
     )
     table.columns[0].no_wrap = True
-    uses = [(f"update {update.name}", update.noise) for update in spec.updates] + [("sample", spec.sampling_noise)]
-    for used_by, records in uses:
-        for record in records:
-            table.add_row(record.name, used_by, f"(B, {', '.join(map(str, record.shape))})", str(record.distribution))
+    uses = [(record, "update " + " and ".join(spec.users(record))) for record in spec.noise]
+    for record, used_by in uses + [(record, "sample") for record in spec.sampling_noise]:
+        table.add_row(record.name, used_by, f"(B, {', '.join(map(str, record.shape))})", str(record.distribution))
     return table
 
 

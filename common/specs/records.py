@@ -27,6 +27,26 @@ class Adam:
     beta2: float
     epsilon: float
     l2: float
+    epsilon_hat = False
+
+
+@dataclass(frozen=True)
+class AdamEpsilonHat:
+    """Adam as the end of section 2 of Kingma & Ba has it, in another order: with αₜ = α·√(1 - β2ᵗ) / (1 - β1ᵗ),
+    θ ← θ - αₜ·m / (√v + ε̂). It is Algorithm 1 with ε = ε̂ / √(1 - β2ᵗ), 32 times ε̂ at the first step.
+
+    TensorFlow's `tf.train.AdamOptimizer` and Keras's Adam. `l2` as in Adam.
+    """
+
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    l2: float
+    epsilon_hat = True
+
+
+Optimizer = Adam | AdamEpsilonHat
 
 
 @dataclass(frozen=True)
@@ -42,7 +62,7 @@ class Update:
     networks: tuple[str, ...]
     noise: tuple[Noise, ...]
     losses: Callable
-    optimizer: Adam
+    optimizer: Optimizer
 
 
 # ------------------------------------------------------------------------------------------------ spec

@@ -107,8 +107,9 @@ def _updates(spec):
     )
     for update in spec.updates:
         adam = update.optimizer
-        numbers = (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.l2)
-        table.add_row(update.name, update.objective, ", ".join(update.networks), *(f"{n:g}" for n in numbers))
+        numbers = [f"{n:g}" for n in (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.l2)]
+        numbers[3] += " (ε̂)" if adam.epsilon_hat else ""
+        table.add_row(update.name, update.objective, ", ".join(update.networks), *numbers)
     return table
 
 

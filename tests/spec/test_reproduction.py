@@ -27,6 +27,7 @@ NATIVE = {  # of ARTICLES.md, with the steps that 60,000 images and its batches 
     ("vae", "pytorch"): 46_800,
     ("vae_z100", "tensorflow"): 1_000_000,
     ("vae_z100", "pytorch"): 100_000,
+    ("vae_z100_epsilon_hat", "tensorflow"): 1_000_000,
     ("gan", "pytorch"): 4_680,
     ("aae", "pytorch"): 50_000,
     ("aae_as_published", "pytorch"): 50_000,
@@ -63,6 +64,12 @@ def test_in_one_framework():
 def test_a_model_of_another_article():
     with pytest.raises(UsageError, match="model 'gan' is not of article aae; choose one of: aae, aae_as_published"):
         reproduction.runs("aae", "gan", None, 1.0, 0)
+
+
+@pytest.mark.parametrize("model", ["aae_as_published", "vae_z100_epsilon_hat"])
+def test_a_variant_that_is_not_written_there(model):
+    with pytest.raises(UsageError, match=f"{model} is not written in jax; leave --backend out"):
+        reproduction.runs(specs.get(model).about.article, model, "jax", 1.0, 0)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ LIMITS = (-20.0, 20.0)
 
 
 def runs():
-    return [Run(model, "pytorch", evaluate_every=1000, keep=1000) for model in ("aae", "aae_as_published")]
+    often = {"evaluate_every": 1000, "keep": 1000}
+    return [Run("aae", "pytorch", **often), Run("aae_as_published", "pytorch", **often, bound=True)]
 
 
 def probe(column, data):

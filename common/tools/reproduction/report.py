@@ -113,6 +113,7 @@ def _run(result):
         "updates": [
             {"name": update.name, "objective": update.objective, "networks": ", ".join(update.networks)}
             | dataclasses.asdict(update.optimizer)
+            | {"epsilon_hat": update.optimizer.epsilon_hat}
             for update in spec.updates
         ],
         "notes": spec.about.notes,

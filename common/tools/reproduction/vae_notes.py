@@ -25,6 +25,7 @@ def runs():
     return [
         Run("vae_z100", "pytorch", steps=COMMON, evaluate_every=1000),
         Run("vae_z100", "tensorflow", steps=10 * COMMON, evaluate_every=1000),
+        Run("vae_z100_epsilon_hat", "tensorflow", steps=10 * COMMON, evaluate_every=1000, bound=True),
     ]
 
 

@@ -91,8 +91,10 @@ GAN_TWO_LAYER = Spec(
             "epochs are this project's choice.",
             "Both printed feeds hold one and the same `Z_noise`: the two updates of a step see the same z.",
             "Initial values are Paddle's defaults, the article's framework: Xavier, and biases 0.",
-            "The article's code runs today only in part as it was meant (docs/differences.md, a name used twice): what it "
-            "says of its Programs, not what they do now, is followed here.",
+            "Erratum: the names of D's parameters are taken from G's Program, which is right only while both Programs give them "
+            "the same names. Today's Paddle does not: the printed program trains a G of its own against a D that never moves, draws "
+            "samples from a third, untrained G, and says nothing (docs/articles/infogan). What the article says of its Programs is "
+            "followed here, not what they do now.",
         ),
     ),
 )

@@ -247,10 +247,10 @@ def _cell(stage):
 
 
 def checks_table(report) -> Table:
-    """The checks of a reproduction: published, ours, verdict."""
-    title = f"Article {report.article} on {report.data.name}"
-    table = Table("what", "published", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
-    styles = {"reached": "green", "missed": "red", "beside": ""}
-    for check in report.checks:
-        table.add_row(check.what, check.published, check.ours, Text(check.verdict, styles[check.verdict]))
+    """The checks of a reproduction: whose claim, ours, verdict."""
+    title = f"Article {report.article} on {report.evidence.data.name}"
+    table = Table("what", "claimed by", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
+    styles = {"reached": "green", "in part": "yellow", "missed": "red"}
+    for one in report.judged:
+        table.add_row(one.check.what, one.check.whose, one.ours, Text(one.verdict, styles.get(one.verdict, "")))
     return table

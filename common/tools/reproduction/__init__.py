@@ -53,7 +53,9 @@ def runs(article: str, model: str | None, backend: str | None, scale: float, see
         if run.name not in chosen or (run.steps or 0) > (chosen[run.name].steps or 0):
             chosen[run.name] = run
     if not chosen:
-        raise UsageError(f"{model} is not written in {backend}; leave --backend out, and its article's framework is taken")
+        raise UsageError(
+            f"{model} is not written in {backend}; leave --backend out, and its article's framework is taken"
+        )
     return list(chosen.values())
 
 

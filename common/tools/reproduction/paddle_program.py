@@ -13,8 +13,8 @@ import warnings
 import numpy as np
 
 Z_DIM, BATCH = 100, 128  # which the article leaves open
-STEPS, SAMPLES = 500, 10_000
-UNFETCHED, SIDE = 100, 500  # matrix products that nobody asks for, and their size
+STEPS, SAMPLES = 200, 100
+UNFETCHED, SIDE = 100, 300  # matrix products that nobody asks for, and their size
 
 
 def build():

@@ -113,7 +113,7 @@ def load(backend: str, spec: Spec):
     check_name(backend)
     environment.hold_to_cores()
     try:
-        column = engine(backend, "column")
+        column, known = engine(backend, "column"), engine(backend, "optimizer").OPTIMIZERS
         module = importlib.import_module(f"backends.{backend}.{spec.module}")
     except ImportError as error:
         _raise_interruption(error)
@@ -121,7 +121,8 @@ def load(backend: str, spec: Spec):
             raise MissingFramework(not_installed(backend)) from error
         # Installed and broken, or a mistake of ours: to install it would not help, so what went wrong is said as it is.
         raise MissingFramework(f"backend {backend!r} cannot be imported: {type(error).__name__}: {error}") from error
-    if spec.accumulates and not hasattr(module, "accumulating_train_step"):
+    optimizers = all(isinstance(update.optimizer, known) for update in spec.updates)
+    if not optimizers or (spec.accumulates and not hasattr(module, "accumulating_train_step")):
         raise UsageError(f"{spec.name} is not written in {backend}; use its article's framework")
     return column, module
 

@@ -9,6 +9,9 @@ import optax
 from flax import nnx
 
 from backends.jax import process  # noqa: F401
+from common.specs import records
+
+OPTIMIZERS = (records.Adam,)  # that are written here
 
 
 def adam(update, model):

@@ -4,7 +4,7 @@ import numpy as np
 
 from backends.paddle import optimizer, process
 from backends.paddle.layouts import Layouts
-from backends.paddle.noise import seeds
+from backends.paddle.noise import fresh, seeds
 from backends.paddle.steps import State, uploaded_name
 from common.contract import Snapshot
 
@@ -111,8 +111,8 @@ class Column:
         for step in range(self.step, self.step + count):
             self._seed(step)
             draws.append({})
-            for update in (update for update in self.spec.updates if update.noise):
-                draws[-1] |= self.state.run(f"{update.name}.noise", rows)
+            for name in fresh(self.spec):
+                draws[-1] |= self.state.run(f"{name}.noise", rows)
         return {name: np.stack([one[name] for one in draws]) for name in draws[0]}
 
     def _seed(self, step):

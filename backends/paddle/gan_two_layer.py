@@ -51,7 +51,7 @@ class GAN(nn.Layer):
 
 def forward(model, inputs, noise):
     """images (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
-    generated = model.generator(noise["discriminator_z"])
+    generated = model.generator(noise["z"])
     generated.stop_gradient = True  # G learns from loss_g alone
     return {
         "generated": generated,
@@ -69,8 +69,8 @@ def discriminator_losses(model, inputs, noise):
 
 
 def generator_losses(model, inputs, noise):
-    """-mean log(D(G(z)) + EPS), with a z of its own."""
-    fooled = model.discriminator(model.generator(noise["generator_z"]))
+    """-mean log(D(G(z)) + EPS), with the z that D has just seen."""
+    fooled = model.discriminator(model.generator(noise["z"]))
     return {"loss_g": -paddle.mean(paddle.log(fooled + number(EPS)))}
 
 

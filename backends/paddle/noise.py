@@ -5,7 +5,7 @@ from backends.paddle import process  # noqa: F401  # isort: skip
 import numpy as np
 import paddle
 
-from common.specs.draws import Bernoulli, Normal, OneHot, Uniform
+from common.specs.draws import Bernoulli, Noise, Normal, OneHot, Uniform
 
 
 def draw(distribution, shape):
@@ -20,6 +20,14 @@ def draw(distribution, shape):
         case OneHot():
             classes = paddle.randint(0, shape[-1], shape[:-1])
             return paddle.nn.functional.one_hot(classes, shape[-1]).astype(paddle.get_default_dtype())
+
+
+def fresh(spec) -> dict[str, list[Noise]]:
+    """{update: the draws that no update before it names}, of the updates that have any."""
+    found = {}
+    for noise in spec.noise:
+        found.setdefault(spec.users(noise)[0], []).append(noise)
+    return found
 
 
 def seeds(updates, seed: int, step: int) -> dict[str, int]:

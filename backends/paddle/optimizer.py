@@ -8,8 +8,10 @@ import numpy as np
 import paddle
 
 from backends.paddle.exact import CoupledL2, in_float64, tensor
+from common.specs import records
 from common.specs.records import Spec
 
+OPTIMIZERS = (records.Adam,)  # that are written here
 MOMENTS = {"first": "moment1", "second": "moment2"}
 
 

@@ -8,13 +8,14 @@ from backends.paddle import process  # isort: skip
 import math
 import warnings
 from contextlib import contextmanager
+from functools import cached_property
 
 import numpy as np
 import paddle
 from paddle.nn import functional as F
 
 from backends.paddle.exact import tensor
-from backends.paddle.noise import draw
+from backends.paddle.noise import draw, fresh
 from backends.paddle.optimizer import gradients
 from common.specs.inputs import Images
 
@@ -54,8 +55,8 @@ class Program:
     no others.
     """
 
-    def __init__(self, spec, source, place):
-        self.spec, self.source = spec, source
+    def __init__(self, spec, job, source, place, scope):
+        self.spec, self.job, self.source, self.place, self.scope = spec, job, source, place, scope
         self.main, self.startup = paddle.static.Program(), paddle.static.Program()
         self.executor = paddle.static.Executor(place)
         cache = self.executor._executor_cache
@@ -93,11 +94,32 @@ class Program:
 
     def noise(self, declared):
         """{name: (B, *shape)} of the `declared` random draws: fed, or drawn by the Program itself, in this order."""
-        if self.source == "native" and declared:
-            batch = paddle.shape(self.indices[self.spec.rows[0]])[0]
-            return {noise.name: draw(noise.distribution, [batch, *noise.shape]) for noise in declared}
+        if self.source == "native":
+            return {noise.name: self._drawn(noise) for noise in declared}
         shapes = {noise.name: noise.shape for noise in declared}
         return Asked(lambda name: self.data(name, shapes[name]))
+
+    def _drawn(self, noise):
+        """What several updates name is drawn by the first of them, which leaves it in the Scope for the others."""
+        first, *others = self.spec.users(noise)
+        if self.job in others:
+            return self._left(noise)
+        value = draw(noise.distribution, [self._batch, *noise.shape])
+        if others and self.job == first:
+            paddle.assign(value, self._left(noise))
+        return value
+
+    @cached_property
+    def _batch(self):
+        return paddle.shape(self.indices[self.spec.rows[0]])[0]
+
+    def _left(self, noise):
+        name, dtype = f"drawn.{noise.name}", paddle.get_default_dtype()
+        # An executor must find a tensor there, of whatever batch.
+        self.scope.var(name).get_tensor().set(np.zeros((1, *noise.shape), dtype), self.place)
+        left = paddle.static.data(name, [None, *noise.shape], dtype)
+        left.persistable = True
+        return left
 
 
 def uploaded_name(source: str) -> str:
@@ -124,7 +146,7 @@ class State:
         Equal names are one variable, so the job prefixes what an optimiser creates: train.encoder.fc0.weight_moment1_0,
         train.learning_rate_0. Without, the last of two updates to be built would set the learning_rate_0 of both.
         """
-        program = Program(self.spec, source, self.place)
+        program = Program(self.spec, job, source, self.place, self.scope)
         outside = paddle.get_default_dtype()
         paddle.set_default_dtype(self.dtype)
         try:
@@ -153,9 +175,9 @@ class State:
                 model = self.network()
                 values = module.losses(model, program.inputs(), program.noise(spec.noise))
                 program.fetch = gradients(model, update, values)
-            if update.noise:
-                with self.program(f"{update.name}.noise", "native") as program:
-                    program.fetch = program.noise(update.noise)
+        for name, own in fresh(spec).items():
+            with self.program(f"{name}.noise", "native") as program:
+                program.fetch = program.noise(own)
         for job in ("encode", "reconstruct", "sample"):
             if hasattr(module, job):
                 with self.program(job) as program:
@@ -177,7 +199,7 @@ class State:
             paddle.seed(self.noise_seeds[job])
         given = {**(inputs or {}), **(noise or {})}
         feed = {name: np.asarray(given[name], dtype) for name, dtype in program.feeds.items()}
-        process.use_threads(self.parameters * len(next(iter(feed.values()))))
+        process.use_threads(self.parameters * len(next(iter(given.values()))))
         fetches = list(program.fetch.values())
         values = program.executor.run(program.main, feed=feed, fetch_list=fetches, scope=self.scope)
         return dict(zip(program.fetch, values, strict=True))

@@ -7,6 +7,10 @@ import itertools
 import torch
 from torch import nn
 
+from common.specs import records
+
+OPTIMIZERS = (records.Adam,)  # that are written here
+
 
 def adam(update, model):
     """PyTorch's Adam, restricted to the update's networks. It is Algorithm 1 as it stands; weight_decay is coupled L2."""

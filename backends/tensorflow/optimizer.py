@@ -4,11 +4,15 @@ from backends.tensorflow import process  # noqa: F401  # isort: skip
 
 import tensorflow as tf
 
+from common.specs import records
+
+OPTIMIZERS = (records.Adam, records.AdamEpsilonHat)  # that are written here
+
 
 class Adam(tf.Module):
-    """Algorithm 1 with coupled L2, restricted to the update's networks; in float32 and float64.
+    """Algorithm 1 with coupled L2, restricted to the update's networks; or with ε̂, as the specification says.
 
-    keras.optimizers.Adam means something else in either: its ε is added before the bias correction.
+    keras.optimizers.Adam always adds its ε before the bias correction, and passes its numbers through float32.
     """
 
     def __init__(self, update, model):
@@ -26,7 +30,8 @@ class Adam(tf.Module):
         # numbers: α·m̂ / (√v̂ + ε) = rate·m / (√v + epsilon), so that no moment is divided by one.
         step = tf.cast(self.step, tf.float64)
         root = tf.sqrt(1 - adam.beta2**step)
-        rate, epsilon = adam.learning_rate * root / (1 - adam.beta1**step), adam.epsilon * root
+        rate = adam.learning_rate * root / (1 - adam.beta1**step)
+        epsilon = adam.epsilon * (tf.ones_like(root) if adam.epsilon_hat else root)
         for parameter, gradient, first, second in zip(self.parameters, gradients, self.first, self.second, strict=True):
             if adam.l2:
                 gradient += adam.l2 * parameter

@@ -8,7 +8,7 @@ from common.specs.gan import GAN
 from common.specs.gan_two_layer import GAN_TWO_LAYER
 from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOGAN_PLAIN, INFOGAN_SLOPE
 from common.specs.records import Spec
-from common.specs.vae import VAE, VAE_Z100
+from common.specs.vae import VAE, VAE_Z100, VAE_Z100_EPSILON_HAT
 
 SPECS: dict[str, Spec] = {
     spec.name: spec for spec in (AUTOENCODER, CONV_AUTOENCODER, VAE, VAE_Z100, GAN, GAN_TWO_LAYER, AAE, INFOGAN)
@@ -16,7 +16,15 @@ SPECS: dict[str, Spec] = {
 
 # Other settings of these models, which the reproductions of the articles set beside them.
 VARIANTS: dict[str, Spec] = {
-    spec.name: spec for spec in (AAE_AS_PUBLISHED, INFOGAN_PLAIN, INFOGAN_SLOPE, INFOGAN_CODES, INFOGAN_CATEGORY)
+    spec.name: spec
+    for spec in (
+        VAE_Z100_EPSILON_HAT,
+        AAE_AS_PUBLISHED,
+        INFOGAN_PLAIN,
+        INFOGAN_SLOPE,
+        INFOGAN_CODES,
+        INFOGAN_CATEGORY,
+    )
 }
 
 

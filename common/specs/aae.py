@@ -172,8 +172,11 @@ AAE = Spec(
         source="arXiv 1511.05644",
         notes=(
             "Erratum: the article clears gradients once per step, so that its generator update of the encoder also applies the "
-            "left-over reconstruction gradient and the discriminator loss's; each update here uses its own loss alone.",
-            "The article adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it needs none.",
+            "left-over reconstruction gradient and the discriminator loss's, which flows into the encoder because `Q.eval()` does not "
+            "stop gradients, though the article says that it does; each update here uses its own loss alone.",
+            "The article adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it needs "
+            "none. x + EPS leaves [0, 1], which today's PyTorch refuses in float64.",
+            "Errata: `randn` is never imported; the iterator over the images is renewed one batch early.",
             "The article's two optimisers of the reconstruction update (encoder, decoder) are one Adam over both: it acts element by element.",
             "Initial values are PyTorch's defaults, the article's framework.",
         ),

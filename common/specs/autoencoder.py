@@ -4,8 +4,8 @@
     decoder    3 -> 12 -> 64 -> 128 -> 784, ReLU between, tanh at the end
     loss     mean over all elements of (x̂ - x)²
 
-Layer sizes and loss are the article's; learning rate, L2, batch and normalisation are those of the repository that
-it links (pytorch-beginner, 08-AutoEncoder).
+Layer sizes are the article's; loss, learning rate, L2, batch, length and normalisation are those of the repository that it
+links (pytorch-beginner, 08-AutoEncoder).
 """
 
 from autograd import numpy as np
@@ -92,6 +92,8 @@ AUTOENCODER = Spec(
         article="autoencoders",
         source="pytorch-beginner 08-AutoEncoder",
         notes=(
+            "The article prints the networks alone; loss, rate, L2, batch, epochs and the range of pixels are those of the repository "
+            "that it links.",
             "Initial values are PyTorch's defaults, the article's framework.",
             "The last incomplete batch of an epoch is dropped; the linked repository keeps it.",
         ),

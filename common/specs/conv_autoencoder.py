@@ -5,8 +5,8 @@
     decoder  ConvTranspose 8 -> 16 k3 s2 (-> 5), ReLU, 16 -> 8 k5 s3 p1 (-> 15), ReLU, 8 -> 1 k2 s2 p1 (-> 28), tanh
     loss     mean over all elements of (x̂ - x)²
 
-Layer sizes and loss are the article's; learning rate, L2, batch and normalisation are those of the repository that
-it links (pytorch-beginner, 08-AutoEncoder). Images are (B, 1, 28, 28).
+Layer sizes are the article's; loss, learning rate, L2, batch, length and normalisation are those of the repository that it
+links (pytorch-beginner, 08-AutoEncoder). Images are (B, 1, 28, 28).
 """
 
 from common.specs.autoencoder import encode, forward, losses, reconstruct
@@ -69,6 +69,8 @@ CONV_AUTOENCODER = Spec(
         article="autoencoders",
         source="pytorch-beginner 08-AutoEncoder",
         notes=(
+            "The article prints the networks alone; loss, rate, L2, batch, epochs and the range of pixels are those of the repository "
+            "that it links.",
             "Initial values are PyTorch's defaults, the article's framework.",
             "The last incomplete batch of an epoch is dropped; the linked repository keeps it.",
         ),

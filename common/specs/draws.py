@@ -10,9 +10,9 @@ from common.specs.layers import Shape
 class FanInUniform:
     """Weights and biases ~ U(-1/√fan_in, 1/√fan_in): what PyTorch gives a Linear or Conv by default."""
 
-    def draw(self, kind: str, shape: Shape, fan_in: int, random):
-        bound = 1 / math.sqrt(fan_in)
-        return random.uniform(-bound, bound, shape)
+    def draw(self, kind: str, layer, random):
+        bound = 1 / math.sqrt(layer.fan_in)
+        return random.uniform(-bound, bound, layer.parameters[kind])
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,19 @@ class FanInNormal:
 
     gain: float
 
-    def draw(self, kind: str, shape: Shape, fan_in: int, random):
-        return random.normal(0, math.sqrt(self.gain / fan_in), shape) if kind == "weight" else 0.0
+    def draw(self, kind: str, layer, random):
+        std = math.sqrt(self.gain / layer.fan_in)
+        return random.normal(0, std, layer.parameters[kind]) if kind == "weight" else 0.0
+
+
+@dataclass(frozen=True)
+class GlorotUniform:
+    """Weights ~ U(-b, b) with b = √(6 / (fan_in + fan_out)), biases 0: what Paddle gives a dense layer by default (it says
+    Xavier), and Keras."""
+
+    def draw(self, kind: str, layer, random):
+        bound = math.sqrt(6 / (layer.fan_in + layer.fan_out))
+        return random.uniform(-bound, bound, layer.parameters[kind]) if kind == "weight" else 0.0
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,11 @@ class FixedNormal:
 
     std: float
 
-    def draw(self, kind: str, shape: Shape, fan_in: int, random):
-        return random.normal(0, self.std, shape) if kind == "weight" else 0.0
+    def draw(self, kind: str, layer, random):
+        return random.normal(0, self.std, layer.parameters[kind]) if kind == "weight" else 0.0
+
+
+Initial = FanInUniform | FanInNormal | GlorotUniform | FixedNormal
 
 
 @dataclass(frozen=True)

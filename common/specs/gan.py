@@ -131,7 +131,8 @@ GAN = Spec(
         source="arXiv 1406.2661",
         notes=(
             "Erratum: dropout is always on, also in G's update (`F.dropout` without the training flag); kept, as published.",
-            "Erratum: the article prints the constructors as `init`, so its code does not run.",
+            "Errata: the article prints the constructors as `init` and `super().init()`, and a loop over `(x, )` that does not "
+            "unpack an image and its label, so its code does not run.",
             "BCE is taken on logits: the same function as on sigmoid outputs, without PyTorch's clamp at 100.",
             "Initial values are PyTorch's defaults, the article's framework.",
         ),

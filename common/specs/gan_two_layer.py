@@ -4,12 +4,12 @@ generator      z (100) -> 256 ReLU -> 784, sigmoid
 discriminator  784 -> 256 ReLU -> 1, sigmoid
 
 D: minimise  -mean[log(D(x) + 1e-8) + log(1 - D(G(z)) + 1e-8)]
-G: minimise  -mean log(D(G(z′)) + 1e-8)                   with the D just updated and a fresh z′
+G: minimise  -mean log(D(G(z)) + 1e-8)                    with the D just updated and the same z
 """
 
 from autograd import numpy as np
 
-from common.specs.draws import FanInUniform, Noise, Uniform
+from common.specs.draws import GlorotUniform, Noise, Uniform
 from common.specs.inputs import Images
 from common.specs.layers import RELU, SIGMOID, Dense, Network
 from common.specs.records import About, Adam, Spec, Training, Update
@@ -19,7 +19,7 @@ EPS = 1e-8
 
 def forward(networks, inputs, noise):
     """images (B, 784) in [0, 1], z (B, 100) -> generated (B, 784), D's probabilities for both (B, 1)."""
-    generated = networks.generator(noise["discriminator_z"])
+    generated = networks.generator(noise["z"])
     return {
         "generated": generated,
         "real": networks.discriminator(inputs["images"]),
@@ -35,7 +35,7 @@ def discriminator_losses(networks, inputs, noise):
 
 
 def generator_losses(networks, inputs, noise):
-    fooled = networks.discriminator(networks.generator(noise["generator_z"]))
+    fooled = networks.discriminator(networks.generator(noise["z"]))
     return {"loss_g": -np.mean(np.log(fooled + EPS))}
 
 
@@ -44,7 +44,7 @@ def sample(networks, noise):
     return networks.generator(noise["z"])
 
 
-Z = Uniform(-1.0, 1.0)
+Z = Noise("z", (100,), Uniform(-1.0, 1.0))
 ADAM = Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 GAN_TWO_LAYER = Spec(
@@ -53,18 +53,18 @@ GAN_TWO_LAYER = Spec(
     inputs=(Images(shape=(784,), pixels=(0.0, 1.0), picture=(1, 28, 28)),),
     reduction="mean",
     options={},
-    initial=FanInUniform(),
+    initial=GlorotUniform(),
     networks=(
         Network("generator", (100,), (Dense("fc0", 100, 256), RELU, Dense("fc1", 256, 784), SIGMOID)),
         Network("discriminator", (784,), (Dense("fc0", 784, 256), RELU, Dense("fc1", 256, 1), SIGMOID)),
     ),
-    sampling_noise=(Noise("z", (100,), Z),),
+    sampling_noise=(Z,),
     updates=(
         Update(
             name="discriminator",
             objective="loss_d",
             networks=("discriminator",),
-            noise=(Noise("discriminator_z", (100,), Z),),
+            noise=(Z,),
             losses=discriminator_losses,
             optimizer=ADAM,
         ),
@@ -72,7 +72,7 @@ GAN_TWO_LAYER = Spec(
             name="generator",
             objective="loss_g",
             networks=("generator",),
-            noise=(Noise("generator_z", (100,), Z),),
+            noise=(Z,),
             losses=generator_losses,
             optimizer=ADAM,
         ),
@@ -87,9 +87,14 @@ GAN_TWO_LAYER = Spec(
         article="infogan",
         source="the article's demonstration of paddle.static",
         notes=(
-            "The article states neither the width of z, its distribution, the batch, the length nor initial values: "
-            "100, U(-1, 1), 128, 100 epochs and U(±1/√fan_in) are this project's choice.",
-            "A fresh z for each update, as in the article's InfoGAN.",
+            "The article states neither the width of z, its distribution, the batch nor the length: 100, U(-1, 1), 128 and 100 "
+            "epochs are this project's choice.",
+            "Both printed feeds hold one and the same `Z_noise`: the two updates of a step see the same z.",
+            "Initial values are Paddle's defaults, the article's framework: Xavier, and biases 0.",
+            "Erratum: the names of D's parameters are taken from G's Program, which is right only while both Programs give them "
+            "the same names. Today's Paddle does not: the printed program trains a G of its own against a D that never moves, draws "
+            "samples from a third, untrained G, and says nothing (docs/articles/infogan). What the article says of its Programs is "
+            "followed here, not what they do now.",
         ),
     ),
 )

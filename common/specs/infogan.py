@@ -198,7 +198,9 @@ def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, note=(
             article="infogan",
             source="arXiv 1606.03657",
             notes=(
-                "The article gives the method and refers to the paper for sizes: they are those of the paper's appendix C.1 and of its code.",
+                "The article gives the method and refers to the paper for sizes: they are those of the paper's appendix C.1 and of its "
+                "code, and so is the trunk that D and Q share.",
+                "Erratum: the article has D, G and Q as a CNN, a CNN and a DCNN (of transposed convolutions); G is the one of those.",
                 *note,
                 "The slope of LeakyReLU is the paper's 0.1; the paper's code uses 0.01.",
                 "Layers before a batch norm have no bias: its gradient is exactly 0, and Adam would move it by rounding errors. The "

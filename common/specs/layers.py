@@ -27,6 +27,10 @@ class Dense:
     def fan_in(self) -> int:
         return self.inputs
 
+    @property
+    def fan_out(self) -> int:
+        return self.outputs
+
     def output_shape(self, shape: Shape) -> Shape:
         if shape != (self.inputs,):
             raise ValueError(f"{self.name} takes ({self.inputs},), not {shape}")
@@ -53,6 +57,10 @@ class Conv:
     def fan_in(self) -> int:
         return self.inputs * self.kernel**2
 
+    @property
+    def fan_out(self) -> int:
+        return self.outputs * self.kernel**2
+
     def output_shape(self, shape: Shape) -> Shape:
         channels, *sides = shape
         if channels != self.inputs:
@@ -78,8 +86,12 @@ class ConvTranspose:
 
     @property
     def fan_in(self) -> int:
-        # PyTorch reads the second axis of a weight, whatever the layer; here that is the outputs.
+        # PyTorch and Paddle read the second axis of a weight, whatever the layer; here that is the outputs.
         return self.outputs * self.kernel**2
+
+    @property
+    def fan_out(self) -> int:
+        return self.inputs * self.kernel**2
 
     def output_shape(self, shape: Shape) -> Shape:
         channels, *sides = shape

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from common.specs.draws import FanInNormal, FanInUniform, FixedNormal, Noise
+from common.specs.draws import Initial, Noise
 from common.specs.fingerprint import fingerprint, plain
 from common.specs.inputs import ROWS, Images, Input
 from common.specs.layers import BatchNorm, Conv, ConvTranspose, Layer, LeakyRelu, Network, Shape
@@ -27,14 +27,34 @@ class Adam:
     beta2: float
     epsilon: float
     l2: float
+    epsilon_hat = False
+
+
+@dataclass(frozen=True)
+class AdamEpsilonHat:
+    """Adam as the end of section 2 of Kingma & Ba has it, in another order: with αₜ = α·√(1 - β2ᵗ) / (1 - β1ᵗ),
+    θ ← θ - αₜ·m / (√v + ε̂). It is Algorithm 1 with ε = ε̂ / √(1 - β2ᵗ), 32 times ε̂ at the first step.
+
+    TensorFlow's `tf.train.AdamOptimizer` and Keras's Adam. `l2` as in Adam.
+    """
+
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    l2: float
+    epsilon_hat = True
+
+
+Optimizer = Adam | AdamEpsilonHat
 
 
 @dataclass(frozen=True)
 class Update:
     """One step of an optimiser on `objective`, moving the parameters of `networks` and nothing else.
 
-    `losses(networks, inputs, noise)` returns every value that the update reports, `objective` among them; it draws the
-    random numbers of `noise` and no others.
+    `losses(networks, inputs, noise)` returns every value that the update reports, `objective` among them; it uses the
+    random numbers of `noise` and no others. A draw that an update before it in the step names too is the same numbers.
     """
 
     name: str
@@ -42,7 +62,7 @@ class Update:
     networks: tuple[str, ...]
     noise: tuple[Noise, ...]
     losses: Callable
-    optimizer: Adam
+    optimizer: Optimizer
 
 
 # ------------------------------------------------------------------------------------------------ spec
@@ -88,7 +108,7 @@ class Spec:
     inputs: tuple[Input, ...]
     reduction: str  # "sum" | "mean"
     options: Mapping[str, float]  # the numbers that the model file needs besides
-    initial: FanInUniform | FanInNormal | FixedNormal
+    initial: Initial
     networks: tuple[Network, ...]
     sampling_noise: tuple[Noise, ...]
     updates: tuple[Update, ...]
@@ -108,6 +128,7 @@ class Spec:
             ("update", [update.name for update in self.updates]),
             ("input", [one.name for one in self.inputs]),
             ("random draw", [noise.name for noise in self.noise]),
+            *((f"random draw of {update.name}", [noise.name for noise in update.noise]) for update in self.updates),
             *((f"layer of {n.name}", [layer.name for layer, _ in n.rows() if layer.parameters]) for n in self.networks),
         ):
             if twice := {name for name in names if names.count(name) > 1}:
@@ -147,8 +168,12 @@ class Spec:
 
     @property
     def noise(self) -> tuple[Noise, ...]:
-        """Every random draw of one training step, in the order of the updates."""
-        return tuple(noise for update in self.updates for noise in update.noise)
+        """Every random draw of one training step, in the order of the updates; what several of them name is drawn once."""
+        return tuple(dict.fromkeys(noise for update in self.updates for noise in update.noise))
+
+    def users(self, noise: Noise) -> tuple[str, ...]:
+        """The updates that name the draw, in order."""
+        return tuple(update.name for update in self.updates if noise in update.noise)
 
     def network(self, name: str) -> Network:
         return next(network for network in self.networks if network.name == name)

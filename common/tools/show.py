@@ -86,10 +86,9 @@ def _noise(spec):
         "name", "used by", "shape", "distribution", title="Noise, drawn afresh each time", box=box.SIMPLE_HEAD
     )
     table.columns[0].no_wrap = True
-    uses = [(f"update {update.name}", update.noise) for update in spec.updates] + [("sample", spec.sampling_noise)]
-    for used_by, records in uses:
-        for record in records:
-            table.add_row(record.name, used_by, f"(B, {', '.join(map(str, record.shape))})", str(record.distribution))
+    uses = [(record, "update " + " and ".join(spec.users(record))) for record in spec.noise]
+    for record, used_by in uses + [(record, "sample") for record in spec.sampling_noise]:
+        table.add_row(record.name, used_by, f"(B, {', '.join(map(str, record.shape))})", str(record.distribution))
     return table
 
 
@@ -108,8 +107,9 @@ def _updates(spec):
     )
     for update in spec.updates:
         adam = update.optimizer
-        numbers = (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.l2)
-        table.add_row(update.name, update.objective, ", ".join(update.networks), *(f"{n:g}" for n in numbers))
+        numbers = [f"{n:g}" for n in (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.l2)]
+        numbers[3] += " (ε̂)" if adam.epsilon_hat else ""
+        table.add_row(update.name, update.objective, ", ".join(update.networks), *numbers)
     return table
 
 
@@ -247,10 +247,10 @@ def _cell(stage):
 
 
 def checks_table(report) -> Table:
-    """The checks of a reproduction: published, ours, verdict."""
-    title = f"Article {report.article} on {report.data.name}"
-    table = Table("what", "published", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
-    styles = {"reached": "green", "missed": "red", "beside": ""}
-    for check in report.checks:
-        table.add_row(check.what, check.published, check.ours, Text(check.verdict, styles[check.verdict]))
+    """The checks of a reproduction: whose claim, ours, verdict."""
+    title = f"Article {report.article} on {report.evidence.data.name}"
+    table = Table("what", "claimed by", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
+    styles = {"reached": "green", "in part": "yellow", "missed": "red"}
+    for one in report.judged:
+        table.add_row(one.check.what, one.check.whose, one.ours, Text(one.verdict, styles.get(one.verdict, "")))
     return table

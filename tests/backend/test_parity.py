@@ -76,6 +76,18 @@ def test_the_erratum_of_aae(backend, train):
         assert first_failure(backend, published, train, reference=get("aae")).name == "one update"
 
 
+def test_epsilon_hat(backend, train, kept):
+    hat = get("vae_z100_epsilon_hat")
+    if backend != "tensorflow":
+        with pytest.raises(UsageError, match=f"vae_z100_epsilon_hat is not written in {backend}"):
+            backends.load(backend, hat)
+    else:
+        for dtype in ("float64", "float32"):
+            test_stages(backend, hat, dtype, train, kept)
+        assert first_failure(backend, get("vae_z100"), train, reference=hat).name == "one update"
+        assert first_failure(backend, hat, train, reference=get("vae_z100")).name == "one update"
+
+
 def test_the_framework_is_the_real_one(backend):
     """`import jax` inside backends/jax has found the framework, not our folder."""
     backends.load(backend, get("vae"))

@@ -24,6 +24,7 @@ from common import specs
 from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.specs.records import Adam
+from common.tools.reproduction import paddle_program
 from tests.backend.test_sabotage import failure, with_text
 
 GRADIENTS = [np.array([1e-3, -2.0]) * scale for scale in (1.0, 0.5, -0.7, 1.5, 0.1)]
@@ -124,6 +125,62 @@ def test_a_name_used_twice_in_one_program_is_two_parameters():
     ((of_twice, of_once),), scope = run(program, startup, slopes, [{"x": np.full((1, 1), 3, "float32")}])
     assert (of_twice.item(), of_once.item()) == (3, 6)
     assert twice[0].weight.name == twice[1].weight.name == "w"
+
+
+@pytest.fixture(scope="module")
+def printed():
+    return paddle_program.Printed()
+
+
+def feeds(seed=0):
+    random = np.random.default_rng(seed)
+    return {"X": random.uniform(-1, 1, (8, 784)), "Z": random.uniform(-1, 1, (8, paddle_program.Z_DIM))}
+
+
+def test_the_articles_program_shares_nothing(printed):
+    """Each call of `discriminator` or `generator` under unique_name.guard makes layers of new names: D twice in D's Program, once
+    in G's, and G in each of three."""
+    names = {name: set(printed.parameters(name)) for name in ("D", "G", "Infer")}
+    assert [len(of) for of in names.values()] == [3 * 4, 2 * 4, 4]
+    assert len(set.union(*names.values())) == 12 + 8 + 4
+    assert {name.split("_fc_")[0] for name in names["D"]} == {"D", "G"}
+
+
+def test_the_articles_program_trains_only_a_generator_that_draws_nothing(printed):
+    """And reports nothing: D's optimiser has been given the D of G's Program, no parameter of its own."""
+    given = {name: value.astype(np.float32) for name, value in feeds().items()}
+    assert printed.moved("D", **given) == []
+    assert printed.moved("G", Z=given["Z"]) == [name for name in printed.parameters("G") if name.startswith("G")]
+    before = printed.run("Infer", Z=given["Z"])
+    printed.run("G", Z=given["Z"])
+    assert np.array_equal(before, printed.run("Infer", Z=given["Z"]))
+    assert paddle_program.by_name().startswith("TypeError")
+
+
+def test_static_fc_draws_by_glorot_and_starts_biases_at_zero(printed):
+    """What the article leaves to its framework: 784 -> 256, ±√(6 / 1040) = ±0.0760."""
+    values = {name: np.array(printed.scope.find_var(name).get_tensor()) for name in printed.parameters("D")}
+    weights = [value for value in values.values() if value.shape == (784, 256)]
+    assert len(weights) == 2  # D(X) and D(G(Z))
+    for weight in weights:
+        assert 0.0759 < np.abs(weight).max() <= np.sqrt(6 / 1040)
+    assert not any(value.any() for name, value in values.items() if ".b_" in name)
+
+
+def test_feeds_of_another_type_are_refused_and_lists_are_taken(printed):
+    z = feeds()["Z"]
+    assert printed.answer(z) == printed.answer(np.ones_like(z, np.int64)) == "refused"
+    assert printed.answer(z.tolist()) == printed.answer(z.astype(np.float32)) == "taken, with the same result"
+
+
+def test_what_nobody_fetches_takes_its_time():
+    """100 products of 300 × 300 are 5.4 GFLOP, beside a sum of 90,000 numbers."""
+    cost = paddle_program.cost_of_unfetched()
+    assert cost["with"] > 20 * cost["without"]
+
+
+def test_one_name_is_one_weight_between_programs_alone():
+    assert paddle_program.one_name() == {"in two Programs": True, "in one": False}
 
 
 def test_programs_share_parameters_by_name():

@@ -9,8 +9,10 @@ from sklearn.neighbors import KernelDensity
 
 from common.tools.evaluation.frechet import Features, frechet
 from common.tools.evaluation.matching import match
+from common.tools.evaluation.nearest import nearest_labels
 from common.tools.evaluation.parzen import log_densities, parzen
 from common.tools.evaluation.sharpness import sharpness
+from common.tools.reproduction.measures import greyness
 
 RANDOM = np.random.default_rng(0)
 
@@ -88,6 +90,22 @@ def test_features_are_fixed_and_tell_noise_from_digits(images):
     noise = features(RANDOM.uniform(size=(700, 28, 28)))
     assert half.shape == (700, 64)
     assert frechet(half, other) < 0.1 * frechet(half, noise)
+
+
+def test_nearest_labels(images, data):
+    """An image's own neighbour is itself, and stays so when little of it changes."""
+    known, labels = images[:600] / 255, data.train_labels[:600]
+    assert np.array_equal(nearest_labels(known, known, labels), labels)
+    assert np.array_equal(nearest_labels(known + 0.01 * RANDOM.normal(size=known.shape), known, labels), labels)
+    test = nearest_labels(data.test_images / 255, images / 255, data.train_labels)
+    assert np.mean(test == data.test_labels) > 0.9
+
+
+def test_greyness():
+    """Black and white have none; of a ramp from 0 to 1, two thirds of what is above a quarter."""
+    assert greyness(np.array([[0.0, 1.0], [1.0, 0.0]])) == 0
+    assert greyness(np.linspace(0, 1, 100_001)) == pytest.approx(2 / 3, abs=1e-3)
+    assert greyness(np.zeros((2, 2))) == 0
 
 
 def test_sharpness():

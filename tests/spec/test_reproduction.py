@@ -15,7 +15,8 @@ from common.errors import TrainingFailed, UsageError
 from common.processes import Children
 from common.tools import figures, reproduction
 from common.tools.articles import ARTICLES
-from common.tools.reproduction import aae, infogan, plots
+from common.tools.reproduction import aae, checks, infogan, infogan_checks, plots
+from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Run
 from tests.conftest import tetrapla_here
@@ -26,6 +27,7 @@ NATIVE = {  # of ARTICLES.md, with the steps that 60,000 images and its batches 
     ("vae", "pytorch"): 46_800,
     ("vae_z100", "tensorflow"): 1_000_000,
     ("vae_z100", "pytorch"): 100_000,
+    ("vae_z100_epsilon_hat", "tensorflow"): 1_000_000,
     ("gan", "pytorch"): 4_680,
     ("aae", "pytorch"): 50_000,
     ("aae_as_published", "pytorch"): 50_000,
@@ -64,6 +66,12 @@ def test_a_model_of_another_article():
         reproduction.runs("aae", "gan", None, 1.0, 0)
 
 
+@pytest.mark.parametrize("model", ["aae_as_published", "vae_z100_epsilon_hat"])
+def test_a_variant_that_is_not_written_there(model):
+    with pytest.raises(UsageError, match=f"{model} is not written in jax; leave --backend out"):
+        reproduction.runs(specs.get(model).about.article, model, "jax", 1.0, 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -100,8 +108,8 @@ def test_error_of_the_categories():
     renamed = (digits.test_labels.astype(int) * 3 + 1) % 10
     renamed[::10] = (renamed[::10] + 1) % 10
     codes = np.concatenate([np.eye(10)[renamed] * 0.5, np.random.default_rng(0).random((len(renamed), 2))], axis=1)
-    assert infogan.error(codes, digits) == pytest.approx(0.1)
-    shares = infogan.shares(codes, digits)
+    assert infogan_checks.error(codes, digits) == pytest.approx(0.1)
+    shares = infogan_checks.shares(codes, digits)
     assert shares.sum(axis=0) == pytest.approx(np.ones(10))
     assert shares.diagonal() == pytest.approx(
         [(renamed == (k * 3 + 1) % 10)[digits.test_labels == k].mean() for k in range(10)]
@@ -125,23 +133,28 @@ def test_walks_along_the_codes():
     assert np.ptp(latents["z"], axis=0).max() == 0
 
 
+def check(what, judge, models=(), runs=1):
+    return checks.Check(what, checks.OURS, "It holds.", "When it does.", "One run.", models, judge, "成立", runs)
+
+
 @pytest.fixture
 def page(tmp_path):
     """A report of no run, with a picture and an animation."""
-    report = Report("gan", ("It <says> this.",), ("A departure.",), [], data.load("digits"), 0.5, tmp_path)
+    verdicts = {"one": checks.REACHED, "two": checks.IN_PART, "three": checks.MISSED, "four": checks.BESIDE}
+    declared = tuple(
+        check(what, lambda evidence, verdict=verdict: ("1", verdict)) for what, verdict in verdicts.items()
+    )
+    evidence = Evidence([], data.load("digits"))
+    report = Report("gan", ("It <says> this.",), ("A departure.",), declared, evidence, 0.5, tmp_path)
     plots.lines(report.figure("a.png", "A", "Caption a."), {"x": ([1, 2], [3, 4])}, title="t", x="x", y="y")
     frames = [figures.tile(np.random.default_rng(k).random((4, 28, 28)), 2) for k in range(90)]
     plots.animation(report.figure("b.gif", "B", "Caption b."), frames)
-    report.verdict("one", "1", "1", True)
-    report.verdict("two", "1", "2", False, "Why.")
-    report.verdict("three", "none", "3", None)
-    report.runs = []
     return report
 
 
 def test_the_page_is_self_contained(page, tmp_path, monkeypatch):
     monkeypatch.setattr("common.tools.reproduction.report._run", lambda result: RUN)
-    page.results = [None]
+    page.evidence.results = [None]
     text = page.write().read_text()
     tags = []
 
@@ -160,9 +173,11 @@ def test_the_page_is_self_contained(page, tmp_path, monkeypatch):
     assert tags.count("img") == 2
     assert "It &lt;says&gt; this." in text
     assert "A trial at 0.5 of the article" in text
-    assert re.findall(r"[✓✗] \w+", text) == ["✓ reached", "✗ missed"]
+    assert '<b>ours</b>: It holds. <span lang="zh">(成立)</span>' in text
+    assert re.findall(r"[✓◐✗] [\w ]+", text) == ["✓ reached", "◐ in part", "✗ missed"]
     report = json.loads((tmp_path / "report.json").read_text())
-    assert [check["verdict"] for check in report["checks"]] == ["reached", "missed", "beside"]
+    assert [one["verdict"] for one in report["checks"]] == ["reached", "in part", "missed", "beside"]
+    assert {one["whose"] for one in report["checks"]} == {"ours"}
 
 
 RUN = {

@@ -14,7 +14,7 @@ from common.contract import Snapshot
 from common.errors import UsageError
 from common.parameters import initial_parameters
 from common.reference.networks import Networks
-from common.specs.draws import Bernoulli, FixedNormal, Normal, OneHot, Uniform
+from common.specs.draws import Bernoulli, FixedNormal, Noise, Normal, OneHot, Uniform
 from common.specs.layers import BatchNorm, Conv, ConvTranspose, Dense, Dropout, LeakyRelu, Network, Reshape
 
 # Worked out by hand from the sizes in the articles: Dense a -> b has a·b + b parameters.
@@ -71,11 +71,12 @@ def test_the_shapes_that_the_article_prints():
     assert shapes == [(16, 10, 10), (16, 5, 5), (8, 3, 3), (8, 2, 2), (16, 5, 5), (8, 15, 15), (1, 28, 28)]
 
 
-def test_fan_in_of_convolutions():
-    """PyTorch's rule: the product of a weight's axes after the first, also where the first is the inputs."""
+def test_fans_of_convolutions():
+    """PyTorch's rule and Paddle's: in from a weight's second axis, out from its first, also where the first is the inputs."""
     layers = specs.get("conv_autoencoder").layers()
     for layer in layers.values():
-        assert layer.fan_in == math.prod(layer.parameters["weight"][1:])
+        first, second, *window = layer.parameters["weight"]
+        assert (layer.fan_in, layer.fan_out) == (second * math.prod(window), first * math.prod(window))
 
 
 def test_a_layer_that_does_not_fit_is_refused():
@@ -94,6 +95,11 @@ def test_initial_values_follow_the_rule():
     weight = z100["encoder.fc0.weight"]  # N(0, 2/784)
     assert weight.std() == pytest.approx(math.sqrt(2 / 784), rel=5 / math.sqrt(weight.size))
     assert all(not value.any() for name, value in z100.items() if name.endswith("bias"))
+    two_layer = initial_parameters(specs.get("gan_two_layer"), 0)  # ±√(6 / (784 + 256))
+    weight = two_layer["discriminator.fc0.weight"]
+    assert 0.0759 < np.abs(weight).max() <= math.sqrt(6 / 1040)
+    assert weight.std() == pytest.approx(math.sqrt(2 / 1040), rel=5 / math.sqrt(weight.size))
+    assert all(not value.any() for name, value in two_layer.items() if name.endswith("bias"))
 
 
 def test_initial_values_depend_on_seed_and_name(spec):
@@ -229,6 +235,12 @@ def test_noise_names_are_unique(spec):
     assert len(names) == len(set(names))
 
 
+def test_what_two_updates_name_is_drawn_once():
+    two_layer, gan = specs.get("gan_two_layer"), specs.get("gan")
+    assert [update.noise for update in two_layer.updates] == [two_layer.noise] * 2 == [two_layer.sampling_noise] * 2
+    assert not set(gan.updates[0].noise) & set(gan.updates[1].noise)
+
+
 def test_scale_maps_bytes_to_the_range(spec):
     assert spec.images.scale(np.array([0.0, 255.0])) == pytest.approx(spec.images.pixels, abs=0)
 
@@ -294,12 +306,23 @@ def test_fingerprint_leaves_out_training_and_prose():
     assert dataclasses.replace(vae, about=about, training=training).fingerprint() == vae.fingerprint()
 
 
+Z_OF_TWO = Noise("epsilon", (2,), Normal(0.0, 1.0))  # the name of another draw
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda s: {"updates": (dataclasses.replace(s.updates[0], networks=("enkoder",)),)}, "moves 'enkoder'"),
         (lambda s: {"networks": (*s.networks, s.networks[0])}, "network 'encoder' stands twice"),
         (lambda s: {"updates": s.updates * 2}, "update 'train' stands twice"),
+        (
+            lambda s: {"updates": (s.updates[0], dataclasses.replace(s.updates[0], name="b", noise=(Z_OF_TWO,)))},
+            "random draw 'epsilon' stands twice",
+        ),
+        (
+            lambda s: {"updates": (dataclasses.replace(s.updates[0], noise=s.noise * 2),)},
+            "random draw of train 'epsilon' stands twice",
+        ),
         (lambda s: {"inputs": s.inputs * 2}, "input 'images' stands twice"),
         (lambda s: {"inputs": (dataclasses.replace(s.images, rows="some"),)}, "has rows 'some'"),
         (lambda s: {"inputs": (dataclasses.replace(s.images, picture=(3, 28, 28)),)}, "no picture of"),

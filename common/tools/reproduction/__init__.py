@@ -39,12 +39,17 @@ def runs(article: str, model: str | None, backend: str | None, scale: float, see
     if model and model not in names:
         raise UsageError(f"model {model!r} is not of article {article}; choose one of: {', '.join(names)}")
     chosen = {}
-    for run in (run.at(backend, scale, seed) for run in every if model in (None, run.model)):
-        if get(run.model).accumulates and run.backend != "pytorch":
-            continue  # an erratum, written in its article's framework alone
+    for run in every:
+        if model not in (None, run.model) or (run.bound and backend not in (None, run.backend)):
+            continue
+        run = run.at(backend, scale, seed)
         # In one framework, what the article trains in two becomes one run: the longer.
         if run.name not in chosen or (run.steps or 0) > (chosen[run.name].steps or 0):
             chosen[run.name] = run
+    if not chosen:
+        raise UsageError(
+            f"{model} is not written in {backend}; leave --backend out, and its article's framework is taken"
+        )
     return list(chosen.values())
 
 

@@ -6,16 +6,9 @@ from scipy import stats
 from common.data.batches import to_bytes
 from common.tools import training
 from common.tools.reproduction import plots
-from common.tools.reproduction.measures import (
-    FRECHET_NOTE,
-    PARZEN_NOTE,
-    SAMPLES,
-    distance,
-    features,
-    likelihood,
-    shown,
-    unit,
-)
+from common.tools.reproduction.checks import ARTICLE, BESIDE, ELSEWHERE, Check, graded
+from common.tools.reproduction.evidence import Evidence
+from common.tools.reproduction.measures import FRECHET_NOTE, PARZEN_NOTE, SAMPLES, shown, unit
 from common.tools.reproduction.probe import samples
 from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Run
@@ -24,15 +17,17 @@ SAYS = (
     "An adversarial autoencoder of fully connected layers with a 120-D code, whose prior is N(0, 5²). Each batch makes three "
     "updates: reconstruction (encoder and decoder), discriminator (prior against code), generator (the encoder, by an optimiser "
     "of its own). 50,000 batches of 100.",
-    "Histograms of the prior and of the codes are drawn as training goes on, and are said to grow alike.",
+    "Histograms of the prior and of the codes are drawn as training goes on, and are said to grow alike; in the end the generator's "
+    "loss is said to fall, while the discriminator finds it ever harder to tell the two apart.",
 )
 NAMES = {"aae": "each update by its own loss", "aae_as_published": "as published"}
-STD = 5.0  # of the prior
+STD, PARTS = 5.0, 10  # of the prior; of a run
 LIMITS = (-20.0, 20.0)
 
 
 def runs():
-    return [Run(model, "pytorch", evaluate_every=1000, keep=1000) for model in ("aae", "aae_as_published")]
+    often = {"evaluate_every": 1000, "keep": 1000}
+    return [Run("aae", "pytorch", **often), Run("aae_as_published", "pytorch", **often, bound=True)]
 
 
 def probe(column, data):
@@ -49,9 +44,79 @@ def apart(codes: np.ndarray) -> float:
     return float(np.mean(np.abs(values - stats.norm.ppf((np.arange(len(values)) + 0.5) / len(values), 0, STD))))
 
 
+# ------------------------------------------------------------------------------------------------- checks
+
+
+def _alike(evidence: Evidence):
+    result = evidence.one("aae")
+    step, first = next(iter(result.kept.items()))
+    first, last = apart(first["codes"]), apart(result.probe["codes"])
+    ours = f"Wasserstein distance to N(0, 5²) {first:.2f} after {step:,} steps, {last:.2f} at the end"
+    return ours, graded(last <= 0.5 * first and last <= 0.1 * STD, last <= 0.5 * first)
+
+
+def tenths(result, name: str) -> np.ndarray:
+    """Means of a loss over each tenth of the run."""
+    return np.array([np.mean(part) for part in np.array_split([row[name] for row in result.training_rows], PARTS)])
+
+
+def _closing(evidence: Evidence):
+    result = evidence.one("aae")
+    g, d = tenths(result, "loss_g"), tenths(result, "loss_d")
+    onwards = np.diff(g) < 0, np.diff(d) > 0  # from each tenth to the next
+    # Until when, counted from the end, both go the way that is claimed.
+    held = next((k for k, both in enumerate((onwards[0] & onwards[1])[::-1]) if not both), PARTS - 1)
+    ours = f"tenths of the run: G {_listed(g)}; D {_listed(d)}; both as claimed over the last {held} of {PARTS - 1} changes"
+    whole = g[-1] < g[0] and d[-1] > d[0] and all(np.sum(one) >= PARTS - 2 for one in onwards)
+    return ours, graded(whole, held >= (PARTS - 1) / 2)
+
+
+def _listed(values):
+    return ", ".join(f"{value:.2f}" for value in values)
+
+
+def _parzen(evidence: Evidence):
+    return shown(evidence.parzen(evidence.one("aae"))), BESIDE
+
+
+CHECKS = (
+    Check(
+        what="The codes' distribution grows like the prior's",
+        whose=ARTICLE,
+        claim="As training goes on the histogram of the codes grows like that of the prior.",
+        criterion="The Wasserstein distance of all 120 numbers of all test images to N(0, 5²) is at least halved from the first evaluation "
+        "to the end, and under a tenth of the prior's deviation; in part: halved.",
+        chance="One run.",
+        models=("aae",),
+        judge=_alike,
+    ),
+    Check(
+        what="The two adversarial losses",
+        whose=ARTICLE,
+        claim="The generator's loss falls, and the discriminator finds it ever harder to tell (its loss rises towards 2 ln 2 = 1.39).",
+        criterion="Of ten tenths of the run, the generator's mean loss falls and the discriminator's rises from each to the next, with one "
+        "exception each at most, and from the first to the last; in part: without exception over the last half of the run.",
+        chance="One run; means over 5,000 steps.",
+        models=("aae",),
+        judge=_closing,
+    ),
+    Check(
+        what="Parzen log-likelihood",
+        whose=ELSEWHERE,
+        claim="340 ± 2 (Makhzani et al. 2015: 8-D code, networks of 1,200 units)",
+        criterion=f"None: other networks. {PARZEN_NOTE}",
+        chance="One run.",
+        models=("aae",),
+        judge=_parzen,
+    ),
+)
+
+
+# --------------------------------------------------------------------------------------------------- page
+
+
 def report(results, data, out, scale):
-    page = Report("aae", SAYS, (), results, data, scale, out)
-    space = features(data)
+    page = Report("aae", SAYS, (), CHECKS, Evidence(results, data), scale, out)
     for result in results:
         _codes(page, result)
     _curves(page, results)
@@ -65,10 +130,7 @@ def report(results, data, out, scale):
         columns=10,
         per_row=2,
     )
-    measured = {result.spec.name: _measure(result, data, space) for result in results}
-    _claims(page, results[0], measured[results[0].spec.name])
-    if len(results) > 1:
-        _erratum(page, measured)
+    _measured(page, results)
     page.write()
     return page
 
@@ -149,55 +211,21 @@ def _curves(page, results):
     )
 
 
-def _measure(result, data, space):
-    codes = result.probe["codes"]
-    first = next(iter(result.kept.values()))["codes"]
-    return {
-        "reconstruction": result.tests("loss_r")[1][-1],
-        "first": apart(first),
-        "apart": apart(codes),
-        "mean": float(np.abs(codes.mean(axis=0)).mean()),
-        "deviation": float(codes.std(axis=0).mean()),
-        "parzen": likelihood(result.probe["samples"], data),
-        "frechet": distance(space, result.probe["samples"], data),
-        "step": next(iter(result.kept)),
+def _measured(page, results):
+    """Of each run, and so of the erratum, where both are there."""
+    evidence = page.evidence
+    what = {
+        "reconstruction of test images, BCE per pixel": lambda r: f"{r.tests('loss_r')[1][-1]:.4f}",
+        "Wasserstein distance of codes to the prior": lambda r: f"{apart(r.probe['codes']):.2f}",
+        "mean absolute mean of a code's dimension (prior: 0)": lambda r: (
+            f"{np.abs(r.probe['codes'].mean(axis=0)).mean():.2f}"
+        ),
+        "mean deviation of a code's dimension (prior: 5)": lambda r: f"{r.probe['codes'].std(axis=0).mean():.2f}",
+        "Parzen log-likelihood of samples": lambda r: shown(evidence.parzen(r)),
+        "Fréchet distance of samples": lambda r: f"{evidence.frechet(r):.2f}",
     }
-
-
-def _claims(page, result, found):
-    page.verdict(
-        "The codes' distribution grows like the prior's",
-        "the two histograms grow alike",
-        f"Wasserstein distance to N(0, 5²) {found['first']:.2f} after {found['step']:,} steps, {found['apart']:.2f} at the end",
-        found["apart"] < 0.5 * found["first"] and found["apart"] < 0.1 * STD,
-        "All 120 numbers of all test images together; reached means at least halved, and under a tenth of the prior's deviation.",
+    rows = [[name, *(measure(result) for result in results)] for name, measure in what.items()]
+    caption = "Measured, where nothing is published" + (
+        "; the erratum beside, with the same seed, initial values, batches and noise" if len(results) > 1 else ""
     )
-    page.verdict(
-        "Per dimension, codes of the test images",
-        "mean 0, deviation 5 (the prior)",
-        f"mean absolute mean {found['mean']:.2f}, mean deviation {found['deviation']:.2f}",
-        None,
-        "",
-    )
-    page.verdict(
-        "Parzen log-likelihood",
-        "340 ± 2 (Makhzani et al. 2015: 8-D code, networks of 1,200 units)",
-        shown(found["parzen"]),
-        None,
-        PARZEN_NOTE,
-    )
-    page.verdict("Fréchet distance to the test images", "none", f"{found['frechet']:.2f}", None, FRECHET_NOTE)
-
-
-def _erratum(page, measured):
-    head = ["", *(NAMES[name] for name in measured)]
-    rows = [
-        ("reconstruction of test images, BCE per pixel", "reconstruction", "{:.4f}"),
-        ("Wasserstein distance of codes to the prior", "apart", "{:.2f}"),
-        ("mean absolute mean of a code's dimension (prior: 0)", "mean", "{:.2f}"),
-        ("mean deviation of a code's dimension (prior: 5)", "deviation", "{:.2f}"),
-        ("Fréchet distance of samples", "frechet", "{:.2f}"),
-    ]
-    table = [[what, *(form.format(found[key]) for found in measured.values())] for what, key, form in rows]
-    table.append(["Parzen log-likelihood of samples", *(shown(found["parzen"]) for found in measured.values())])
-    page.tables.append(("The erratum measured: same seed, same initial values, batches and noise", head, table))
+    page.tables.append((f"{caption}. {FRECHET_NOTE}", ["", *(NAMES[r.spec.name] for r in results)], rows))

@@ -3,17 +3,9 @@
 import numpy as np
 
 from common.tools.reproduction import plots
-from common.tools.reproduction.measures import (
-    FRECHET_NOTE,
-    PARZEN_NOTE,
-    SAMPLES,
-    distance,
-    features,
-    likelihood,
-    relative_sharpness,
-    shown,
-    unit,
-)
+from common.tools.reproduction.checks import ARTICLE, BESIDE, ELSEWHERE, Check, graded
+from common.tools.reproduction.evidence import Evidence
+from common.tools.reproduction.measures import FRECHET_NOTE, PARZEN_NOTE, SAMPLES, shown, unit
 from common.tools.reproduction.probe import samples
 from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Run
@@ -21,9 +13,9 @@ from common.tools.reproduction.results import Run
 SAYS = (
     "A GAN of fully connected layers on MNIST: a generator from 100 normal numbers to 784 pixels and a discriminator with "
     "dropout, trained in turn on binary cross-entropy, 10 epochs of batches of 128, Adam at 2e-4 for both. The mean losses of "
-    "each epoch go to a file.",
+    "each epoch go to a file. Where the two are in balance is a Nash equilibrium.",
     "The repository that it builds on (same networks and rate, batch 100, 200 epochs) logs mean losses D/G of 0.612/4.823 in "
-    "epoch 1, 1.007/1.432 in epoch 100 and 0.853/1.727 in epoch 200.",
+    "epoch 1, 1.007/1.432 in epoch 100 and 0.853/1.727 in epoch 200; its notebook 0.915/2.447 in epoch 10.",
 )
 
 
@@ -35,21 +27,97 @@ def probe(column, data):
     return {"samples": samples(column, SAMPLES)}
 
 
+def epochs(result) -> list[list[dict]]:
+    """The metrics of training, epoch by epoch."""
+    rows, per_epoch = result.training_rows, result.test_rows[0]["step"]
+    return [rows[k : k + per_epoch] for k in range(0, len(rows), per_epoch)]
+
+
+def means(epoch: list[dict], *names: str) -> list[float]:
+    return [float(np.mean([row[name] for row in epoch])) for name in names]
+
+
+# ------------------------------------------------------------------------------------------------- checks
+
+
+def _balance(evidence: Evidence):
+    every = epochs(evidence.one("gan"))
+    first, last = (means(epoch, "score_real", "score_fake") for epoch in (every[0], every[-1]))
+    ours = f"{first[0]:.2f} / {first[1]:.2f} in epoch 1, {last[0]:.2f} / {last[1]:.2f} in epoch {len(every)}"
+    near = [abs(score - 0.5) for score in last]
+    nearer = all(now < abs(then - 0.5) for now, then in zip(near, first, strict=True))
+    return ours, graded(max(near) <= 0.05, nearer)
+
+
+def _losses_of_epoch(number):
+    def judge(evidence: Evidence):
+        every = epochs(evidence.one("gan"))
+        if len(every) < number:
+            return f"the run has {len(every)} epochs", BESIDE
+        d, g = means(every[number - 1], "loss_d", "loss_g")
+        return f"{d:.3f} / {g:.3f}", BESIDE
+
+    return judge
+
+
+def _parzen(evidence: Evidence):
+    return shown(evidence.parzen(evidence.one("gan"))), BESIDE
+
+
+CHECKS = (
+    Check(
+        what="The two networks come into balance: mean scores of real and of generated images",
+        whose=ARTICLE,
+        claim="Their balance is a Nash equilibrium. (There D says ½ of every image.)",
+        criterion="Both mean scores of the last epoch are within 0.05 of ½; in part: both are nearer to ½ than in the first epoch. "
+        "The article gives no number: the criterion is ours.",
+        chance="One run; means over an epoch.",
+        models=("gan",),
+        judge=_balance,
+    ),
+    *(
+        Check(
+            what=f"Mean losses D/G in epoch {number}",
+            whose=ELSEWHERE,
+            claim=f"{published} ({where} that the article builds on)",
+            criterion="None: batches of 100 there, of 128 here, so other numbers of updates an epoch.",
+            chance="One run.",
+            models=("gan",),
+            judge=_losses_of_epoch(number),
+        )
+        for number, published, where in (
+            (1, "0.612 / 4.823", "the log of the repository"),
+            (10, "0.915 / 2.447", "a notebook of the repository"),
+        )
+    ),
+    Check(
+        what="Parzen log-likelihood",
+        whose=ELSEWHERE,
+        claim="225 ± 2 (Goodfellow et al. 2014)",
+        criterion=f"None: other networks. {PARZEN_NOTE}",
+        chance="One run.",
+        models=("gan",),
+        judge=_parzen,
+    ),
+)
+
+
+# --------------------------------------------------------------------------------------------------- page
+
+
 def report(results, data, out, scale):
     (result,) = results
-    page = Report("gan", SAYS, (), results, data, scale, out)
-    rows, per_epoch = result.training_rows, result.test_rows[0]["step"]
-    epochs = [rows[k : k + per_epoch] for k in range(0, len(rows), per_epoch)]
-    means = [[np.mean([row[name] for row in epoch]) for name in ("loss_d", "loss_g")] for epoch in epochs]
+    page = Report("gan", SAYS, (), CHECKS, Evidence(results, data), scale, out)
+    every, per_epoch = epochs(result), result.test_rows[0]["step"]
+    lines = [means(epoch, "loss_d", "loss_g") for epoch in every]
     page.text.append(
         (
             "The loss file, in the article's format",
             "\n".join(
-                f"[{e}/{len(means)}]: loss_d: {d:.3f}, loss_g: {g:.3f}" for e, (d, g) in enumerate(means, start=1)
+                f"[{e}/{len(lines)}]: loss_d: {d:.3f}, loss_g: {g:.3f}" for e, (d, g) in enumerate(lines, start=1)
             ),
         )
     )
-
     plots.line_panels(
         page.figure(
             "losses.png",
@@ -84,51 +152,14 @@ def report(results, data, out, scale):
         {"": unit(result.probe["samples"][:100])},
         columns=10,
     )
-
-    d, g = means[0]
-    page.verdict(
-        "Mean losses D/G in epoch 1",
-        "0.612 / 4.823",
-        f"{d:.3f} / {g:.3f}",
-        None,
-        "Of the repository that the article builds on: batch 100 there, 128 here, so other numbers of updates an epoch.",
-    )
-    d, g = means[-1]
-    page.verdict(
-        f"Mean losses D/G in epoch {len(means)}",
-        "none for epoch 10 (epoch 100: 1.007 / 1.432)",
-        f"{d:.3f} / {g:.3f}",
-        None,
-        "Of the same repository.",
-    )
-    real, fake = (np.mean([row[name] for row in epochs[-1]]) for name in ("score_real", "score_fake"))
-    page.verdict(
-        "D is fooled in part: its scores of real and generated images draw together",
-        "towards 0.5 / 0.5",
-        f"{real:.2f} / {fake:.2f}",
-        0.5 <= real <= 0.9 and 0.1 <= fake <= 0.5,
-        "In the last epoch; reached means both within 0.4 of one half, on their own side of it.",
-    )
-    page.verdict(
-        "Parzen log-likelihood",
-        "225 ± 2 (Goodfellow et al. 2014, other networks)",
-        shown(likelihood(result.probe["samples"], data)),
-        None,
-        PARZEN_NOTE,
-    )
-    page.verdict(
-        "Fréchet distance to the test images",
-        "none",
-        f"{distance(features(data), result.probe['samples'], data):.2f}",
-        None,
-        FRECHET_NOTE,
-    )
-    page.verdict(
-        "Sharpness of the samples, beside test images",
-        "none",
-        f"{relative_sharpness(result.probe['samples'], data):.2f}",
-        None,
-        "Energy of the Laplacian; above 1 is noise, as single pixels of a GAN of dense layers are.",
-    )
+    measured = [
+        ["Fréchet distance of samples to the test images", f"{page.evidence.frechet(result):.2f}", FRECHET_NOTE],
+        [
+            "sharpness of samples, of the test images'",
+            f"{page.evidence.sharpness(result):.2f}",
+            "Energy of the Laplacian; above 1 is noise, as single pixels of a GAN of dense layers are.",
+        ],
+    ]
+    page.tables.append(("Measured, where nothing is published", ["what", "ours", "how"], measured))
     page.write()
     return page

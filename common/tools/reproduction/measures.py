@@ -44,6 +44,12 @@ def distance(space: Features, samples: np.ndarray, data: Dataset) -> float:
     return frechet(space(unit(samples)), space(unit(data.test_images)))
 
 
+def greyness(images: np.ndarray) -> float:
+    """Of the pixels above 0.25 the share that is below 0.75: blur makes edges grey, single white pixels on black are not."""
+    ink = images > 0.25
+    return float(np.sum(ink & (images < 0.75)) / max(1, np.sum(ink)))
+
+
 def relative_sharpness(samples: np.ndarray, data: Dataset) -> float:
     """Sharpness as a fraction of that of the test images; blurred samples are below 1."""
     return sharpness(unit(samples)) / sharpness(unit(data.test_images))

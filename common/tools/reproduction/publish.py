@@ -10,10 +10,10 @@ from common.checkpoint import write_atomically
 from common.errors import UsageError
 from common.tools.articles import ARTICLES
 from common.tools.pages import template
+from common.tools.reproduction.checks import SIGNS
 
 MARKDOWN = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}  # its lines mean something
 COLOURS = 64  # of a picture's palette: greys, and a few curves
-SIGNS = {"reached": "✓ reached", "missed": "✗ missed", "beside": "beside"}
 
 
 def publish(out: Path, folder: Path) -> Path:

@@ -2,31 +2,17 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from PIL import Image
 
 from common import environment
 from common.checkpoint import write_atomically, write_json
-from common.data import Dataset
 from common.tools.articles import ARTICLES
 from common.tools.pages import template
-from common.tools.reproduction.results import Result
-
-# REACHED and MISSED where our number answers to the published one; BESIDE where it stands beside a number of other
-# networks or data, or where nothing is published.
-REACHED, MISSED, BESIDE = "reached", "missed", "beside"
-
-
-@dataclass(frozen=True)
-class Check:
-    """A claim: the published value, ours, the verdict, and what to make of it."""
-
-    what: str
-    published: str
-    ours: str
-    verdict: str  # REACHED | MISSED | BESIDE
-    note: str = ""
+from common.tools.reproduction.checks import SIGNS, Check, Judged, judge
+from common.tools.reproduction.evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -40,25 +26,24 @@ class Figure:
 
 @dataclass
 class Report:
-    """`says`: what the article says, in paragraphs. `deviations`: errata and departures, each with its reason. `out`: the
-    folder of the page and its figures."""
+    """`says`: what the article says, in paragraphs. `deviations`: errata and departures, each with its reason. `checks`: as
+    they were declared. `out`: the folder of the page and its figures."""
 
     article: str
     says: tuple[str, ...]
     deviations: tuple[str, ...]
-    results: list[Result]
-    data: Dataset
+    checks: tuple[Check, ...]
+    evidence: Evidence
     scale: float
     out: Path
-    checks: list[Check] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)  # caption, head, rows
     text: list[tuple[str, str]] = field(default_factory=list)  # caption, preformatted text
 
-    def verdict(self, what: str, published: str, ours: str, reached: bool | None, note: str = "") -> None:
-        """Add a check; `reached` None stands for BESIDE."""
-        verdict = BESIDE if reached is None else REACHED if reached else MISSED
-        self.checks.append(Check(what, published, ours, verdict, note))
+    @cached_property
+    def judged(self) -> list[Judged]:
+        """Every check of the article whose runs are there."""
+        return judge(self.checks, self.evidence)
 
     def figure(self, file: str, title: str, caption: str) -> Path:
         """Add a figure; the path that it is to be drawn to."""
@@ -67,22 +52,22 @@ class Report:
 
     def write(self) -> Path:
         """report.json and the self-contained report.html beside the figures, which are drawn by now."""
-        article = ARTICLES[self.article]
+        article, data = ARTICLES[self.article], self.evidence.data
         value = {
             "article": dataclasses.asdict(article),
             "scale": self.scale,
-            "data": {"name": self.data.name, "description": self.data.description},
+            "data": {"name": data.name, "description": data.description},
             "environment": environment.describe(),
             "says": self.says,
             "deviations": self.deviations,
-            "checks": [dataclasses.asdict(check) for check in self.checks],
+            "checks": [one.described() for one in self.judged],
             "figures": [dataclasses.asdict(figure) | _size(self.out / figure.file) for figure in self.figures],
             "tables": self.tables,
             "text": self.text,
-            "runs": [_run(result) for result in self.results],
+            "runs": [_run(result) for result in self.evidence.results],
         }
         write_json(self.out / "report.json", value)
-        page = template("article.html").render(value, folder=self.out)
+        page = template("article.html").render(value, folder=self.out, signs=SIGNS)
         write_atomically(self.out / "report.html", page.encode())
         return self.out / "report.html"
 
@@ -113,6 +98,7 @@ def _run(result):
         "updates": [
             {"name": update.name, "objective": update.objective, "networks": ", ".join(update.networks)}
             | dataclasses.asdict(update.optimizer)
+            | {"epsilon_hat": update.optimizer.epsilon_hat}
             for update in spec.updates
         ],
         "notes": spec.about.notes,

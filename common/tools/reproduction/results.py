@@ -24,6 +24,7 @@ class Run:
     evaluate_every: int | None = None
     keep: int = 1  # test images whose codes are kept at each evaluation, beside samples
     scale: float = 1.0  # times the steps; below 1 it is a trial
+    bound: bool = False  # to its backend: in the others it is not written
 
     @property
     def name(self) -> str:

@@ -1,0 +1,54 @@
+"""What the checks and the pictures of an article look at: its runs, the data, and what is measured of them, each once."""
+
+from functools import cached_property
+
+from common.data import Dataset
+from common.specs import get
+from common.tools import training
+from common.tools.evaluation.frechet import Features
+from common.tools.evaluation.parzen import Parzen
+from common.tools.reproduction import measures
+from common.tools.reproduction.results import Result
+
+
+class Evidence:
+    """`results` in the order of the article's runs."""
+
+    def __init__(self, results: list[Result], data: Dataset):
+        self.results, self.data, self._measured = results, data, {}
+
+    def of(self, model: str) -> list[Result]:
+        """The runs of `model`."""
+        return [result for result in self.results if result.run.model == model]
+
+    def one(self, model: str) -> Result:
+        """The first of them."""
+        return self.of(model)[0]
+
+    def whole(self, model: str) -> list[Result]:
+        """Those that are as long as the specification says, and no trials."""
+        spec = get(model)
+        length = training.steps_of(spec, self.data, training.batch_size(spec, self.data), None, None)
+        return [r for r in self.of(model) if r.run.scale == 1 and (r.run.steps is None or r.run.steps >= length)]
+
+    @cached_property
+    def _features(self) -> Features:
+        return measures.features(self.data)
+
+    def frechet(self, result: Result, name: str = "samples") -> float:
+        """Of the probe's pictures called `name` to the test images; measures.FRECHET_NOTE says what it is."""
+        return self._once("frechet", result, name, lambda p: measures.distance(self._features, p, self.data))
+
+    def parzen(self, result: Result) -> Parzen:
+        """Log-likelihood of test images; measures.PARZEN_NOTE says what it is."""
+        return self._once("parzen", result, "samples", lambda p: measures.likelihood(p, self.data))
+
+    def sharpness(self, result: Result) -> float:
+        """Of the samples, as a fraction of that of the test images."""
+        return self._once("sharpness", result, "samples", lambda p: measures.relative_sharpness(p, self.data))
+
+    def _once(self, measure, result, name, function):
+        key = measure, result.run.name, name
+        if key not in self._measured:
+            self._measured[key] = function(result.probe[name])
+        return self._measured[key]

@@ -207,10 +207,9 @@ def test_a_commit_is_recorded_of_this_repository_alone(tmp_path, monkeypatch):
     assert environment.describe()["commit"] is None
 
 
-def test_results_take_a_new_model_at_its_own_length(monkeypatch):
+def test_results_take_a_new_model_at_its_own_length(monkeypatch, data):
     """It is no variant, though nobody has said how long the table should train it."""
     monkeypatch.setitem(SPECS, "newcomer", dataclasses.replace(SPECS["vae"], name="newcomer"))
     assert results.check_models(["newcomer"]) == ["newcomer"]
     assert "newcomer" in results.check_models([])
-    (run,) = results.runs(["newcomer"], ("jax",), 1, 1.0)
-    assert run.steps is None
+    assert results.steps_of("newcomer", data, 1.0) == 100 * (1437 // 128)

@@ -237,8 +237,9 @@ def test_a_wrong_rate_in_float32(train, model, factor):
     assert failed.name == "one update"
 
 
-@pytest.mark.parametrize("model", ["conv_autoencoder", "vae_z100", "gan", "gan_two_layer", "aae"])
+@pytest.mark.parametrize("model", ["conv_autoencoder", "vae_z100", "gan", "aae"])
 def test_another_epsilon_in_float32(train, model):
+    """Of models with gradients so small that ε counts. From Xavier's weights gan_two_layer's are larger: 10 floors of 16."""
     assert single_failure(model, train, with_adam(epsilon=lambda _: 1e-7)).name == "one update"
 
 

@@ -170,7 +170,7 @@ class Truth:
 def truth(case: Case, dtype: str, watch: Watch | None = None) -> Truth:
     """What the oracle says, with the bars: how far its own results move when every operation is off by up to FACTOR
     roundings of `dtype`, the largest of a few draws. A tensor's floor is a FACTORth of that, and at least the rounding of
-    the tensor itself.
+    the tensor itself; of a bias of a few elements at least that of its layer's weights.
 
     In float32 a unit whose input is within rounding of a ReLU's kink flips, and the error is not proportional: FACTOR
     times as many flips make it √FACTOR times as large. So one draw more is off by single roundings. The bar is at least FACTOR
@@ -209,6 +209,11 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
                 if stage == "one update":
                     _raise(largest[stage], _strays(case.spec, results[stage], settled))
             _raise(largest[stage], least)
+    for stage, bars in largest.items():  # nor is it left to chance what a few draws make of such a tensor
+        for name, bar in bars.items():
+            weight = name.replace(".bias", ".weight")
+            if results[stage][name].size < FEW and weight in bars:
+                bars[name] = max(bar, bars[weight])
     return Truth(
         results,
         {

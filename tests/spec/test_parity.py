@@ -158,6 +158,14 @@ def test_the_bars_cover_a_small_difference_of_large_terms(train):
     assert 1.18e-5 < parity.deviation(np.array(exact), column.losses(*case.first_batch())["info_c1"]) < 1e-3
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_bar_of_a_few_numbers_is_not_left_to_chance(train, dtype):
+    """The three of the code's bias, in each of the draws nearer to the oracle than the weights before them."""
+    bars = parity.truth(parity.Case(get("autoencoder").calmed(), train, steps=0), dtype).bars
+    for stage, name in (("gradients", "train.encoder.fc3.bias"), ("one update", "train.first.encoder.fc3.bias")):
+        assert bars[stage][name].tolerance >= bars[stage][name.replace("bias", "weight")].tolerance
+
+
 def test_a_bar_above_the_ceiling_proves_nothing(case, truth):
     bars = truth.bars | {"losses": dict.fromkeys(truth.bars["losses"], parity.Bar(2e-10))}
     found = parity.expected(case, "float64")

@@ -2,6 +2,8 @@
 
 from common.errors import UsageError, choose
 from common.specs.aae import AAE, AAE_AS_PUBLISHED
+from common.specs.aae_few_labels import AAE_CLUSTERS, AAE_CLUSTERS_30, AAE_FEW_LABELS
+from common.specs.aae_style import AAE_STYLE
 from common.specs.autoencoder import AUTOENCODER
 from common.specs.conv_autoencoder import CONV_AUTOENCODER
 from common.specs.gan import GAN
@@ -11,12 +13,33 @@ from common.specs.records import Spec
 from common.specs.vae import VAE, VAE_Z100
 
 SPECS: dict[str, Spec] = {
-    spec.name: spec for spec in (AUTOENCODER, CONV_AUTOENCODER, VAE, VAE_Z100, GAN, GAN_TWO_LAYER, AAE, INFOGAN)
+    spec.name: spec
+    for spec in (
+        AUTOENCODER,
+        CONV_AUTOENCODER,
+        VAE,
+        VAE_Z100,
+        GAN,
+        GAN_TWO_LAYER,
+        AAE,
+        AAE_STYLE,
+        AAE_FEW_LABELS,
+        AAE_CLUSTERS,
+        INFOGAN,
+    )
 }
 
 # Other settings of these models, which the reproductions of the articles set beside them.
 VARIANTS: dict[str, Spec] = {
-    spec.name: spec for spec in (AAE_AS_PUBLISHED, INFOGAN_PLAIN, INFOGAN_SLOPE, INFOGAN_CODES, INFOGAN_CATEGORY)
+    spec.name: spec
+    for spec in (
+        AAE_AS_PUBLISHED,
+        AAE_CLUSTERS_30,
+        INFOGAN_PLAIN,
+        INFOGAN_SLOPE,
+        INFOGAN_CODES,
+        INFOGAN_CATEGORY,
+    )
 }
 
 

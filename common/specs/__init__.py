@@ -8,7 +8,7 @@ from common.specs.autoencoder import AUTOENCODER
 from common.specs.conv_autoencoder import CONV_AUTOENCODER
 from common.specs.gan import GAN
 from common.specs.gan_two_layer import GAN_TWO_LAYER
-from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOGAN_PLAIN, INFOGAN_SLOPE
+from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOGAN_PAPER, INFOGAN_PLAIN, INFOGAN_SLOPE
 from common.specs.records import Spec
 from common.specs.vae import VAE, VAE_Z100
 
@@ -39,6 +39,7 @@ VARIANTS: dict[str, Spec] = {
         INFOGAN_SLOPE,
         INFOGAN_CODES,
         INFOGAN_CATEGORY,
+        INFOGAN_PAPER,
     )
 }
 

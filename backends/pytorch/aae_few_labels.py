@@ -1,7 +1,7 @@
 """Adversarial autoencoder, classes from a few labels or none, PyTorch. Specification: common/specs/aae_few_labels.py.
 
 Makhzani et al. 2015, arXiv 1511.05644, sections 5 and 6; article `aae`. Dropout masks are noise; without them a network
-runs in evaluation mode.
+runs in evaluation mode. Shapes are those of width 1000.
 """
 
 import torch
@@ -22,10 +22,10 @@ def dropout(h, mask, keep):
 
 
 class Encoder(nn.Module):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.fc0 = nn.Linear(784, 1000)
-        self.fc1 = nn.Linear(1000, 1000)
+        self.fc0 = nn.Linear(784, width)
+        self.fc1 = nn.Linear(width, width)
 
     def forward(self, x, masks=(None, None)):
         h = F.relu(dropout(self.fc0(x), masks[0], keep=0.75))  # (B, 1000)
@@ -33,20 +33,20 @@ class Encoder(nn.Module):
 
 
 class Head(nn.Module):
-    def __init__(self, features):
+    def __init__(self, width, features):
         super().__init__()
-        self.fc0 = nn.Linear(1000, features)
+        self.fc0 = nn.Linear(width, features)
 
     def forward(self, h):
         return self.fc0(h)  # (B, categories) logits, or (B, 10), the style
 
 
 class Decoder(nn.Module):
-    def __init__(self, categories):
+    def __init__(self, width, categories):
         super().__init__()
-        self.fc0 = nn.Linear(categories + STYLE, 1000)
-        self.fc1 = nn.Linear(1000, 1000)
-        self.fc2 = nn.Linear(1000, 784)
+        self.fc0 = nn.Linear(categories + STYLE, width)
+        self.fc1 = nn.Linear(width, width)
+        self.fc2 = nn.Linear(width, 784)
 
     def forward(self, y, z, masks=(None, None)):
         h = torch.cat([y, z], dim=1)  # (B, categories + 10)
@@ -56,11 +56,11 @@ class Decoder(nn.Module):
 
 
 class Discriminator(nn.Module):
-    def __init__(self, features):
+    def __init__(self, width, features):
         super().__init__()
-        self.fc0 = nn.Linear(features, 1000)
-        self.fc1 = nn.Linear(1000, 1000)
-        self.fc2 = nn.Linear(1000, 1)
+        self.fc0 = nn.Linear(features, width)
+        self.fc1 = nn.Linear(width, width)
+        self.fc2 = nn.Linear(width, 1)
 
     def forward(self, code, masks):
         h = F.relu(dropout(self.fc0(code), masks[0], keep=0.8))  # (B, 1000)
@@ -69,14 +69,14 @@ class Discriminator(nn.Module):
 
 
 class FewLabelsAAE(nn.Module):
-    def __init__(self, categories):
+    def __init__(self, width, categories):
         super().__init__()
-        self.encoder = Encoder()
-        self.category = Head(categories)
-        self.style = Head(STYLE)
-        self.decoder = Decoder(categories)
-        self.discriminator = Discriminator(STYLE)
-        self.category_discriminator = Discriminator(categories)
+        self.encoder = Encoder(width)
+        self.category = Head(width, categories)
+        self.style = Head(width, STYLE)
+        self.decoder = Decoder(width, categories)
+        self.discriminator = Discriminator(width, STYLE)
+        self.category_discriminator = Discriminator(width, categories)
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -149,7 +149,7 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype, device):
-    model = FewLabelsAAE(spec.options["categories"]).to(dtype=dtype, device=device)
+    model = FewLabelsAAE(**spec.options).to(dtype=dtype, device=device)
     # An Adam an update, so that the encoder has moments of its own in each.
     return State(model, {one.name: adam(one, model) for one in spec.updates})
 

@@ -1,7 +1,7 @@
 """Adversarial autoencoder, style apart from content, PyTorch. Specification: common/specs/aae_style.py.
 
 Makhzani et al. 2015, arXiv 1511.05644, section 4; article `aae`. Dropout masks are noise; without them a network runs in
-evaluation mode.
+evaluation mode. Shapes are those of width 1000.
 """
 
 import torch
@@ -21,11 +21,11 @@ def dropout(h, mask, keep):
 
 
 class Encoder(nn.Module):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.fc0 = nn.Linear(784, 1000)
-        self.fc1 = nn.Linear(1000, 1000)
-        self.fc2 = nn.Linear(1000, 2)
+        self.fc0 = nn.Linear(784, width)
+        self.fc1 = nn.Linear(width, width)
+        self.fc2 = nn.Linear(width, 2)
 
     def forward(self, x, masks=(None, None)):
         h = F.relu(dropout(self.fc0(x), masks[0], keep=0.8))  # (B, 1000)
@@ -34,11 +34,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.fc0 = nn.Linear(10 + 2, 1000)
-        self.fc1 = nn.Linear(1000, 1000)
-        self.fc2 = nn.Linear(1000, 784)
+        self.fc0 = nn.Linear(10 + 2, width)
+        self.fc1 = nn.Linear(width, width)
+        self.fc2 = nn.Linear(width, 784)
 
     def forward(self, labels, style, masks=(None, None)):
         h = torch.cat([labels, style], dim=1)  # (B, 12)
@@ -48,11 +48,11 @@ class Decoder(nn.Module):
 
 
 class Discriminator(nn.Module):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.fc0 = nn.Linear(2, 1000)
-        self.fc1 = nn.Linear(1000, 1000)
-        self.fc2 = nn.Linear(1000, 1)
+        self.fc0 = nn.Linear(2, width)
+        self.fc1 = nn.Linear(width, width)
+        self.fc2 = nn.Linear(width, 1)
 
     def forward(self, style, masks):
         h = F.relu(dropout(self.fc0(style), masks[0], keep=0.8))  # (B, 1000)
@@ -61,11 +61,11 @@ class Discriminator(nn.Module):
 
 
 class StyleAAE(nn.Module):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.encoder = Encoder()
-        self.decoder = Decoder()
-        self.discriminator = Discriminator()
+        self.encoder = Encoder(width)
+        self.decoder = Decoder(width)
+        self.discriminator = Discriminator(width)
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -121,7 +121,7 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype, device):
-    model = StyleAAE().to(dtype=dtype, device=device)
+    model = StyleAAE(width).to(dtype=dtype, device=device)
     # Two Adams over the encoder: that of the reconstruction and that of the generator, each with moments of its own.
     names = ("reconstruction", "discriminator", "generator")
     return State(model, {name: adam(spec.update(name), model) for name in names})

@@ -32,6 +32,7 @@ from common.specs.layers import RELU, SIGMOID, Dense, Dropout, Network
 from common.specs.records import About, Adam, Spec, Training, Update
 
 CLASSES, STYLE = 10, 10
+WIDTH, TWIN = 1000, 100  # hidden units of every layer, of the model and of its narrow twin
 CODER_DROPOUT, DISCRIMINATOR_DROPOUT = Dropout(0.25), Dropout(0.2)
 
 
@@ -106,7 +107,7 @@ def _adam(learning_rate):
     return Adam(learning_rate=learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 
-def _spec(name, categories, labelled, about):
+def _spec(name, categories, labelled, about, width=WIDTH):
     prior = Normal(0.0, 1.0)
     images = Images(shape=(784,), pixels=(0.0, 1.0), picture=(1, 28, 28))
     updates = (
@@ -114,7 +115,7 @@ def _spec(name, categories, labelled, about):
             name="reconstruction",
             objective="loss_r",
             networks=("encoder", "category", "style", "decoder"),
-            noise=(*dropout_masks("encoder", 1000, CODER_DROPOUT), *dropout_masks("decoder", 1000, CODER_DROPOUT)),
+            noise=(*dropout_masks("encoder", width, CODER_DROPOUT), *dropout_masks("decoder", width, CODER_DROPOUT)),
             losses=reconstruction_losses,
             optimizer=_adam(6e-4),
         ),
@@ -125,10 +126,10 @@ def _spec(name, categories, labelled, about):
             noise=(
                 Noise("prior", (STYLE,), prior),
                 Noise("category_prior", (categories,), OneHot()),
-                *dropout_masks("real", 1000, DISCRIMINATOR_DROPOUT),
-                *dropout_masks("fake", 1000, DISCRIMINATOR_DROPOUT),
-                *dropout_masks("real_category", 1000, DISCRIMINATOR_DROPOUT, count=1),
-                *dropout_masks("fake_category", 1000, DISCRIMINATOR_DROPOUT, count=1),
+                *dropout_masks("real", width, DISCRIMINATOR_DROPOUT),
+                *dropout_masks("fake", width, DISCRIMINATOR_DROPOUT),
+                *dropout_masks("real_category", width, DISCRIMINATOR_DROPOUT, count=1),
+                *dropout_masks("fake_category", width, DISCRIMINATOR_DROPOUT, count=1),
             ),
             losses=discriminator_losses,
             optimizer=_adam(8e-4),
@@ -138,9 +139,9 @@ def _spec(name, categories, labelled, about):
             objective="loss_g",
             networks=("encoder", "category", "style"),
             noise=(
-                *dropout_masks("generator", 1000, CODER_DROPOUT),
-                *dropout_masks("fooled", 1000, DISCRIMINATOR_DROPOUT),
-                *dropout_masks("fooled_category", 1000, DISCRIMINATOR_DROPOUT, count=1),
+                *dropout_masks("generator", width, CODER_DROPOUT),
+                *dropout_masks("fooled", width, DISCRIMINATOR_DROPOUT),
+                *dropout_masks("fooled_category", width, DISCRIMINATOR_DROPOUT, count=1),
             ),
             losses=generator_losses,
             optimizer=_adam(8e-4),
@@ -150,39 +151,39 @@ def _spec(name, categories, labelled, about):
         name="supervised",
         objective="loss_s",
         networks=("encoder", "category"),
-        noise=dropout_masks("supervised", 1000, CODER_DROPOUT),
+        noise=dropout_masks("supervised", width, CODER_DROPOUT),
         losses=supervised_losses,
         optimizer=_adam(1e-3),
     )
     labels = (replace(images, name="labelled_images", rows="labelled"), Labels(classes=CLASSES, rows="labelled"))
-    coder = (CODER_DROPOUT, RELU, Dense("fc1", 1000, 1000), CODER_DROPOUT)
+    coder = (CODER_DROPOUT, RELU, Dense("fc1", width, width), CODER_DROPOUT)
     return Spec(
         name=name,
         module="aae_few_labels",
         inputs=(images, *(labels if labelled else ())),
         reduction="mean",
-        options={"categories": categories},
+        options={"categories": categories, "width": width},
         initial=FanInUniform(),
         networks=(
-            Network("encoder", (784,), (Dense("fc0", 784, 1000), *coder, RELU)),
-            Network("category", (1000,), (Dense("fc0", 1000, categories),)),
-            Network("style", (1000,), (Dense("fc0", 1000, STYLE),)),
+            Network("encoder", (784,), (Dense("fc0", 784, width), *coder, RELU)),
+            Network("category", (width,), (Dense("fc0", width, categories),)),
+            Network("style", (width,), (Dense("fc0", width, STYLE),)),
             Network(
                 "decoder",
                 (categories + STYLE,),
-                (Dense("fc0", categories + STYLE, 1000), *coder, Dense("fc2", 1000, 784)),
+                (Dense("fc0", categories + STYLE, width), *coder, Dense("fc2", width, 784)),
             ),
             Network(
                 "discriminator",
                 (STYLE,),
                 (
-                    Dense("fc0", STYLE, 1000),
+                    Dense("fc0", STYLE, width),
                     DISCRIMINATOR_DROPOUT,
                     RELU,
-                    Dense("fc1", 1000, 1000),
+                    Dense("fc1", width, width),
                     DISCRIMINATOR_DROPOUT,
                     RELU,
-                    Dense("fc2", 1000, 1),
+                    Dense("fc2", width, 1),
                     SIGMOID,
                 ),
             ),
@@ -190,12 +191,12 @@ def _spec(name, categories, labelled, about):
                 "category_discriminator",
                 (categories,),
                 (
-                    Dense("fc0", categories, 1000),
+                    Dense("fc0", categories, width),
                     DISCRIMINATOR_DROPOUT,
                     RELU,
-                    Dense("fc1", 1000, 1000),
+                    Dense("fc1", width, width),
                     RELU,
-                    Dense("fc2", 1000, 1),
+                    Dense("fc2", width, 1),
                     SIGMOID,
                 ),
             ),
@@ -206,7 +207,12 @@ def _spec(name, categories, labelled, about):
         encode=encode,
         reconstruct=reconstruct,
         sample=sample,
-        training=Training(batch_size=100, epochs=100, labelled=labelled),
+        training=Training(
+            batch_size=100,
+            epochs=100,
+            labelled=labelled,
+            twin=_spec(name, categories, labelled, about, TWIN) if width != TWIN else None,
+        ),
         about=about,
     )
 

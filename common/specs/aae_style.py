@@ -23,6 +23,7 @@ from common.specs.layers import RELU, SIGMOID, Dense, Dropout, Network
 from common.specs.records import About, Adam, Spec, Training, Update
 
 LATENT, CLASSES = 2, 10
+WIDTH, TWIN = 1000, 100  # hidden units of every layer, of the model and of its narrow twin
 DROPOUT = Dropout(0.2)
 
 
@@ -79,103 +80,112 @@ def _adam(learning_rate):
 
 PRIOR = Normal(0.0, 5.0)
 
-AAE_STYLE = Spec(
-    name="aae_style",
-    module="aae_style",
-    inputs=(Images(shape=(784,), pixels=(0.0, 1.0), picture=(1, 28, 28)), Labels(classes=CLASSES)),
-    reduction="mean",
-    options={},
-    initial=FanInUniform(),
-    networks=(
-        Network(
-            "encoder",
-            (784,),
-            (
-                Dense("fc0", 784, 1000),
-                DROPOUT,
-                RELU,
-                Dense("fc1", 1000, 1000),
-                DROPOUT,
-                RELU,
-                Dense("fc2", 1000, LATENT),
+
+def _spec(width):
+    return Spec(
+        name="aae_style",
+        module="aae_style",
+        inputs=(Images(shape=(784,), pixels=(0.0, 1.0), picture=(1, 28, 28)), Labels(classes=CLASSES)),
+        reduction="mean",
+        options={"width": width},
+        initial=FanInUniform(),
+        networks=(
+            Network(
+                "encoder",
+                (784,),
+                (
+                    Dense("fc0", 784, width),
+                    DROPOUT,
+                    RELU,
+                    Dense("fc1", width, width),
+                    DROPOUT,
+                    RELU,
+                    Dense("fc2", width, LATENT),
+                ),
+            ),
+            Network(
+                "decoder",
+                (CLASSES + LATENT,),
+                (
+                    Dense("fc0", CLASSES + LATENT, width),
+                    DROPOUT,
+                    RELU,
+                    Dense("fc1", width, width),
+                    DROPOUT,
+                    Dense("fc2", width, 784),
+                ),
+            ),
+            Network(
+                "discriminator",
+                (LATENT,),
+                (
+                    Dense("fc0", LATENT, width),
+                    DROPOUT,
+                    RELU,
+                    Dense("fc1", width, width),
+                    DROPOUT,
+                    RELU,
+                    Dense("fc2", width, 1),
+                    SIGMOID,
+                ),
             ),
         ),
-        Network(
-            "decoder",
-            (CLASSES + LATENT,),
-            (
-                Dense("fc0", CLASSES + LATENT, 1000),
-                DROPOUT,
-                RELU,
-                Dense("fc1", 1000, 1000),
-                DROPOUT,
-                Dense("fc2", 1000, 784),
+        sampling_noise=(Noise("label", (CLASSES,), OneHot()), Noise("z", (LATENT,), PRIOR)),
+        updates=(
+            Update(
+                name="reconstruction",
+                objective="loss_r",
+                networks=("encoder", "decoder"),
+                noise=(*dropout_masks("encoder", width, DROPOUT), *dropout_masks("decoder", width, DROPOUT)),
+                losses=reconstruction_losses,
+                optimizer=_adam(1e-4),
+            ),
+            Update(
+                name="discriminator",
+                objective="loss_d",
+                networks=("discriminator",),
+                noise=(
+                    Noise("prior", (LATENT,), PRIOR),
+                    *dropout_masks("real", width, DROPOUT),
+                    *dropout_masks("fake", width, DROPOUT),
+                ),
+                losses=discriminator_losses,
+                optimizer=_adam(5e-5),
+            ),
+            Update(
+                name="generator",
+                objective="loss_g",
+                networks=("encoder",),
+                noise=(*dropout_masks("generator", width, DROPOUT), *dropout_masks("fooled", width, DROPOUT)),
+                losses=generator_losses,
+                optimizer=_adam(5e-5),
             ),
         ),
-        Network(
-            "discriminator",
-            (LATENT,),
-            (
-                Dense("fc0", LATENT, 1000),
-                DROPOUT,
-                RELU,
-                Dense("fc1", 1000, 1000),
-                DROPOUT,
-                RELU,
-                Dense("fc2", 1000, 1),
-                SIGMOID,
+        forward=forward,
+        encode=encode,
+        reconstruct=reconstruct,
+        sample=sample,
+        training=Training(
+            batch_size=100,
+            epochs=100,
+            twin=_spec(TWIN) if width != TWIN else None,
+        ),
+        about=About(
+            title="Adversarial autoencoder, style apart from content",
+            article="aae",
+            source="arXiv 1511.05644, section 4; sizes of fducau/AAE_pytorch, aae_supervised.py",
+            notes=(
+                "The article announces this model and leaves it to part 3 of its series; sizes, rates and the prior are those of the "
+                "repository that the series follows. The paper's style has 15 dimensions.",
+                "The repository trains on its 10,000 validation images for 500 epochs, 50,000 steps; here on all training images, "
+                "100 epochs of 600 steps.",
+                "Erratum: the repository's last line calls generate_model with three arguments, which it does not take.",
+                "The repository adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it "
+                "needs none.",
+                "Initial values are PyTorch's defaults, the repository's framework.",
             ),
         ),
-    ),
-    sampling_noise=(Noise("label", (CLASSES,), OneHot()), Noise("z", (LATENT,), PRIOR)),
-    updates=(
-        Update(
-            name="reconstruction",
-            objective="loss_r",
-            networks=("encoder", "decoder"),
-            noise=(*dropout_masks("encoder", 1000, DROPOUT), *dropout_masks("decoder", 1000, DROPOUT)),
-            losses=reconstruction_losses,
-            optimizer=_adam(1e-4),
-        ),
-        Update(
-            name="discriminator",
-            objective="loss_d",
-            networks=("discriminator",),
-            noise=(
-                Noise("prior", (LATENT,), PRIOR),
-                *dropout_masks("real", 1000, DROPOUT),
-                *dropout_masks("fake", 1000, DROPOUT),
-            ),
-            losses=discriminator_losses,
-            optimizer=_adam(5e-5),
-        ),
-        Update(
-            name="generator",
-            objective="loss_g",
-            networks=("encoder",),
-            noise=(*dropout_masks("generator", 1000, DROPOUT), *dropout_masks("fooled", 1000, DROPOUT)),
-            losses=generator_losses,
-            optimizer=_adam(5e-5),
-        ),
-    ),
-    forward=forward,
-    encode=encode,
-    reconstruct=reconstruct,
-    sample=sample,
-    training=Training(batch_size=100, epochs=100),
-    about=About(
-        title="Adversarial autoencoder, style apart from content",
-        article="aae",
-        source="arXiv 1511.05644, section 4; sizes of fducau/AAE_pytorch, aae_supervised.py",
-        notes=(
-            "The article announces this model and leaves it to part 3 of its series; sizes, rates and the prior are those of the "
-            "repository that the series follows. The paper's style has 15 dimensions.",
-            "The repository trains on its 10,000 validation images for 500 epochs, 50,000 steps; here on all training images, "
-            "100 epochs of 600 steps.",
-            "Erratum: the repository's last line calls generate_model with three arguments, which it does not take.",
-            "The repository adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it "
-            "needs none.",
-            "Initial values are PyTorch's defaults, the repository's framework.",
-        ),
-    ),
-)
+    )
+
+
+AAE_STYLE = _spec(WIDTH)

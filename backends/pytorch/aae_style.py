@@ -121,7 +121,7 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype, device):
-    model = StyleAAE(width).to(dtype=dtype, device=device)
+    model = StyleAAE(**spec.options).to(dtype=dtype, device=device)
     # Two Adams over the encoder: that of the reconstruction and that of the generator, each with moments of its own.
     names = ("reconstruction", "discriminator", "generator")
     return State(model, {name: adam(spec.update(name), model) for name in names})

@@ -144,15 +144,17 @@ def main() -> None:
     models, columns = options.model or list(SPECS), options.backend or backends.installed()
     rows = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
     passed = {(row["backend"], row["setting"], row["model"], row["seed"]) for row in rows if row["passed"]}
-    pairs = [(b, s) for s in options.setting or settings() for b in columns]
-    done = {pair for pair in pairs if {(*pair, m, k) for m in models for k in range(options.seeds)} <= passed}
-    wanted = [pair for pair in pairs if pair not in done]
-    rows = [row for row in rows if (row["backend"], row["setting"]) not in wanted]
+    wanted = {}
+    for pair in [(b, s) for s in options.setting or settings() for b in columns]:
+        missing = [m for m in models if not {(*pair, m, k) for k in range(options.seeds)} <= passed]
+        if missing:
+            wanted[pair] = missing
+            again = ("", *missing)
+            rows = [row for row in rows if (row["backend"], row["setting"]) != pair or row["model"] not in again]
     place = contextlib.nullcontext(options.truths) if options.truths else tempfile.TemporaryDirectory()
     with place as folder, ThreadPoolExecutor(environment.cores()) as pool:
-        if wanted:
-            ask(models, options.seeds, Path(folder))
-        for found in pool.map(lambda key: measure(*key, models, options.seeds, Path(folder)), wanted):
+        ask(list(dict.fromkeys(m for missing in wanted.values() for m in missing)), options.seeds, Path(folder))
+        for found in pool.map(lambda one: measure(*one[0], one[1], options.seeds, Path(folder)), wanted.items()):
             rows += found
             write(options.out, rows)
     write(options.out, rows)

@@ -4,10 +4,21 @@ from collections.abc import Mapping
 from functools import singledispatch
 
 from autograd import numpy as np
+from autograd.extend import defvjp, primitive
 
 from common.reference.terms import sigmoid
 from common.specs.layers import Activation, BatchNorm, Conv, ConvTranspose, Dense, Dropout, LeakyRelu, MaxPool, Reshape
 from common.specs.records import Spec
+
+
+@primitive
+def per_feature(values, shape):
+    """values (C,) at every place of `shape` (B, C, ...). The gradient sums over all places at once, as implementations do; axis
+    by axis, as autograd would, it rounds less."""
+    return np.broadcast_to(np.reshape(values, (-1, *(1 for _ in shape[2:]))), shape)
+
+
+defvjp(per_feature, lambda _, values, shape: lambda g: np.sum(g, axis=(0, *range(2, len(shape)))))
 
 
 @singledispatch
@@ -36,7 +47,7 @@ def _(layer: LeakyRelu, parameters, path, x):
 @apply.register
 def _(layer: Conv, parameters, path, x):
     y = _correlate(_spread(x, 1, layer.padding), parameters[f"{path}.weight"], layer.stride)
-    return y + parameters[f"{path}.bias"][:, None, None] if layer.bias else y
+    return y + per_feature(parameters[f"{path}.bias"], y.shape) if layer.bias else y
 
 
 @apply.register
@@ -44,7 +55,7 @@ def _(layer: ConvTranspose, parameters, path, x):
     # Pixels set `stride` apart and correlated with the kernel turned by 180°.
     turned = np.transpose(parameters[f"{path}.weight"], (1, 0, 2, 3))[:, :, ::-1, ::-1]
     y = _correlate(_spread(x, layer.stride, layer.kernel - 1 - layer.padding), turned, 1)
-    return y + parameters[f"{path}.bias"][:, None, None] if layer.bias else y
+    return y + per_feature(parameters[f"{path}.bias"], y.shape) if layer.bias else y
 
 
 @apply.register
@@ -121,17 +132,14 @@ class Networks:
         return apply(layer, self.parameters, path, x)
 
     def _batch_norm(self, layer, path, x):
-        per_feature = (-1, *(1 for _ in x.shape[2:]))
         if self.training:
             others = (0, *range(2, x.ndim))
             mean = np.mean(x, axis=others)
-            variance = np.mean((x - np.reshape(mean, per_feature)) ** 2, axis=others)
+            variance = np.mean((x - per_feature(mean, x.shape)) ** 2, axis=others)
             for name, value in ((f"{path}.mean", mean), (f"{path}.variance", variance)):
                 self.statistics[name] = layer.momentum * self.statistics[name] + (1 - layer.momentum) * value
         else:
             mean, variance = self.statistics[f"{path}.mean"], self.statistics[f"{path}.variance"]
-        weight, bias = self.parameters[f"{path}.weight"], self.parameters[f"{path}.bias"]
-        mean, scale, bias = (
-            np.reshape(value, per_feature) for value in (mean, weight / np.sqrt(variance + layer.epsilon), bias)
-        )
-        return (x - mean) * scale + bias
+        scale = self.parameters[f"{path}.weight"] / np.sqrt(variance + layer.epsilon)
+        bias = self.parameters[f"{path}.bias"]
+        return (x - per_feature(mean, x.shape)) * per_feature(scale, x.shape) + per_feature(bias, x.shape)

@@ -222,10 +222,15 @@ def _matrix(rows, backends):
             own = {row["backend"]: row for row in rows if Case.of(row) == case and row["mode"] == mode}
             if own:
                 bounds = _bounds(own.values())
-                least = " | ".join(f"{1e3 * bounds[key]:.2g}" if key in bounds else "" for key in ("floor", "products"))
+                least = " | ".join(_short(1e3 * bounds[key]) if key in bounds else "" for key in ("floor", "products"))
                 cells = [_markdown_cell(own.get(backend), own) for backend in backends]
                 lines.append(f"| `{case.model}`, {case.batch} | {mode} | {least} | " + " | ".join(cells) + " |")
     return lines
+
+
+def _short(value):
+    """Two digits, and none after the point of what has more before it."""
+    return f"{value:.2g}" if value < 99.5 else f"{value:.0f}"
 
 
 def _markdown_cell(row, own):

@@ -31,7 +31,8 @@ class ModelReport:
     rate: float = 1.0  # what the learning rates were multiplied by
     stages: dict[tuple[str, str], list[parity.Stage]] = field(default_factory=dict)
     pairs: dict[tuple[str, str], list[parity.Stage]] = field(default_factory=dict)
-    crashes: dict[str, str] = field(default_factory=dict)
+    crashes: dict[str, str] = field(default_factory=dict)  # {backend: what it said}, in its proof or its training
+    unproven: set[str] = field(default_factory=set)  # those that crashed in their proof
     growth: dict[tuple[str, str], list] = field(default_factory=dict)  # [step, deviation from the oracle, tensor]
     training: dict[str, dict] = field(default_factory=dict)
     images: list[Path] = field(default_factory=list)
@@ -117,7 +118,9 @@ def compare(
                 raise TetraplaError(f"the oracle did not finish {task.model}: {problem}")
             if problem:
                 report.crashes[task.party] = problem
-                left["train", task.model] -= task.kind == "prove"
+                if task.kind == "prove":
+                    report.unproven.add(task.party)
+                    left["train", task.model] -= 1
             left[task.kind, task.model] -= 1
             if task.kind == "prove" and not left["prove", task.model]:
                 _judge(report, backends, out)
@@ -142,14 +145,14 @@ def _cost(spec):
     return spec.parameter_count() * (100 if spec.convolutional else 1)
 
 
-def _folders(report, backends, out):
-    """{backend: its folder} of those that did not crash."""
-    return {b: out / report.spec.name / b for b in backends if b not in report.crashes}
+def _folders(report, backends, out, without):
+    """{backend: its folder}."""
+    return {b: out / report.spec.name / b for b in backends if b not in without}
 
 
 def _judge(report, backends, out):
     """What has been proven of one model."""
-    oracle, folders = out / report.spec.name / ORACLE, _folders(report, backends, out)
+    oracle, folders = out / report.spec.name / ORACLE, _folders(report, backends, out, report.unproven)
     for dtype in DTYPES:
         truth = read_truth(oracle, dtype)
         found = {backend: read_results(folder / f"{dtype}.safetensors") for backend, folder in folders.items()}
@@ -169,7 +172,7 @@ def _judge(report, backends, out):
 
 def _draw(report, backends, out):
     """What is to be seen of one model, now that it has been trained."""
-    folders = _folders(report, backends, out)
+    folders = _folders(report, backends, out, report.crashes)
     if not folders:
         return
     metrics = {backend: training.read_metrics(folder / "run" / "metrics.jsonl") for backend, folder in folders.items()}

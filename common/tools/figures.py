@@ -13,6 +13,7 @@ from common.specs.records import Spec
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402  (the backend must be chosen first)
+from matplotlib import ticker  # noqa: E402
 
 STYLES = {name: backend.line for name, backend in KNOWN.items()}  # widths differ because the curves coincide
 
@@ -101,7 +102,11 @@ def throughput(rows: list[dict], modes: tuple[str, ...], path: Path) -> None:
             axis.bar(places, heights, 0.18, yerr=spread, color=style["color"], label=backend)
         if floors := {row["floor"] for row in own if "floor" in row}:
             axis.axhline(1e3 * min(floors), color="#666666", linestyle="--", linewidth=1, label="floor")
-        axis.set(title=model, yscale="log", xticks=range(len(shown)), xticklabels=shown, ylabel="ms per update")
+        axis.set(title=model, yscale="log", ylabel="ms per update")
+        axis.set_xticks(range(len(shown)), shown, rotation=30 if len(shown) > 4 else 0)
+        axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
         axis.grid(axis="y", alpha=0.25)
     axes[0, 0].legend(frameon=False, fontsize=8)
     save_figure(figure, path)

@@ -210,6 +210,27 @@ def test_a_crash_of_one_backend_keeps_the_others(tmp_path):
     assert (out / "report.html").exists()
 
 
+DIES_IN_TRAINING = """
+import os
+from common.tools import compare_worker
+def train(*_):
+    print("about to die", flush=True)
+    os.abort()
+compare_worker.train = train
+compare_worker.serve()
+"""
+
+
+def test_a_crash_in_training_keeps_the_proof(tmp_path):
+    result, out = compare_with(DIES_IN_TRAINING, "jax", tmp_path)
+    assert result.returncode == 1, result.stderr
+    report = json.loads((out / "report.json").read_text())["models"]["vae_z100"]
+    assert "about to die" in report["crashes"]["jax"]
+    assert report["against_oracle"].keys() == {f"{b} {d}" for b in ("jax", "pytorch") for d in ("float64", "float32")}
+    assert report["between_backends"].keys() == {"jax - pytorch float64"}
+    assert report["training"].keys() == {"pytorch"}
+
+
 def test_workers_end_with_their_block(tmp_path, monkeypatch):
     """Ctrl-C in the middle of a task: nothing goes on running."""
     (tmp_path / "stubborn.py").write_text(

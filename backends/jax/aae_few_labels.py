@@ -1,7 +1,7 @@
 """Adversarial autoencoder, classes from a few labels or none, JAX. Specification: common/specs/aae_few_labels.py.
 
 Makhzani et al. 2015, arXiv 1511.05644, sections 5 and 6; article `aae`. Dropout masks are noise; without them a network
-runs in evaluation mode.
+runs in evaluation mode. Shapes are those of width 1000.
 """
 
 from functools import partial
@@ -24,10 +24,10 @@ def dropout(h, mask, keep):
 
 
 class Encoder(nnx.Module):
-    def __init__(self, dtype, rngs):
+    def __init__(self, width, dtype, rngs):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.fc0 = linear(784, 1000)
-        self.fc1 = linear(1000, 1000)
+        self.fc0 = linear(784, width)
+        self.fc1 = linear(width, width)
 
     def __call__(self, x, masks=(None, None)):
         h = nnx.relu(dropout(self.fc0(x), masks[0], keep=0.75))  # (B, 1000)
@@ -35,19 +35,19 @@ class Encoder(nnx.Module):
 
 
 class Head(nnx.Module):
-    def __init__(self, features, dtype, rngs):
-        self.fc0 = nnx.Linear(1000, features, dtype=dtype, param_dtype=dtype, rngs=rngs)
+    def __init__(self, width, features, dtype, rngs):
+        self.fc0 = nnx.Linear(width, features, dtype=dtype, param_dtype=dtype, rngs=rngs)
 
     def __call__(self, h):
         return self.fc0(h)  # (B, categories) logits, or (B, 10), the style
 
 
 class Decoder(nnx.Module):
-    def __init__(self, categories, dtype, rngs):
+    def __init__(self, width, categories, dtype, rngs):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.fc0 = linear(categories + STYLE, 1000)
-        self.fc1 = linear(1000, 1000)
-        self.fc2 = linear(1000, 784)
+        self.fc0 = linear(categories + STYLE, width)
+        self.fc1 = linear(width, width)
+        self.fc2 = linear(width, 784)
 
     def __call__(self, y, z, masks=(None, None)):
         h = jnp.concatenate([y, z], axis=1)  # (B, categories + 10)
@@ -57,11 +57,11 @@ class Decoder(nnx.Module):
 
 
 class Discriminator(nnx.Module):
-    def __init__(self, features, dtype, rngs):
+    def __init__(self, width, features, dtype, rngs):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.fc0 = linear(features, 1000)
-        self.fc1 = linear(1000, 1000)
-        self.fc2 = linear(1000, 1)
+        self.fc0 = linear(features, width)
+        self.fc1 = linear(width, width)
+        self.fc2 = linear(width, 1)
 
     def __call__(self, code, masks):
         h = nnx.relu(dropout(self.fc0(code), masks[0], keep=0.8))  # (B, 1000)
@@ -70,13 +70,13 @@ class Discriminator(nnx.Module):
 
 
 class FewLabelsAAE(nnx.Module):
-    def __init__(self, categories, dtype, rngs):
-        self.encoder = Encoder(dtype, rngs)
-        self.category = Head(categories, dtype, rngs)
-        self.style = Head(STYLE, dtype, rngs)
-        self.decoder = Decoder(categories, dtype, rngs)
-        self.discriminator = Discriminator(STYLE, dtype, rngs)
-        self.category_discriminator = Discriminator(categories, dtype, rngs)
+    def __init__(self, width, categories, dtype, rngs):
+        self.encoder = Encoder(width, dtype, rngs)
+        self.category = Head(width, categories, dtype, rngs)
+        self.style = Head(width, STYLE, dtype, rngs)
+        self.decoder = Decoder(width, categories, dtype, rngs)
+        self.discriminator = Discriminator(width, STYLE, dtype, rngs)
+        self.category_discriminator = Discriminator(width, categories, dtype, rngs)
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -150,7 +150,7 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype):
     rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
-    model = FewLabelsAAE(spec.options["categories"], dtype, rngs)
+    model = FewLabelsAAE(dtype=dtype, rngs=rngs, **spec.options)
     # An Adam an update, so that the encoder has moments of its own in each.
     return State(model, {one.name: adam(one, model) for one in spec.updates})
 

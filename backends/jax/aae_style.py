@@ -1,7 +1,7 @@
 """Adversarial autoencoder, style apart from content, JAX. Specification: common/specs/aae_style.py.
 
 Makhzani et al. 2015, arXiv 1511.05644, section 4; article `aae`. Dropout masks are noise; without them a network runs in
-evaluation mode.
+evaluation mode. Shapes are those of width 1000.
 """
 
 from functools import partial
@@ -23,11 +23,11 @@ def dropout(h, mask, keep):
 
 
 class Encoder(nnx.Module):
-    def __init__(self, dtype, rngs):
+    def __init__(self, width, dtype, rngs):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.fc0 = linear(784, 1000)
-        self.fc1 = linear(1000, 1000)
-        self.fc2 = linear(1000, 2)
+        self.fc0 = linear(784, width)
+        self.fc1 = linear(width, width)
+        self.fc2 = linear(width, 2)
 
     def __call__(self, x, masks=(None, None)):
         h = nnx.relu(dropout(self.fc0(x), masks[0], keep=0.8))  # (B, 1000)
@@ -36,11 +36,11 @@ class Encoder(nnx.Module):
 
 
 class Decoder(nnx.Module):
-    def __init__(self, dtype, rngs):
+    def __init__(self, width, dtype, rngs):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.fc0 = linear(10 + 2, 1000)
-        self.fc1 = linear(1000, 1000)
-        self.fc2 = linear(1000, 784)
+        self.fc0 = linear(10 + 2, width)
+        self.fc1 = linear(width, width)
+        self.fc2 = linear(width, 784)
 
     def __call__(self, labels, style, masks=(None, None)):
         h = jnp.concatenate([labels, style], axis=1)  # (B, 12)
@@ -50,11 +50,11 @@ class Decoder(nnx.Module):
 
 
 class Discriminator(nnx.Module):
-    def __init__(self, dtype, rngs):
+    def __init__(self, width, dtype, rngs):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.fc0 = linear(2, 1000)
-        self.fc1 = linear(1000, 1000)
-        self.fc2 = linear(1000, 1)
+        self.fc0 = linear(2, width)
+        self.fc1 = linear(width, width)
+        self.fc2 = linear(width, 1)
 
     def __call__(self, style, masks):
         h = nnx.relu(dropout(self.fc0(style), masks[0], keep=0.8))  # (B, 1000)
@@ -63,10 +63,10 @@ class Discriminator(nnx.Module):
 
 
 class StyleAAE(nnx.Module):
-    def __init__(self, dtype, rngs):
-        self.encoder = Encoder(dtype, rngs)
-        self.decoder = Decoder(dtype, rngs)
-        self.discriminator = Discriminator(dtype, rngs)
+    def __init__(self, width, dtype, rngs):
+        self.encoder = Encoder(width, dtype, rngs)
+        self.decoder = Decoder(width, dtype, rngs)
+        self.discriminator = Discriminator(width, dtype, rngs)
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -123,7 +123,7 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype):
     rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
-    model = StyleAAE(dtype, rngs)
+    model = StyleAAE(dtype=dtype, rngs=rngs, **spec.options)
     # Two Adams over the encoder: that of the reconstruction and that of the generator, each with moments of its own.
     names = ("reconstruction", "discriminator", "generator")
     return State(model, {name: adam(spec.update(name), model) for name in names})

@@ -1,7 +1,7 @@
 """Adversarial autoencoder, classes from a few labels or none, Paddle. Specification: common/specs/aae_few_labels.py.
 
 Makhzani et al. 2015, arXiv 1511.05644, sections 5 and 6; article `aae`. Dropout masks are noise; without them a network
-runs in evaluation mode.
+runs in evaluation mode. Shapes are those of width 1000.
 """
 
 import paddle
@@ -25,10 +25,10 @@ def dropout(h, mask, keep):
 
 
 class Encoder(nn.Layer):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.fc0 = nn.Linear(784, 1000, **named("encoder.fc0"))
-        self.fc1 = nn.Linear(1000, 1000, **named("encoder.fc1"))
+        self.fc0 = nn.Linear(784, width, **named("encoder.fc0"))
+        self.fc1 = nn.Linear(width, width, **named("encoder.fc1"))
 
     def forward(self, x, masks=(None, None)):
         h = F.relu(dropout(self.fc0(x), masks[0], keep=0.75))  # (B, 1000)
@@ -36,20 +36,20 @@ class Encoder(nn.Layer):
 
 
 class Head(nn.Layer):
-    def __init__(self, path, features):
+    def __init__(self, path, width, features):
         super().__init__()
-        self.fc0 = nn.Linear(1000, features, **named(f"{path}.fc0"))
+        self.fc0 = nn.Linear(width, features, **named(f"{path}.fc0"))
 
     def forward(self, h):
         return self.fc0(h)  # (B, categories) logits, or (B, 10), the style
 
 
 class Decoder(nn.Layer):
-    def __init__(self, categories):
+    def __init__(self, width, categories):
         super().__init__()
-        self.fc0 = nn.Linear(categories + STYLE, 1000, **named("decoder.fc0"))
-        self.fc1 = nn.Linear(1000, 1000, **named("decoder.fc1"))
-        self.fc2 = nn.Linear(1000, 784, **named("decoder.fc2"))
+        self.fc0 = nn.Linear(categories + STYLE, width, **named("decoder.fc0"))
+        self.fc1 = nn.Linear(width, width, **named("decoder.fc1"))
+        self.fc2 = nn.Linear(width, 784, **named("decoder.fc2"))
 
     def forward(self, y, z, masks=(None, None)):
         h = paddle.concat([y, z], axis=1)  # (B, categories + 10)
@@ -59,11 +59,11 @@ class Decoder(nn.Layer):
 
 
 class Discriminator(nn.Layer):
-    def __init__(self, path, features):
+    def __init__(self, path, width, features):
         super().__init__()
-        self.fc0 = nn.Linear(features, 1000, **named(f"{path}.fc0"))
-        self.fc1 = nn.Linear(1000, 1000, **named(f"{path}.fc1"))
-        self.fc2 = nn.Linear(1000, 1, **named(f"{path}.fc2"))
+        self.fc0 = nn.Linear(features, width, **named(f"{path}.fc0"))
+        self.fc1 = nn.Linear(width, width, **named(f"{path}.fc1"))
+        self.fc2 = nn.Linear(width, 1, **named(f"{path}.fc2"))
 
     def forward(self, code, masks):
         h = F.relu(dropout(self.fc0(code), masks[0], keep=0.8))  # (B, 1000)
@@ -72,14 +72,14 @@ class Discriminator(nn.Layer):
 
 
 class FewLabelsAAE(nn.Layer):
-    def __init__(self, categories):
+    def __init__(self, width, categories):
         super().__init__()
-        self.encoder = Encoder()
-        self.category = Head("category", categories)
-        self.style = Head("style", STYLE)
-        self.decoder = Decoder(categories)
-        self.discriminator = Discriminator("discriminator", STYLE)
-        self.category_discriminator = Discriminator("category_discriminator", categories)
+        self.encoder = Encoder(width)
+        self.category = Head("category", width, categories)
+        self.style = Head("style", width, STYLE)
+        self.decoder = Decoder(width, categories)
+        self.discriminator = Discriminator("discriminator", width, STYLE)
+        self.category_discriminator = Discriminator("category_discriminator", width, categories)
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -154,8 +154,7 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype, device):
-    categories = spec.options["categories"]
-    state = State(spec, lambda: FewLabelsAAE(categories), dtype, device)
+    state = State(spec, lambda: FewLabelsAAE(**spec.options), dtype, device)
     # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a
     # parameter name used twice would make two parameters; between Programs, one name is one parameter.
     functions = {
@@ -167,7 +166,7 @@ def build(spec, dtype, device):
     for update in spec.updates:
         for source in SOURCES:
             with state.program(update.name, source) as program:
-                model, losses_of = FewLabelsAAE(categories), functions[update.name]
+                model, losses_of = state.network(), functions[update.name]
                 program.fetch = losses_of(model, program.inputs(), program.noise(update.noise))
                 adam(update).minimize(program.fetch[update.objective], program.startup, parameters(model, update))
     return state

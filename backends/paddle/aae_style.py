@@ -1,7 +1,7 @@
 """Adversarial autoencoder, style apart from content, Paddle. Specification: common/specs/aae_style.py.
 
 Makhzani et al. 2015, arXiv 1511.05644, section 4; article `aae`. Dropout masks are noise; without them a network runs in
-evaluation mode.
+evaluation mode. Shapes are those of width 1000.
 """
 
 import paddle
@@ -24,11 +24,11 @@ def dropout(h, mask, keep):
 
 
 class Encoder(nn.Layer):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.fc0 = nn.Linear(784, 1000, **named("encoder.fc0"))
-        self.fc1 = nn.Linear(1000, 1000, **named("encoder.fc1"))
-        self.fc2 = nn.Linear(1000, 2, **named("encoder.fc2"))
+        self.fc0 = nn.Linear(784, width, **named("encoder.fc0"))
+        self.fc1 = nn.Linear(width, width, **named("encoder.fc1"))
+        self.fc2 = nn.Linear(width, 2, **named("encoder.fc2"))
 
     def forward(self, x, masks=(None, None)):
         h = F.relu(dropout(self.fc0(x), masks[0], keep=0.8))  # (B, 1000)
@@ -37,11 +37,11 @@ class Encoder(nn.Layer):
 
 
 class Decoder(nn.Layer):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.fc0 = nn.Linear(10 + 2, 1000, **named("decoder.fc0"))
-        self.fc1 = nn.Linear(1000, 1000, **named("decoder.fc1"))
-        self.fc2 = nn.Linear(1000, 784, **named("decoder.fc2"))
+        self.fc0 = nn.Linear(10 + 2, width, **named("decoder.fc0"))
+        self.fc1 = nn.Linear(width, width, **named("decoder.fc1"))
+        self.fc2 = nn.Linear(width, 784, **named("decoder.fc2"))
 
     def forward(self, labels, style, masks=(None, None)):
         h = paddle.concat([labels, style], axis=1)  # (B, 12)
@@ -51,11 +51,11 @@ class Decoder(nn.Layer):
 
 
 class Discriminator(nn.Layer):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.fc0 = nn.Linear(2, 1000, **named("discriminator.fc0"))
-        self.fc1 = nn.Linear(1000, 1000, **named("discriminator.fc1"))
-        self.fc2 = nn.Linear(1000, 1, **named("discriminator.fc2"))
+        self.fc0 = nn.Linear(2, width, **named("discriminator.fc0"))
+        self.fc1 = nn.Linear(width, width, **named("discriminator.fc1"))
+        self.fc2 = nn.Linear(width, 1, **named("discriminator.fc2"))
 
     def forward(self, style, masks):
         h = F.relu(dropout(self.fc0(style), masks[0], keep=0.8))  # (B, 1000)
@@ -64,11 +64,11 @@ class Discriminator(nn.Layer):
 
 
 class StyleAAE(nn.Layer):
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
-        self.encoder = Encoder()
-        self.decoder = Decoder()
-        self.discriminator = Discriminator()
+        self.encoder = Encoder(width)
+        self.decoder = Decoder(width)
+        self.discriminator = Discriminator(width)
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -125,7 +125,7 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype, device):
-    state = State(spec, StyleAAE, dtype, device)
+    state = State(spec, lambda: StyleAAE(**spec.options), dtype, device)
     # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a
     # parameter name used twice would make two parameters; between Programs, one name is one parameter.
     functions = {
@@ -136,7 +136,7 @@ def build(spec, dtype, device):
     for name, losses_of in functions.items():
         for source in SOURCES:
             with state.program(name, source) as program:
-                model, update = StyleAAE(), spec.update(name)
+                model, update = state.network(), spec.update(name)
                 program.fetch = losses_of(model, program.inputs(), program.noise(update.noise))
                 adam(update).minimize(program.fetch[update.objective], program.startup, parameters(model, update))
     return state

@@ -1,7 +1,7 @@
 """Adversarial autoencoder, classes from a few labels or none, TensorFlow. Specification: common/specs/aae_few_labels.py.
 
 Makhzani et al. 2015, arXiv 1511.05644, sections 5 and 6; article `aae`. Dropout masks are noise; without them a network
-runs in evaluation mode.
+runs in evaluation mode. Shapes are those of width 1000.
 """
 
 import keras
@@ -22,10 +22,10 @@ def dropout(h, mask, keep):
 
 
 class Encoder(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, width, dtype):
         super().__init__(dtype=dtype)
-        self.fc0 = layers.Dense(1000, dtype=dtype)
-        self.fc1 = layers.Dense(1000, dtype=dtype)
+        self.fc0 = layers.Dense(width, dtype=dtype)
+        self.fc1 = layers.Dense(width, dtype=dtype)
 
     def call(self, x, masks=(None, None)):
         h = tf.nn.relu(dropout(self.fc0(x), masks[0], keep=0.75))  # (B, 1000)
@@ -42,10 +42,10 @@ class Head(keras.Model):
 
 
 class Decoder(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, width, dtype):
         super().__init__(dtype=dtype)
-        self.fc0 = layers.Dense(1000, dtype=dtype)
-        self.fc1 = layers.Dense(1000, dtype=dtype)
+        self.fc0 = layers.Dense(width, dtype=dtype)
+        self.fc1 = layers.Dense(width, dtype=dtype)
         self.fc2 = layers.Dense(784, dtype=dtype)
 
     def call(self, y, z, masks=(None, None)):
@@ -56,10 +56,10 @@ class Decoder(keras.Model):
 
 
 class Discriminator(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, width, dtype):
         super().__init__(dtype=dtype)
-        self.fc0 = layers.Dense(1000, dtype=dtype)
-        self.fc1 = layers.Dense(1000, dtype=dtype)
+        self.fc0 = layers.Dense(width, dtype=dtype)
+        self.fc1 = layers.Dense(width, dtype=dtype)
         self.fc2 = layers.Dense(1, dtype=dtype)
 
     def call(self, code, masks=(None, None)):
@@ -69,14 +69,14 @@ class Discriminator(keras.Model):
 
 
 class FewLabelsAAE(keras.Model):
-    def __init__(self, categories, dtype):
+    def __init__(self, width, categories, dtype):
         super().__init__(dtype=dtype)
-        self.encoder = Encoder(dtype)
+        self.encoder = Encoder(width, dtype)
         self.category = Head(categories, dtype)
         self.style = Head(STYLE, dtype)
-        self.decoder = Decoder(dtype)
-        self.discriminator = Discriminator(dtype)
-        self.category_discriminator = Discriminator(dtype)
+        self.decoder = Decoder(width, dtype)
+        self.discriminator = Discriminator(width, dtype)
+        self.category_discriminator = Discriminator(width, dtype)
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -150,8 +150,7 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype, device):
     with tf.device(device):
-        categories = spec.options["categories"]
-        model = FewLabelsAAE(categories, dtype)
+        model = FewLabelsAAE(dtype=dtype, **spec.options)
         h = model.encoder(keras.Input((784,)))  # Keras creates a network's variables at its first call
         y, z = model.category(h), model.style(h)
         model.decoder(y, z)

@@ -1,7 +1,7 @@
 """Adversarial autoencoder, style apart from content, TensorFlow. Specification: common/specs/aae_style.py.
 
 Makhzani et al. 2015, arXiv 1511.05644, section 4; article `aae`. Dropout masks are noise; without them a network runs in
-evaluation mode.
+evaluation mode. Shapes are those of width 1000.
 """
 
 import keras
@@ -21,10 +21,10 @@ def dropout(h, mask, keep):
 
 
 class Encoder(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, width, dtype):
         super().__init__(dtype=dtype)
-        self.fc0 = layers.Dense(1000, dtype=dtype)
-        self.fc1 = layers.Dense(1000, dtype=dtype)
+        self.fc0 = layers.Dense(width, dtype=dtype)
+        self.fc1 = layers.Dense(width, dtype=dtype)
         self.fc2 = layers.Dense(2, dtype=dtype)
 
     def call(self, x, masks=(None, None)):
@@ -34,10 +34,10 @@ class Encoder(keras.Model):
 
 
 class Decoder(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, width, dtype):
         super().__init__(dtype=dtype)
-        self.fc0 = layers.Dense(1000, dtype=dtype)
-        self.fc1 = layers.Dense(1000, dtype=dtype)
+        self.fc0 = layers.Dense(width, dtype=dtype)
+        self.fc1 = layers.Dense(width, dtype=dtype)
         self.fc2 = layers.Dense(784, dtype=dtype)
 
     def call(self, labels, style, masks=(None, None)):
@@ -48,10 +48,10 @@ class Decoder(keras.Model):
 
 
 class Discriminator(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, width, dtype):
         super().__init__(dtype=dtype)
-        self.fc0 = layers.Dense(1000, dtype=dtype)
-        self.fc1 = layers.Dense(1000, dtype=dtype)
+        self.fc0 = layers.Dense(width, dtype=dtype)
+        self.fc1 = layers.Dense(width, dtype=dtype)
         self.fc2 = layers.Dense(1, dtype=dtype)
 
     def call(self, style, masks=(None, None)):
@@ -61,11 +61,11 @@ class Discriminator(keras.Model):
 
 
 class StyleAAE(keras.Model):
-    def __init__(self, dtype):
+    def __init__(self, width, dtype):
         super().__init__(dtype=dtype)
-        self.encoder = Encoder(dtype)
-        self.decoder = Decoder(dtype)
-        self.discriminator = Discriminator(dtype)
+        self.encoder = Encoder(width, dtype)
+        self.decoder = Decoder(width, dtype)
+        self.discriminator = Discriminator(width, dtype)
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -122,7 +122,7 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype, device):
     with tf.device(device):
-        model = StyleAAE(dtype)
+        model = StyleAAE(dtype=dtype, **spec.options)
         model.encoder(keras.Input((784,)))  # Keras creates a network's variables at its first call
         model.decoder(keras.Input((10,)), keras.Input((2,)))
         model.discriminator(keras.Input((2,)))

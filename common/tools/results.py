@@ -29,6 +29,9 @@ STEPS = {
     "gan": 1404,
     "gan_two_layer": 4680,
     "aae": 1500,
+    "aae_style": 1500,
+    "aae_few_labels": 1500,
+    "aae_clusters": 1500,
     "infogan": 250,
 }
 BEGIN, END = "<!-- results: made by nox -s results -->", "<!-- end of results -->"

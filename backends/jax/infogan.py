@@ -81,27 +81,27 @@ class Discriminator(nnx.Module):
 
 
 class Recognition(nnx.Module):
-    def __init__(self, width, slope, dtype, rngs):
+    def __init__(self, width, slope, fixed_deviation, dtype, rngs):
         self.slope = slope
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.fc0 = linear(16 * width, 2 * width, use_bias=False)
         self.bn0 = batch_norm(2 * width, dtype, rngs)
         self.category = linear(2 * width, CATEGORIES)
         self.mean = linear(2 * width, CODES)
-        self.logstd = linear(2 * width, CODES)
+        self.logstd = None if fixed_deviation else linear(2 * width, CODES)
 
     def __call__(self, h):
         h = leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
-        # (B, 10) logits, (B, 2), (B, 2)
-        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
+        found = {"category": self.category(h), "mean": self.mean(h)}  # (B, 10) logits, (B, 2)
+        return found if self.logstd is None else found | {"logstd": self.logstd(h)}  # (B, 2)
 
 
 class InfoGAN(nnx.Module):
-    def __init__(self, width, slope, codes_weight, generator_weight, dtype, rngs):
+    def __init__(self, slope, width, codes_weight, generator_weight, fixed_deviation, dtype, rngs):
         self.generator = Generator(width, dtype, rngs)
         self.trunk = Trunk(width, slope, dtype, rngs)
         self.discriminator = Discriminator(width, dtype, rngs)
-        self.recognition = Recognition(width, slope, dtype, rngs)
+        self.recognition = Recognition(width, slope, fixed_deviation, dtype, rngs)
         self.codes_weight = codes_weight  # of c2 and c3 in the bound
         self.generator_weight = generator_weight  # of the bound in G's objective
 
@@ -116,7 +116,8 @@ def latent(noise, which):
 
 def information(model, recognized, noise, which):
     """L_I of c1, c2 and c3, and their weighted sum, the bound."""
-    mean, logstd = recognized["mean"], recognized["logstd"]
+    mean = recognized["mean"]
+    logstd = recognized["logstd"] if "logstd" in recognized else jnp.zeros_like(mean)  # a fixed deviation is 1
     category, codes = noise[f"{which}category"], noise[f"{which}codes"]
     log_q = jnp.sum(category * nnx.log_softmax(recognized["category"], axis=1), axis=1)
     info_c1 = jnp.mean(log_q) + math.log(CATEGORIES)
@@ -127,7 +128,7 @@ def information(model, recognized, noise, which):
 
 def forward(model, inputs, noise):
     """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
-    generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
+    generated images: logits of c1 (B, 10), mean and, unless it is fixed, log deviation of c2 and c3 (B, 2)."""
     generated = model.generator(latent(noise, "discriminator_"))
     real, fake = model.trunk(inputs["images"]), model.trunk(generated)
     return {
@@ -169,9 +170,8 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype):
-    options = spec.options
     rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
-    model = InfoGAN(options["width"], spec.slope, options["codes_weight"], options["generator_weight"], dtype, rngs)
+    model = InfoGAN(spec.slope, dtype=dtype, rngs=rngs, **spec.options)
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 
 

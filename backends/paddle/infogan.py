@@ -74,28 +74,28 @@ class Discriminator(nn.Layer):
 
 
 class Recognition(nn.Layer):
-    def __init__(self, width, slope):
+    def __init__(self, width, slope, fixed_deviation):
         super().__init__()
         self.slope = slope
         self.fc0 = nn.Linear(16 * width, 2 * width, **named("recognition.fc0", bias=False))
         self.bn0 = batch_norm(2 * width, "recognition.bn0")
         self.category = nn.Linear(2 * width, CATEGORIES, **named("recognition.category"))
         self.mean = nn.Linear(2 * width, CODES, **named("recognition.mean"))
-        self.logstd = nn.Linear(2 * width, CODES, **named("recognition.logstd"))
+        self.logstd = None if fixed_deviation else nn.Linear(2 * width, CODES, **named("recognition.logstd"))
 
     def forward(self, h):
         h = leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
-        # (B, 10) logits, (B, 2), (B, 2)
-        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
+        found = {"category": self.category(h), "mean": self.mean(h)}  # (B, 10) logits, (B, 2)
+        return found if self.logstd is None else found | {"logstd": self.logstd(h)}  # (B, 2)
 
 
 class InfoGAN(nn.Layer):
-    def __init__(self, width, slope, codes_weight, generator_weight):
+    def __init__(self, slope, width, codes_weight, generator_weight, fixed_deviation):
         super().__init__()
         self.generator = Generator(width)
         self.trunk = Trunk(width, slope)
         self.discriminator = Discriminator(width)
-        self.recognition = Recognition(width, slope)
+        self.recognition = Recognition(width, slope, fixed_deviation)
         self.codes_weight = codes_weight  # of c2 and c3 in the bound
         self.generator_weight = generator_weight  # of the bound in G's objective
 
@@ -110,7 +110,8 @@ def latent(noise, which):
 
 def information(model, recognized, noise, which):
     """L_I of c1, c2 and c3, and their weighted sum, the bound."""
-    mean, logstd = recognized["mean"], recognized["logstd"]
+    mean = recognized["mean"]
+    logstd = recognized["logstd"] if "logstd" in recognized else paddle.zeros_like(mean)  # a fixed deviation is 1
     category, codes = noise[f"{which}category"], noise[f"{which}codes"]
     log_q = paddle.sum(category * F.log_softmax(recognized["category"], axis=1), axis=1)
     info_c1 = paddle.mean(log_q) + number(math.log(CATEGORIES))
@@ -121,7 +122,7 @@ def information(model, recognized, noise, which):
 
 def forward(model, inputs, noise):
     """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
-    generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
+    generated images: logits of c1 (B, 10), mean and, unless it is fixed, log deviation of c2 and c3 (B, 2)."""
     generated = model.generator(latent(noise, "discriminator_"))
     generated.stop_gradient = True  # G learns from objective_g alone
     real, fake = model.trunk(inputs["images"]), model.trunk(generated)
@@ -165,8 +166,7 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype, device):
     def network():
-        options = spec.options
-        return InfoGAN(options["width"], spec.slope, options["codes_weight"], options["generator_weight"])
+        return InfoGAN(spec.slope, **spec.options)
 
     state = State(spec, network, dtype, device)
     # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a

@@ -7,6 +7,7 @@ from backends.paddle import process  # isort: skip
 
 import math
 import warnings
+from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -23,16 +24,25 @@ from common.specs.inputs import Images
 SOURCES = ("fed", "replayed", "native")
 
 
-class Asked(dict):
-    """{name: Value} that holds what it is asked for: `make(name)`, once."""
+class Asked(Mapping):
+    """{name: Value} of what is `declared` {name: record}; each is made, `make(record)`, when it is first asked for."""
 
-    def __init__(self, make):
-        super().__init__()
-        self.make = make
+    def __init__(self, declared, make):
+        self.declared, self.make, self.made = declared, make, {}
 
-    def __missing__(self, name):
-        self[name] = self.make(name)
-        return self[name]
+    def __getitem__(self, name):
+        if name not in self.made:
+            self.made[name] = self.make(self.declared[name])
+        return self.made[name]
+
+    def __contains__(self, name):
+        return name in self.declared  # which Mapping would find out by making it
+
+    def __iter__(self):
+        return iter(self.declared)
+
+    def __len__(self):
+        return len(self.declared)
 
 
 class Once:
@@ -62,7 +72,7 @@ class Program:
         cache = self.executor._executor_cache
         cache.get_pir_program_and_executor = Once(cache.get_pir_program_and_executor)
         self.fed, self.feeds, self.fetch = [], {}, {}  # Values, {name: dtype} of the same, {name: Value} of the results
-        self.indices = Asked(lambda rows: self.data(f"{rows}.indices", (), "int32"))
+        self.indices = Asked({rows: rows for rows in spec.rows}, lambda rows: self.data(f"{rows}.indices", (), "int32"))
 
     def data(self, name, shape, dtype=None):
         """paddle.static.data for (B, *shape), of the model's dtype unless another is given; None is the batch."""
@@ -72,10 +82,12 @@ class Program:
 
     def inputs(self):
         """{name: (B, *shape)} of the specification's inputs: fed, or gathered from the uploaded data."""
-        declared = {one.name: one for one in self.spec.inputs}
-        if self.source == "fed":
-            return Asked(lambda name: self.data(name, declared[name].shape))
-        return Asked(lambda name: self._gathered(declared[name]))
+        make = self._fed if self.source == "fed" else self._gathered
+        return Asked({one.name: one for one in self.spec.inputs}, make)
+
+    def _fed(self, one):
+        """Of `one` input or random draw."""
+        return self.data(one.name, one.shape)
 
     def _gathered(self, one):
         """Of `one` input, the rows `self.indices[one.rows]` of the uploaded data."""
@@ -96,8 +108,7 @@ class Program:
         """{name: (B, *shape)} of the `declared` random draws: fed, or drawn by the Program itself, in this order."""
         if self.source == "native":
             return {noise.name: self._drawn(noise) for noise in declared}
-        shapes = {noise.name: noise.shape for noise in declared}
-        return Asked(lambda name: self.data(name, shapes[name]))
+        return Asked({noise.name: noise for noise in declared}, self._fed)
 
     def _drawn(self, noise):
         """What several updates name is drawn by the first of them, which leaves it in the Scope for the others."""

@@ -71,28 +71,28 @@ class Discriminator(nn.Module):
 
 
 class Recognition(nn.Module):
-    def __init__(self, width, slope):
+    def __init__(self, width, slope, fixed_deviation):
         super().__init__()
         self.slope = slope
         self.fc0 = nn.Linear(16 * width, 2 * width, bias=False)
         self.bn0 = batch_norm(2 * width)
         self.category = nn.Linear(2 * width, CATEGORIES)
         self.mean = nn.Linear(2 * width, CODES)
-        self.logstd = nn.Linear(2 * width, CODES)
+        self.logstd = None if fixed_deviation else nn.Linear(2 * width, CODES)
 
     def forward(self, h):
         h = F.leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
-        # (B, 10) logits, (B, 2), (B, 2)
-        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
+        found = {"category": self.category(h), "mean": self.mean(h)}  # (B, 10) logits, (B, 2)
+        return found if self.logstd is None else found | {"logstd": self.logstd(h)}  # (B, 2)
 
 
 class InfoGAN(nn.Module):
-    def __init__(self, width, slope, codes_weight, generator_weight):
+    def __init__(self, slope, width, codes_weight, generator_weight, fixed_deviation):
         super().__init__()
         self.generator = Generator(width)
         self.trunk = Trunk(width, slope)
         self.discriminator = Discriminator(width)
-        self.recognition = Recognition(width, slope)
+        self.recognition = Recognition(width, slope, fixed_deviation)
         self.codes_weight = codes_weight  # of c2 and c3 in the bound
         self.generator_weight = generator_weight  # of the bound in G's objective
 
@@ -107,7 +107,8 @@ def latent(noise, which):
 
 def information(model, recognized, noise, which):
     """L_I of c1, c2 and c3, and their weighted sum, the bound."""
-    mean, logstd = recognized["mean"], recognized["logstd"]
+    mean = recognized["mean"]
+    logstd = recognized["logstd"] if "logstd" in recognized else torch.zeros_like(mean)  # a fixed deviation is 1
     category, codes = noise[f"{which}category"], noise[f"{which}codes"]
     log_q = torch.sum(category * F.log_softmax(recognized["category"], dim=1), dim=1)
     info_c1 = torch.mean(log_q) + math.log(CATEGORIES)
@@ -118,7 +119,7 @@ def information(model, recognized, noise, which):
 
 def forward(model, inputs, noise):
     """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
-    generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
+    generated images: logits of c1 (B, 10), mean and, unless it is fixed, log deviation of c2 and c3 (B, 2)."""
     generated = model.generator(latent(noise, "discriminator_")).detach()  # G learns from objective_g alone
     real, fake = model.trunk(inputs["images"]), model.trunk(generated)
     return {
@@ -160,8 +161,7 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype, device):
-    options = spec.options
-    model = InfoGAN(options["width"], spec.slope, options["codes_weight"], options["generator_weight"])
+    model = InfoGAN(spec.slope, **spec.options)
     model.to(dtype=dtype, device=device)
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
 

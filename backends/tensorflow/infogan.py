@@ -75,28 +75,28 @@ class Discriminator(keras.Model):
 
 
 class Recognition(keras.Model):
-    def __init__(self, width, slope, dtype):
+    def __init__(self, width, slope, fixed_deviation, dtype):
         super().__init__(dtype=dtype)
         self.slope = slope
         self.fc0 = layers.Dense(2 * width, use_bias=False, dtype=dtype)
         self.bn0 = batch_norm(dtype)
         self.category = layers.Dense(CATEGORIES, dtype=dtype)
         self.mean = layers.Dense(CODES, dtype=dtype)
-        self.logstd = layers.Dense(CODES, dtype=dtype)
+        self.logstd = None if fixed_deviation else layers.Dense(CODES, dtype=dtype)
 
     def call(self, h, training=False):
         h = leaky_relu(self.bn0(self.fc0(h), training=training), self.slope)  # (B, 128)
-        # (B, 10) logits, (B, 2), (B, 2)
-        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}
+        found = {"category": self.category(h), "mean": self.mean(h)}  # (B, 10) logits, (B, 2)
+        return found if self.logstd is None else found | {"logstd": self.logstd(h)}  # (B, 2)
 
 
 class InfoGAN(keras.Model):
-    def __init__(self, width, slope, codes_weight, generator_weight, dtype):
+    def __init__(self, slope, width, codes_weight, generator_weight, fixed_deviation, dtype):
         super().__init__(dtype=dtype)
         self.generator = Generator(width, dtype)
         self.trunk = Trunk(width, slope, dtype)
         self.discriminator = Discriminator(dtype)
-        self.recognition = Recognition(width, slope, dtype)
+        self.recognition = Recognition(width, slope, fixed_deviation, dtype)
         self.codes_weight = codes_weight  # of c2 and c3 in the bound
         self.generator_weight = generator_weight  # of the bound in G's objective
 
@@ -111,7 +111,8 @@ def latent(noise, which):
 
 def information(model, recognized, noise, which):
     """L_I of c1, c2 and c3, and their weighted sum, the bound."""
-    mean, logstd = recognized["mean"], recognized["logstd"]
+    mean = recognized["mean"]
+    logstd = recognized["logstd"] if "logstd" in recognized else tf.zeros_like(mean)  # a fixed deviation is 1
     category, codes = noise[f"{which}category"], noise[f"{which}codes"]
     log_q = tf.reduce_sum(category * tf.nn.log_softmax(recognized["category"], axis=1), axis=1)
     info_c1 = tf.reduce_mean(log_q) + math.log(CATEGORIES)
@@ -122,7 +123,7 @@ def information(model, recognized, noise, which):
 
 def forward(model, inputs, noise):
     """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
-    generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
+    generated images: logits of c1 (B, 10), mean and, unless it is fixed, log deviation of c2 and c3 (B, 2)."""
     generated = model.generator(latent(noise, "discriminator_"), training=True)
     real, fake = model.trunk(inputs["images"], training=True), model.trunk(generated, training=True)
     return {
@@ -165,8 +166,7 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype, device):
     with tf.device(device):
-        options = spec.options
-        model = InfoGAN(options["width"], spec.slope, options["codes_weight"], options["generator_weight"], dtype)
+        model = InfoGAN(spec.slope, dtype=dtype, **spec.options)
         model.generator(keras.Input((74,)))  # Keras creates a network's variables at its first call
         features = model.trunk(keras.Input((1, 28, 28)))
         model.discriminator(features)

@@ -2,16 +2,31 @@
 
 from common.errors import UsageError, choose
 from common.specs.aae import AAE, AAE_AS_PUBLISHED
+from common.specs.aae_few_labels import AAE_CLUSTERS, AAE_CLUSTERS_30, AAE_FEW_LABELS
+from common.specs.aae_style import AAE_STYLE
 from common.specs.autoencoder import AUTOENCODER
 from common.specs.conv_autoencoder import CONV_AUTOENCODER
 from common.specs.gan import GAN
 from common.specs.gan_two_layer import GAN_TWO_LAYER
-from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOGAN_PLAIN, INFOGAN_SLOPE
+from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOGAN_PAPER, INFOGAN_PLAIN, INFOGAN_SLOPE
 from common.specs.records import Spec
 from common.specs.vae import VAE, VAE_Z100, VAE_Z100_EPSILON_HAT
 
 SPECS: dict[str, Spec] = {
-    spec.name: spec for spec in (AUTOENCODER, CONV_AUTOENCODER, VAE, VAE_Z100, GAN, GAN_TWO_LAYER, AAE, INFOGAN)
+    spec.name: spec
+    for spec in (
+        AUTOENCODER,
+        CONV_AUTOENCODER,
+        VAE,
+        VAE_Z100,
+        GAN,
+        GAN_TWO_LAYER,
+        AAE,
+        AAE_STYLE,
+        AAE_FEW_LABELS,
+        AAE_CLUSTERS,
+        INFOGAN,
+    )
 }
 
 # Other settings of these models, which the reproductions of the articles set beside them.
@@ -20,10 +35,12 @@ VARIANTS: dict[str, Spec] = {
     for spec in (
         VAE_Z100_EPSILON_HAT,
         AAE_AS_PUBLISHED,
+        AAE_CLUSTERS_30,
         INFOGAN_PLAIN,
         INFOGAN_SLOPE,
         INFOGAN_CODES,
         INFOGAN_CATEGORY,
+        INFOGAN_PAPER,
     )
 }
 

@@ -72,8 +72,9 @@ def sample(networks, noise):
     return sigmoid(networks.decoder(noise["z"]))
 
 
-def _masks(which, width, dropout):
-    return tuple(Noise(f"{which}_mask{k}", (width,), Bernoulli(1 - dropout.rate)) for k in range(2))
+def dropout_masks(which, width, dropout, count=2):
+    """The masks of so many hidden layers of `width` units, in the pass called `which`."""
+    return tuple(Noise(f"{which}_mask{k}", (width,), Bernoulli(1 - dropout.rate)) for k in range(count))
 
 
 def _adam(learning_rate):
@@ -136,7 +137,7 @@ AAE = Spec(
             name="reconstruction",
             objective="loss_r",
             networks=("encoder", "decoder"),
-            noise=(*_masks("encoder", 1000, CODER_DROPOUT), *_masks("decoder", 1000, CODER_DROPOUT)),
+            noise=(*dropout_masks("encoder", 1000, CODER_DROPOUT), *dropout_masks("decoder", 1000, CODER_DROPOUT)),
             losses=reconstruction_losses,
             optimizer=_adam(1e-4),
         ),
@@ -146,8 +147,8 @@ AAE = Spec(
             networks=("discriminator",),
             noise=(
                 Noise("prior", (120,), PRIOR),
-                *_masks("real", 500, DISCRIMINATOR_DROPOUT),
-                *_masks("fake", 500, DISCRIMINATOR_DROPOUT),
+                *dropout_masks("real", 500, DISCRIMINATOR_DROPOUT),
+                *dropout_masks("fake", 500, DISCRIMINATOR_DROPOUT),
             ),
             losses=discriminator_losses,
             optimizer=_adam(5e-5),
@@ -156,7 +157,10 @@ AAE = Spec(
             name="generator",
             objective="loss_g",
             networks=("encoder",),
-            noise=(*_masks("generator", 1000, CODER_DROPOUT), *_masks("fooled", 500, DISCRIMINATOR_DROPOUT)),
+            noise=(
+                *dropout_masks("generator", 1000, CODER_DROPOUT),
+                *dropout_masks("fooled", 500, DISCRIMINATOR_DROPOUT),
+            ),
             losses=generator_losses,
             optimizer=_adam(5e-5),
         ),

@@ -29,7 +29,7 @@ from common.specs.layers import RELU, SIGMOID, BatchNorm, Conv, ConvTranspose, D
 from common.specs.records import About, Adam, Spec, Training, Update
 
 CATEGORIES, CODES = 10, 2
-TWIN = 8  # channels of the narrow twin, of which the full width has 64
+WIDTH, TWIN = 64, 8  # channels, of the model and of its narrow twin
 
 
 def latent(noise, which):
@@ -39,7 +39,8 @@ def latent(noise, which):
 
 def information(networks, recognized, noise, which):
     """L_I of c1, c2 and c3, and their weighted sum, the bound."""
-    mean, logstd = recognized["mean"], recognized["logstd"]
+    mean = recognized["mean"]
+    logstd = recognized.get("logstd", np.zeros(mean.shape))  # a fixed deviation is 1
     category, codes = noise[f"{which}category"], noise[f"{which}codes"]
     info_c1 = np.mean(np.sum(category * log_softmax(recognized["category"]), axis=1)) + math.log(CATEGORIES)
     info_c2, info_c3 = np.mean(-logstd - 0.5 * ((codes - mean) / np.exp(logstd)) ** 2, axis=0)
@@ -49,7 +50,7 @@ def information(networks, recognized, noise, which):
 
 def forward(networks, inputs, noise):
     """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
-    generated images: logits of c1 (B, 10), mean and log deviation of c2 and c3 (B, 2)."""
+    generated images: logits of c1 (B, 10), mean and, unless it is fixed, log deviation of c2 and c3 (B, 2)."""
     generated = networks.generator(latent(noise, "discriminator_"))
     real, fake = networks.trunk(inputs["images"]), networks.trunk(generated)
     return {
@@ -108,14 +109,19 @@ def _adam(learning_rate):
     return Adam(learning_rate=learning_rate, beta1=0.5, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 
-def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, note=(), width=64):
+def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, fixed_deviation=False, note=(), width=WIDTH):
     leaky, hidden, pixels = LeakyRelu(slope), 16 * width, 2 * width * 7 * 7
     return Spec(
         name=name,
         module="infogan",
         inputs=(Images(shape=(1, 28, 28), pixels=(0.0, 1.0), picture=(1, 28, 28)),),
         reduction="mean",
-        options={"codes_weight": codes_weight, "generator_weight": generator_weight, "width": width},
+        options={
+            "width": width,
+            "codes_weight": codes_weight,
+            "generator_weight": generator_weight,
+            "fixed_deviation": fixed_deviation,
+        },
         initial=FixedNormal(0.02),
         networks=(
             Network(
@@ -159,7 +165,7 @@ def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, note=(
                 heads=(
                     Dense("category", 2 * width, CATEGORIES),
                     Dense("mean", 2 * width, CODES),
-                    Dense("logstd", 2 * width, CODES),
+                    *(() if fixed_deviation else (Dense("logstd", 2 * width, CODES),)),
                 ),
             ),
         ),
@@ -191,7 +197,9 @@ def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, note=(
             steps=5_000,
             # At the true rates a change of 1e-15 in the weights grows to 1e-5 in 50 updates.
             parity_rate=0.03,
-            twin=_spec(name, title, slope, codes_weight, generator_weight, note, width=TWIN) if width != TWIN else None,
+            twin=_spec(name, title, slope, codes_weight, generator_weight, fixed_deviation, note, TWIN)
+            if width != TWIN
+            else None,
         ),
         about=About(
             title=title,
@@ -207,7 +215,7 @@ def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, note=(
                 "paper's code has one there.",
                 "Batch norm starts at weight 1 (the paper's code: N(1, 0.02²)); weights are drawn from N(0, 0.02²), also where the "
                 "paper's code truncates it.",
-                "The deviation of c2 and c3 is predicted, as in the article; the paper's code fixes it, and weighs c2 and c3 by 1.",
+                "The article predicts the deviation of c2 and c3; the paper's code fixes it at 1, and weighs c2 and c3 by 1.",
                 "BCE is taken on logits: the same function as on sigmoid outputs, without an ε in the logarithm.",
             ),
         ),
@@ -230,4 +238,15 @@ INFOGAN_CATEGORY = _spec(
     "InfoGAN that is rewarded for the category alone",
     codes_weight=0.0,
     note=("A variant for comparison: c2 and c3 are drawn and not rewarded; what Q says of them means nothing.",),
+)
+INFOGAN_PAPER = _spec(
+    "infogan_paper",
+    "InfoGAN as in the paper's code: fixed deviation, all weights 1, slope 0.01",
+    slope=0.01,
+    codes_weight=1.0,
+    fixed_deviation=True,
+    note=(
+        "What is left of the paper's code (openai/InfoGAN, launchers/run_mnist_exp.py): Adam with ε̂, 55,000 training images, "
+        "1e-8 inside the logarithms, and what the other notes say of initial values and biases.",
+    ),
 )

@@ -14,7 +14,8 @@ from common.errors import UsageError
 from common.tools import export
 from common.tools.training import Options, _Run
 
-MODELS = ("vae", "conv_autoencoder", "infogan")  # with sizes of its own; reconstructing; with running statistics
+# With sizes of its own; reconstructing; with running statistics; with labels.
+MODELS = ("vae", "conv_autoencoder", "infogan", "aae_style")
 
 ALONE = """
 import sys

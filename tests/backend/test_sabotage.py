@@ -109,6 +109,9 @@ def test_a_misplaced_epsilon(backend, train):
     assert found.tensor in get("vae_z100").parameter_shapes()
 
 
+LEAK = '    style = style + inputs["labels"][:, :2]\n    logits = model.decoder(inputs["labels"], style,'
+
+
 @pytest.mark.parametrize(
     ("model", "old", "new", "stage"),
     [
@@ -116,6 +119,12 @@ def test_a_misplaced_epsilon(backend, train):
         ("gan", "SLOPE, KEEP = 0.2, 0.7", "SLOPE, KEEP = 0.2, 0.3", "forward"),  # the rate for the keep rate
         ("gan", "bce(fake, 0.0)", "bce(fake, 1.0)", "losses"),
         ("aae", "1 - fake", "fake", "losses"),
+        # The label leaks into the style.
+        ("aae_style", '    logits = model.decoder(inputs["labels"], style,', LEAK, "losses"),
+        # The two discriminators swapped: both take 10 numbers.
+        ("aae_few_labels", '"real": model.discriminator(', '"real": model.category_discriminator(', "forward"),
+        # The labels of other images.
+        ("aae_few_labels", 'inputs["labelled_images"]', 'inputs["images"]', "losses"),
         ("infogan", "= 0.9, 1e-5", "= 0.1, 1e-5", "one update"),  # PyTorch's momentum, which is 1 - 0.9
     ],
 )
@@ -185,6 +194,22 @@ def test_one_adam_for_both_updates_of_the_encoder(backend, train, monkeypatch):
     monkeypatch.setattr(reference.Reference, "train_step", train_step)
     found = failure(get("aae"), train, lambda s, p: backends.create(backend, s, p, dtype="float64"), planted_oracle)
     assert found.name == "one update"
+
+
+def test_a_supervised_update_that_moves_the_decoder(backend, train, monkeypatch):
+    """Planted in the oracle: by a billionth."""
+    real = reference.Reference.train_step
+
+    def train_step(self, inputs, noise):
+        values = real(self, inputs, noise)
+        self._parameters["decoder.fc1.weight"] = self._parameters["decoder.fc1.weight"] * (1 + 1e-9)
+        return values
+
+    spec = get("aae_few_labels")
+    keep(spec, train)
+    monkeypatch.setattr(reference.Reference, "train_step", train_step)
+    found = failure(spec, train, lambda s, p: backends.create(backend, s, p, dtype="float64"), planted_oracle)
+    assert (found.name, found.tensor) == ("one update", "decoder.fc1.weight")
 
 
 def test_an_unbiased_running_variance(backend, train, monkeypatch):

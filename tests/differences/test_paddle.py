@@ -479,6 +479,21 @@ def test_bce_on_probabilities_is_clamped():
     assert loss.item() == 100
 
 
+def test_cross_entropy_stops_at_64():
+    """Where the true loss is 100, in float64; both ways to write it. The gradient is right."""
+    functional = nn.functional
+
+    def make(logits, labels):
+        log_softmax = -(labels * functional.log_softmax(logits, axis=1)).sum()
+        loss = functional.cross_entropy(logits, labels, soft_label=True)
+        return [log_softmax, loss, *static.gradients(loss, logits)]
+
+    given = {"logits": np.array([[100.0, 0.0]]), "labels": np.array([[0.0, 1.0]])}
+    log_softmax, loss, slope = values(make, **given)
+    assert log_softmax.item() == loss.item() == pytest.approx(64, rel=1e-15)
+    assert slope == pytest.approx(np.array([[1.0, -1.0]]), abs=1e-15)
+
+
 def test_log_of_a_probability_plus_epsilon_loses_the_gradient():
     """Of a fake that D takes for real with a logit of 20, in float32: the true loss is 20 and its slope 1."""
 

@@ -130,7 +130,10 @@ def test_version():
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        ("show info", ["infogan", "infogan_plain", "infogan_slope", "infogan_codes", "infogan_category"]),
+        (
+            "show info",
+            ["infogan", "infogan_plain", "infogan_slope", "infogan_codes", "infogan_category", "infogan_paper"],
+        ),
         ("train vae --backend p", ["pytorch", "paddle"]),
         ("reproduce a", ["autoencoders", "aae"]),
         ("convert runs/vae --to j", ["jax"]),

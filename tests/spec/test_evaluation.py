@@ -8,6 +8,7 @@ from scipy import linalg, stats
 from sklearn.neighbors import KernelDensity
 
 from common.tools.evaluation.frechet import Features, frechet
+from common.tools.evaluation.labels import chance_error, class_error, cluster_error, linear_error, neighbours_error
 from common.tools.evaluation.matching import match
 from common.tools.evaluation.nearest import nearest_labels
 from common.tools.evaluation.parzen import log_densities, parzen
@@ -116,3 +117,34 @@ def test_sharpness():
     assert sharpness(np.array([chessboard, np.zeros((28, 28))])) == pytest.approx(64 / 2)
     noise = np.random.default_rng(0).random((5, 28, 28))
     assert 0 < sharpness((noise[:, 1:] + noise[:, :-1]) / 2) < 0.6 * sharpness(noise)
+
+
+def blobs(count, centres):
+    """(points (N, 2), labels): a tight cloud around each centre."""
+    labels = np.repeat(np.arange(len(centres)), count)
+    return np.asarray(centres)[labels] + RANDOM.normal(0, 0.01, (len(labels), 2)), labels
+
+
+def test_classifiers_on_codes_that_tell_all_and_nothing():
+    codes, labels = blobs(50, [(0, 0), (1, 0), (0, 1)])
+    assert linear_error(codes, labels, codes, labels) == neighbours_error(codes, labels, codes, labels) == 0
+    codes, labels = RANDOM.normal(size=(3000, 2)), np.arange(3000) % 10
+    test_codes, test_labels = RANDOM.normal(size=(3000, 2)), np.arange(3000) % 10
+    for error in (linear_error, neighbours_error):  # chance, within five standard deviations
+        assert error(codes, labels, test_codes, test_labels) == pytest.approx(0.9, abs=5 * (0.9 * 0.1 / 3000) ** 0.5)
+    assert chance_error(np.array([1, 1, 1, 0])) == 0.25
+
+
+def test_neighbours_see_what_no_straight_line_parts():
+    codes, corners = blobs(50, [(0, 0), (1, 1), (0, 1), (1, 0)])
+    labels = corners // 2  # exclusive or
+    assert neighbours_error(codes, labels, codes, labels) == 0
+    assert linear_error(codes, labels, codes, labels) > 0.2
+
+
+def test_clusters_are_named_by_their_most_certain_image():
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.6, 0.3, 0.1], [0.0, 0.8, 0.2], [0.3, 0.1, 0.6]])
+    labels = np.array([7, 1, 4, 7])
+    error, names = cluster_error(probabilities, labels, np.eye(3)[[0, 1, 2, 2]], np.array([7, 4, 7, 1]))
+    assert (error, names.tolist()) == (0.25, [7, 4, 7])
+    assert class_error(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 2, 0])) == 0.25

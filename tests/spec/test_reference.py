@@ -130,6 +130,21 @@ def test_gan_losses_of_an_undecided_discriminator():
         assert losses.get("loss_r", math.log(2)) == pytest.approx(math.log(2))
 
 
+def test_losses_of_an_undecided_model_with_few_labels():
+    """With all at zero: both discriminators say ½, a pixel is ½, and a class is one of ten."""
+    spec = get("aae_few_labels").training.twin
+    column = Reference(spec, {n: np.zeros(s) for n, s in spec.parameter_shapes().items()})
+    images = RANDOM.uniform(size=(4, 784))
+    inputs = {"images": images, "labelled_images": images[:3], "labels": np.eye(10)[[3, 3, 7]]}
+    noise = draw(spec.noise, 4, 0, "training", 0)
+    noise |= {f"supervised_mask{k}": noise[f"supervised_mask{k}"][:3] for k in range(2)}
+    losses = column.losses(inputs, noise)
+    expected = {"loss_r": 1, "loss_d": 4, "loss_d_style": 2, "loss_d_category": 2, "loss_g": 2}
+    expected = {name: times * math.log(2) for name, times in expected.items()} | {"loss_s": math.log(10)}
+    assert losses == pytest.approx(expected, rel=1e-6)
+    assert column.forward(inputs, noise)["category"] == pytest.approx(np.full((4, 10), 0.1))
+
+
 def test_updates_run_in_order_and_move_only_their_networks(train):
     """D's update sees the old G; G's update sees the new D; neither moves the other."""
     spec = get("gan_two_layer")

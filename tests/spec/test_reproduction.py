@@ -40,6 +40,10 @@ class Mnist:
     train_images = np.zeros((60_000, 1, 1))
 
 
+# Trained and compared like the others, but on no article's page yet.
+PROVEN_ONLY = {"aae_style", "aae_few_labels", "aae_clusters", "aae_clusters_30", "infogan_paper"}
+
+
 def test_every_article_in_its_own_framework_at_its_own_length():
     found = {
         (run.model, run.backend): run.steps_on(Mnist)
@@ -47,7 +51,7 @@ def test_every_article_in_its_own_framework_at_its_own_length():
         for run in reproduction.runs(article, None, None, 1.0, 0)
     }
     assert NATIVE.items() <= found.items()
-    assert {model for model, _ in found} == specs.SPECS.keys() | specs.VARIANTS.keys()
+    assert {model for model, _ in found} | PROVEN_ONLY == specs.SPECS.keys() | specs.VARIANTS.keys()
 
 
 def test_at_least_five_seeds_of_infogan():

@@ -17,6 +17,15 @@ from common.reference.networks import Networks
 from common.specs.draws import Bernoulli, FixedNormal, Noise, Normal, OneHot, Uniform
 from common.specs.layers import BatchNorm, Conv, ConvTranspose, Dense, Dropout, LeakyRelu, Network, Reshape
 
+
+def few_labels(categories):
+    """With `categories` outputs of the softmax and 10 numbers of style, which the two discriminators take one each."""
+    encoder = 784 * 1000 + 1000 * 1000 + 1000 + 1000
+    heads = 1000 * categories + categories + 1000 * 10 + 10
+    decoder = (categories + 10) * 1000 + 1000 * 1000 + 1000 * 784 + 1000 + 1000 + 784
+    return encoder + heads + decoder + (10 + categories) * 1000 + 2 * (1000 * 1000 + 1000 + 1000 + 1000 + 1)
+
+
 # Worked out by hand from the sizes in the articles: Dense a -> b has a·b + b parameters.
 PARAMETER_COUNTS = {
     "autoencoder": 2 * (784 * 128 + 128 * 64 + 64 * 12 + 12 * 3) + (128 + 64 + 12 + 3) + (12 + 64 + 128 + 784),
@@ -29,6 +38,11 @@ PARAMETER_COUNTS = {
     "aae": (784 * 1000 + 1000 * 1000 + 1000 * 120 + 1000 + 1000 + 120)
     + (120 * 1000 + 1000 * 1000 + 1000 * 784 + 1000 + 1000 + 784)
     + (120 * 500 + 500 * 500 + 500 + 500 + 500 + 1),
+    "aae_style": (784 * 1000 + 1000 * 1000 + 1000 * 2 + 1000 + 1000 + 2)
+    + (12 * 1000 + 1000 * 1000 + 1000 * 784 + 1000 + 1000 + 784)
+    + (2 * 1000 + 1000 * 1000 + 1000 + 1000 + 1000 + 1),
+    "aae_few_labels": few_labels(10),
+    "aae_clusters": few_labels(16),
     # No bias before a batch norm, which has two parameters a feature.
     "infogan": (74 * 1024 + 2 * 1024 + 1024 * 6272 + 2 * 6272 + 128 * 64 * 16 + 2 * 64 + 64 * 16 + 1)
     + (64 * 16 + 64 + 64 * 128 * 16 + 2 * 128 + 6272 * 1024 + 2 * 1024)
@@ -151,6 +165,52 @@ def test_hyperparameters_of_the_adversarial_articles():
     assert prior.distribution == Normal(0, 5)
 
 
+def test_hyperparameters_of_the_series_that_article_aae_announces():
+    style, few, clusters = (specs.get(name) for name in ("aae_style", "aae_few_labels", "aae_clusters"))
+    coder = ("encoder", "category", "style")
+    moved = {
+        "reconstruction": (*coder, "decoder"),
+        "discriminator": ("discriminator", "category_discriminator"),
+        "generator": coder,
+        "supervised": ("encoder", "category"),
+    }
+    assert {update.name: update.networks for update in few.updates} == moved
+    assert {update.name: update.networks for update in clusters.updates} == dict(list(moved.items())[:3])
+    assert [update.optimizer.learning_rate for update in few.updates] == [6e-4, 8e-4, 8e-4, 1e-3]
+    assert [update.optimizer.learning_rate for update in clusters.updates] == [6e-4, 8e-4, 8e-4]
+    assert [update.optimizer.learning_rate for update in style.updates] == [1e-4, 5e-5, 5e-5]
+    assert [(noise.shape, noise.distribution) for noise in style.sampling_noise] == [
+        ((10,), OneHot()),
+        ((2,), Normal(0, 5)),
+    ]
+    for spec, categories in ((few, 10), (clusters, 16), (specs.get("aae_clusters_30"), 30)):
+        assert [(noise.shape, noise.distribution) for noise in spec.sampling_noise] == [
+            ((categories,), OneHot()),
+            ((10,), Normal(0, 1)),
+        ]
+    rates = {"encoder": [0.25, 0.25], "decoder": [0.25, 0.25], "discriminator": [0.2, 0.2]}
+    rates["category_discriminator"] = [0.2]
+    for name, expected in rates.items():
+        assert [layer.rate for layer in few.network(name).layers if isinstance(layer, Dropout)] == expected
+    assert few.network("decoder").layers[-2:] == (Dropout(0.25), Dense("fc2", 1000, 784))  # no ReLU between
+    assert style.network("decoder").layers[-2:] == (Dropout(0.2), Dense("fc2", 1000, 784))
+    assert (few.training.batch_size, few.training.labelled, clusters.training.labelled) == (100, 1000, None)
+    assert [one.name for one in few.inputs] == ["images", "labelled_images", "labels"]
+    assert [one.rows for one in few.inputs] == ["all", "labelled", "labelled"]
+    assert [one.name for one in clusters.inputs] == ["images"]
+
+
+def test_a_twin_is_the_same_but_for_its_width(spec):
+    if spec.training.twin:
+        assert spec.training.twin.options | {"width": spec.options["width"]} == spec.options
+        assert spec.training.twin.parameter_count() < spec.parameter_count() / 10
+        for name in ("module", "inputs", "forward", "encode", "reconstruct", "sample"):
+            assert getattr(spec.training.twin, name) == getattr(spec, name)
+        assert [(u.name, u.networks, u.optimizer, u.losses) for u in spec.training.twin.updates] == [
+            (u.name, u.networks, u.optimizer, u.losses) for u in spec.updates
+        ]
+
+
 def test_hyperparameters_of_infogan():
     spec = specs.get("infogan")
     assert [(update.name, update.networks) for update in spec.updates] == [
@@ -219,6 +279,11 @@ def test_masks_fit_their_networks():
             "fooled": "discriminator",
         },
     }
+    passes["aae_style"] = passes["aae"]
+    passes["aae_clusters"] = passes["aae"] | {
+        f"{which}_category": "category_discriminator" for which in ("real", "fake", "fooled")
+    }
+    passes["aae_few_labels"] = passes["aae_clusters"] | {"supervised": "encoder"}
     for model, networks in passes.items():
         spec = specs.get(model)
         expected = {

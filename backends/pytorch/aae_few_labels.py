@@ -1,0 +1,187 @@
+"""Adversarial autoencoder, classes from a few labels or none, PyTorch. Specification: common/specs/aae_few_labels.py.
+
+Makhzani et al. 2015, arXiv 1511.05644, sections 5 and 6; article `aae`. Dropout masks are noise; without them a network
+runs in evaluation mode. Shapes are those of width 1000.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from backends.pytorch.optimizer import adam, update
+from backends.pytorch.steps import State
+
+EPS = 1e-15
+STYLE = 10
+
+# -------------------------------------------------------------------------------------------- networks
+
+
+def dropout(h, mask, keep):
+    return h if mask is None else h * mask / keep
+
+
+class Encoder(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.fc0 = nn.Linear(784, width)
+        self.fc1 = nn.Linear(width, width)
+
+    def forward(self, x, masks=(None, None)):
+        h = F.relu(dropout(self.fc0(x), masks[0], keep=0.75))  # (B, 1000)
+        return F.relu(dropout(self.fc1(h), masks[1], keep=0.75))  # (B, 1000)
+
+
+class Head(nn.Module):
+    def __init__(self, width, features):
+        super().__init__()
+        self.fc0 = nn.Linear(width, features)
+
+    def forward(self, h):
+        return self.fc0(h)  # (B, categories) logits, or (B, 10), the style
+
+
+class Decoder(nn.Module):
+    def __init__(self, width, categories):
+        super().__init__()
+        self.fc0 = nn.Linear(categories + STYLE, width)
+        self.fc1 = nn.Linear(width, width)
+        self.fc2 = nn.Linear(width, 784)
+
+    def forward(self, y, z, masks=(None, None)):
+        h = torch.cat([y, z], dim=1)  # (B, categories + 10)
+        h = F.relu(dropout(self.fc0(h), masks[0], keep=0.75))  # (B, 1000)
+        h = dropout(self.fc1(h), masks[1], keep=0.75)  # (B, 1000), no ReLU here
+        return self.fc2(h)  # (B, 784), logits
+
+
+class Discriminator(nn.Module):
+    def __init__(self, width, features):
+        super().__init__()
+        self.fc0 = nn.Linear(features, width)
+        self.fc1 = nn.Linear(width, width)
+        self.fc2 = nn.Linear(width, 1)
+
+    def forward(self, code, masks):
+        h = F.relu(dropout(self.fc0(code), masks[0], keep=0.8))  # (B, 1000)
+        h = F.relu(dropout(self.fc1(h), masks[1], keep=0.8))  # (B, 1000)
+        return torch.sigmoid(self.fc2(h))  # (B, 1)
+
+
+class FewLabelsAAE(nn.Module):
+    def __init__(self, width, categories):
+        super().__init__()
+        self.encoder = Encoder(width)
+        self.category = Head(width, categories)
+        self.style = Head(width, STYLE)
+        self.decoder = Decoder(width, categories)
+        self.discriminator = Discriminator(width, STYLE)
+        self.category_discriminator = Discriminator(width, categories)
+
+
+# ------------------------------------------------------------------------------------- forward, losses
+
+
+def masks(noise, which):
+    return [noise.get(f"{which}_mask{k}") for k in range(2)]  # the category's discriminator has one dropout
+
+
+def code(model, images, masks=(None, None)):
+    """images (B, 784) -> class probabilities y (B, categories), style z (B, 10)."""
+    h = model.encoder(images, masks)
+    return F.softmax(model.category(h), dim=1), model.style(h)
+
+
+def judged(model, inputs, noise):
+    """Both discriminators' probabilities (B, 1) for draws of the priors and for the code, which has no dropout."""
+    y, z = (one.detach() for one in code(model, inputs["images"]))  # the encoder learns from the other losses alone
+    return {
+        "real": model.discriminator(noise["prior"], masks(noise, "real")),
+        "fake": model.discriminator(z, masks(noise, "fake")),
+        "real_category": model.category_discriminator(noise["category_prior"], masks(noise, "real_category")),
+        "fake_category": model.category_discriminator(y, masks(noise, "fake_category")),
+    }
+
+
+def forward(model, inputs, noise):
+    """images (B, 784) in [0, 1] -> y (B, categories), z (B, 10), logits (B, 784), the discriminators' probabilities (B, 1)."""
+    y, z = code(model, inputs["images"], masks(noise, "encoder"))
+    logits = model.decoder(y, z, masks(noise, "decoder"))
+    return {"category": y, "style": z, "logits": logits, **judged(model, inputs, noise)}
+
+
+def reconstruction_losses(model, inputs, noise):
+    """mean BCE(decoder([y, z]), x)."""
+    y, z = code(model, inputs["images"], masks(noise, "encoder"))
+    logits = model.decoder(y, z, masks(noise, "decoder"))
+    return {"loss_r": F.binary_cross_entropy_with_logits(logits, inputs["images"])}
+
+
+def discriminator_losses(model, inputs, noise):
+    """For both -mean[log(D(prior) + EPS) + log(1 - D(code) + EPS)], no dropout in the encoder."""
+    found = judged(model, inputs, noise)
+    loss_z = -torch.mean(torch.log(found["real"] + EPS) + torch.log(1 - found["fake"] + EPS))
+    loss_y = -torch.mean(torch.log(found["real_category"] + EPS) + torch.log(1 - found["fake_category"] + EPS))
+    return {"loss_d": loss_z + loss_y, "loss_d_style": loss_z, "loss_d_category": loss_y}
+
+
+def generator_losses(model, inputs, noise):
+    """For both -mean log(D(code) + EPS), with dropout in the encoder."""
+    y, z = code(model, inputs["images"], masks(noise, "generator"))
+    fooled = model.discriminator(z, masks(noise, "fooled"))
+    fooled_category = model.category_discriminator(y, masks(noise, "fooled_category"))
+    return {"loss_g": -torch.mean(torch.log(fooled + EPS)) - torch.mean(torch.log(fooled_category + EPS))}
+
+
+def supervised_losses(model, inputs, noise):
+    """mean cross-entropy of the labelled images' logits with their labels (B, 10) one-hot."""
+    h = model.encoder(inputs["labelled_images"], masks(noise, "supervised"))
+    return {"loss_s": F.cross_entropy(model.category(h), inputs["labels"])}
+
+
+def losses(model, inputs, noise):
+    values = reconstruction_losses(model, inputs, noise) | discriminator_losses(model, inputs, noise)
+    values |= generator_losses(model, inputs, noise)
+    return values | (supervised_losses(model, inputs, noise) if "labels" in inputs else {})
+
+
+# ------------------------------------------------------------------------------------------ train step
+
+
+def build(spec, dtype, device):
+    model = FewLabelsAAE(**spec.options).to(dtype=dtype, device=device)
+    # An Adam an update, so that the encoder has moments of its own in each.
+    return State(model, {one.name: adam(one, model) for one in spec.updates})
+
+
+def train_step(state, inputs, noise):
+    values_r = reconstruction_losses(state.model, inputs, noise)
+    update(state.optimizers["reconstruction"], values_r["loss_r"])
+    values_d = discriminator_losses(state.model, inputs, noise)  # of the codes just improved
+    update(state.optimizers["discriminator"], values_d["loss_d"])
+    values_g = generator_losses(state.model, inputs, noise)  # judged by the discriminators just updated
+    update(state.optimizers["generator"], values_g["loss_g"])
+    values = values_r | values_d | values_g
+    if "labels" in inputs:  # not in `aae_clusters`
+        values_s = supervised_losses(state.model, inputs, noise)
+        update(state.optimizers["supervised"], values_s["loss_s"])
+        values |= values_s
+    return values
+
+
+# ------------------------------------------------------------------------------------ coding, sampling
+
+
+def encode(model, inputs):
+    """images (B, 784) -> (B, categories + 10): class probabilities, style."""
+    return torch.cat(code(model, inputs["images"]), dim=1)
+
+
+def reconstruct(model, inputs, noise):
+    """images (B, 784) -> pixels (B, 784) in [0, 1]."""
+    return torch.sigmoid(model.decoder(*code(model, inputs["images"])))
+
+
+def sample(model, noise):
+    """category (B, categories) one-hot, z (B, 10) from the prior N(0, 1) -> pixels (B, 784) in [0, 1]."""
+    return torch.sigmoid(model.decoder(noise["category"], noise["z"]))

@@ -1,0 +1,266 @@
+"""Classes from a few labels, and without any: the semi-supervised adversarial autoencoder of Makhzani et al. 2015 (arXiv
+1511.05644, sections 5 and 6), in the sizes of the repository that the article series of `aae` follows (fducau/AAE_pytorch).
+
+    encoder                 784 -> 1000, dropout .25, ReLU, -> 1000, dropout .25, ReLU
+    category                1000 -> 10 logits; the class y is their softmax
+    style                   1000 -> 10, z
+    decoder                 [y, z] (20) -> 1000, dropout .25, ReLU, -> 1000, dropout .25 (no ReLU here), -> 784 logits
+    discriminator           z 10 -> 1000, dropout .2, ReLU, -> 1000, dropout .2, ReLU, -> 1, sigmoid
+    category_discriminator  y 10 -> 1000, dropout .2, ReLU, -> 1000, ReLU, -> 1, sigmoid
+    priors                  z ~ N(0, 1), y one of 10, each as probable as the others
+
+    1 reconstruction  encoder, category, style, decoder:  mean BCE(decoder([y, z]), x)
+    2 discriminator   both discriminators:  for each  -mean[log(D(prior) + EPS) + log(1 - D(y or z) + EPS)], the encoder
+                                            without dropout
+    3 generator       encoder, category, style:  -mean log(Dz(z) + EPS) - mean log(Dy(y) + EPS)
+    4 supervised      encoder, category:  mean cross-entropy of the logits with the labels of labelled images
+
+Each update has an Adam of its own, so that the encoder has three.
+
+`aae_few_labels` does all four; `aae_clusters`, without labels, the first three, with more categories than there are digits.
+"""
+
+from dataclasses import replace
+
+from autograd import numpy as np
+
+from common.reference.terms import bce_with_logits, log_softmax, sigmoid
+from common.specs.aae import EPS, dropout_masks, masks
+from common.specs.draws import FanInUniform, Noise, Normal, OneHot
+from common.specs.inputs import Images, Labels
+from common.specs.layers import RELU, SIGMOID, Dense, Dropout, Network
+from common.specs.records import About, Adam, Spec, Training, Update
+
+CLASSES, STYLE = 10, 10
+WIDTH, TWIN = 1000, 100  # hidden units of every layer, of the model and of its narrow twin
+CODER_DROPOUT, DISCRIMINATOR_DROPOUT = Dropout(0.25), Dropout(0.2)
+
+
+def code(networks, images, masks=None):
+    """images (B, 784) -> class probabilities y (B, categories), style z (B, 10)."""
+    h = networks.encoder(images, masks)
+    return np.exp(log_softmax(networks.category(h))), networks.style(h)
+
+
+def decode(networks, y, z, masks=None):
+    return networks.decoder(np.concatenate([y, z], axis=1), masks)
+
+
+def judged(networks, inputs, noise):
+    """Both discriminators' probabilities for draws of the priors and for the code, which has no dropout."""
+    y, z = code(networks, inputs["images"])
+    return {
+        "real": networks.discriminator(noise["prior"], masks(noise, "real")),
+        "fake": networks.discriminator(z, masks(noise, "fake")),
+        "real_category": networks.category_discriminator(noise["category_prior"], [noise["real_category_mask0"]]),
+        "fake_category": networks.category_discriminator(y, [noise["fake_category_mask0"]]),
+    }
+
+
+def forward(networks, inputs, noise):
+    """images (B, 784) in [0, 1] -> y (B, categories), z (B, 10), logits (B, 784), the discriminators' probabilities (B, 1)."""
+    y, z = code(networks, inputs["images"], masks(noise, "encoder"))
+    logits = decode(networks, y, z, masks(noise, "decoder"))
+    return {"category": y, "style": z, "logits": logits, **judged(networks, inputs, noise)}
+
+
+def reconstruction_losses(networks, inputs, noise):
+    y, z = code(networks, inputs["images"], masks(noise, "encoder"))
+    return {"loss_r": np.mean(bce_with_logits(decode(networks, y, z, masks(noise, "decoder")), inputs["images"]))}
+
+
+def discriminator_losses(networks, inputs, noise):
+    found = judged(networks, inputs, noise)
+    loss_z = -np.mean(np.log(found["real"] + EPS) + np.log(1 - found["fake"] + EPS))
+    loss_y = -np.mean(np.log(found["real_category"] + EPS) + np.log(1 - found["fake_category"] + EPS))
+    return {"loss_d": loss_z + loss_y, "loss_d_style": loss_z, "loss_d_category": loss_y}
+
+
+def generator_losses(networks, inputs, noise):
+    y, z = code(networks, inputs["images"], masks(noise, "generator"))
+    fooled = networks.discriminator(z, masks(noise, "fooled"))
+    fooled_category = networks.category_discriminator(y, [noise["fooled_category_mask0"]])
+    return {"loss_g": -np.mean(np.log(fooled + EPS)) - np.mean(np.log(fooled_category + EPS))}
+
+
+def supervised_losses(networks, inputs, noise):
+    h = networks.encoder(inputs["labelled_images"], masks(noise, "supervised"))
+    log_y = log_softmax(networks.category(h))
+    return {"loss_s": -np.mean(np.sum(inputs["labels"] * log_y, axis=1))}
+
+
+def encode(networks, inputs):
+    """images (B, 784) -> (B, categories + 10): y, then z."""
+    return np.concatenate(code(networks, inputs["images"]), axis=1)
+
+
+def reconstruct(networks, inputs, noise):
+    return sigmoid(decode(networks, *code(networks, inputs["images"])))
+
+
+def sample(networks, noise):
+    """category (B, categories) one-hot, z (B, 10) from the priors -> pixels (B, 784) in [0, 1]."""
+    return sigmoid(decode(networks, noise["category"], noise["z"]))
+
+
+def _adam(learning_rate):
+    return Adam(learning_rate=learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
+
+
+def _spec(name, categories, labelled, about, width=WIDTH):
+    prior = Normal(0.0, 1.0)
+    images = Images(shape=(784,), pixels=(0.0, 1.0), picture=(1, 28, 28))
+    updates = (
+        Update(
+            name="reconstruction",
+            objective="loss_r",
+            networks=("encoder", "category", "style", "decoder"),
+            noise=(*dropout_masks("encoder", width, CODER_DROPOUT), *dropout_masks("decoder", width, CODER_DROPOUT)),
+            losses=reconstruction_losses,
+            optimizer=_adam(6e-4),
+        ),
+        Update(
+            name="discriminator",
+            objective="loss_d",
+            networks=("discriminator", "category_discriminator"),
+            noise=(
+                Noise("prior", (STYLE,), prior),
+                Noise("category_prior", (categories,), OneHot()),
+                *dropout_masks("real", width, DISCRIMINATOR_DROPOUT),
+                *dropout_masks("fake", width, DISCRIMINATOR_DROPOUT),
+                *dropout_masks("real_category", width, DISCRIMINATOR_DROPOUT, count=1),
+                *dropout_masks("fake_category", width, DISCRIMINATOR_DROPOUT, count=1),
+            ),
+            losses=discriminator_losses,
+            optimizer=_adam(8e-4),
+        ),
+        Update(
+            name="generator",
+            objective="loss_g",
+            networks=("encoder", "category", "style"),
+            noise=(
+                *dropout_masks("generator", width, CODER_DROPOUT),
+                *dropout_masks("fooled", width, DISCRIMINATOR_DROPOUT),
+                *dropout_masks("fooled_category", width, DISCRIMINATOR_DROPOUT, count=1),
+            ),
+            losses=generator_losses,
+            optimizer=_adam(8e-4),
+        ),
+    )
+    supervised = Update(
+        name="supervised",
+        objective="loss_s",
+        networks=("encoder", "category"),
+        noise=dropout_masks("supervised", width, CODER_DROPOUT),
+        losses=supervised_losses,
+        optimizer=_adam(1e-3),
+    )
+    labels = (replace(images, name="labelled_images", rows="labelled"), Labels(classes=CLASSES, rows="labelled"))
+    coder = (CODER_DROPOUT, RELU, Dense("fc1", width, width), CODER_DROPOUT)
+    return Spec(
+        name=name,
+        module="aae_few_labels",
+        inputs=(images, *(labels if labelled else ())),
+        reduction="mean",
+        options={"categories": categories, "width": width},
+        initial=FanInUniform(),
+        networks=(
+            Network("encoder", (784,), (Dense("fc0", 784, width), *coder, RELU)),
+            Network("category", (width,), (Dense("fc0", width, categories),)),
+            Network("style", (width,), (Dense("fc0", width, STYLE),)),
+            Network(
+                "decoder",
+                (categories + STYLE,),
+                (Dense("fc0", categories + STYLE, width), *coder, Dense("fc2", width, 784)),
+            ),
+            Network(
+                "discriminator",
+                (STYLE,),
+                (
+                    Dense("fc0", STYLE, width),
+                    DISCRIMINATOR_DROPOUT,
+                    RELU,
+                    Dense("fc1", width, width),
+                    DISCRIMINATOR_DROPOUT,
+                    RELU,
+                    Dense("fc2", width, 1),
+                    SIGMOID,
+                ),
+            ),
+            Network(
+                "category_discriminator",
+                (categories,),
+                (
+                    Dense("fc0", categories, width),
+                    DISCRIMINATOR_DROPOUT,
+                    RELU,
+                    Dense("fc1", width, width),
+                    RELU,
+                    Dense("fc2", width, 1),
+                    SIGMOID,
+                ),
+            ),
+        ),
+        sampling_noise=(Noise("category", (categories,), OneHot()), Noise("z", (STYLE,), prior)),
+        updates=(*updates, *((supervised,) if labelled else ())),
+        forward=forward,
+        encode=encode,
+        reconstruct=reconstruct,
+        sample=sample,
+        training=Training(
+            batch_size=100,
+            epochs=100,
+            labelled=labelled,
+            twin=_spec(name, categories, labelled, about, TWIN) if width != TWIN else None,
+        ),
+        about=about,
+    )
+
+
+SOURCE = "arXiv 1511.05644, section {}; sizes of fducau/AAE_pytorch, aae_semisupervised.py"
+NOTES = (
+    "The article announces this model and leaves it to part 4 of its series; sizes and rates are those of the repository "
+    "that the series follows, but the style, which has 2 dimensions there, has 10 as in the paper.",
+    "The repository adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it needs "
+    "none.",
+    "The repository's optimisers of the reconstruction update (encoder, decoder) are one Adam over both, and so are those of the "
+    "two discriminators: it acts element by element.",
+    "Initial values are PyTorch's defaults, the repository's framework.",
+)
+
+AAE_FEW_LABELS = _spec(
+    "aae_few_labels",
+    categories=CLASSES,
+    labelled=1000,
+    about=About(
+        title="Adversarial autoencoder, classes from a few labels",
+        article="aae",
+        source=SOURCE.format(5),
+        notes=(
+            *NOTES,
+            "Erratum: the repository takes the cross-entropy of probabilities as if they were logits, a softmax of a softmax; "
+            "here it is that of the logits.",
+            "Erratum: the repository's epochs end with the labelled batches, 30 of them, since izip ends with the shorter; here "
+            "an epoch is all training images, and the labelled ones come round again.",
+        ),
+    ),
+)
+
+AAE_CLUSTERS = _spec(
+    "aae_clusters",
+    categories=16,
+    labelled=None,
+    about=About(
+        title="Adversarial autoencoder, clusters without labels",
+        article="aae",
+        source=SOURCE.format(6),
+        notes=(*NOTES, "16 clusters; the paper has 30 as well."),
+    ),
+)
+
+AAE_CLUSTERS_30 = _spec(
+    "aae_clusters_30",
+    categories=30,
+    labelled=None,
+    about=replace(AAE_CLUSTERS.about, title="Adversarial autoencoder, 30 clusters without labels"),
+)

@@ -1,17 +1,21 @@
 """The four columns. `load` imports a framework only when it is asked for.
 
 This file must exist: it makes `backends.jax` a name inside our package, so that `import jax` in `backends/jax/*.py`
-finds the framework and not our own folder.
+finds the framework and not our own folder. It imports NumPy at most: a probe is asked in interpreters that hold no more.
 """
+
+from __future__ import annotations
 
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from common import environment
 from common.errors import Interrupted, MissingFramework, UsageError, choose
-from common.specs.records import Spec
+
+if TYPE_CHECKING:
+    from common.specs.records import Spec
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ def engine(backend: str, part: str):
 def load(backend: str, spec: Spec):
     """(column module, model module) of `spec` in `backend`. Raises MissingFramework if the framework cannot be imported,
     UsageError if the model is not written in it. The process keeps to its cores, if it was given any."""
+    from common import environment
+
     check_name(backend)
     environment.hold_to_cores()
     try:

@@ -38,15 +38,21 @@ class Children:
             end(process)
 
     def start(
-        self, module: str, *arguments, cores: str | None = None, threads: int | None = None, **options
+        self,
+        module: str,
+        *arguments,
+        cores: str | None = None,
+        threads: int | None = None,
+        python: str = sys.executable,
+        **options,
     ) -> subprocess.Popen:
         """`python -m module arguments`, on `cores` (of `environment.shares`), by default on those of this process; or with so
-        many `threads` on any of these, unless the user has said how many.
+        many `threads` on any of these, unless the user has said how many. `python` may be another interpreter.
 
         `options` are Popen's. A group of its own (where the system has groups), so that Ctrl-C reaches the parent alone, which
         says one line; and when the parent dies, the kernel wakes and ends a child that is stopped.
         """
-        command = [sys.executable, "-P", "-m", module, *map(str, arguments)]
+        command = [python, "-P", "-m", module, *map(str, arguments)]
         path = os.pathsep.join(filter(None, (str(environment.ROOT), os.environ.get("PYTHONPATH"))))
         variables = os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
         if cores is not None:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from backends.tensorflow import probe_layers
-from backends.tensorflow.probe_known import Weight, replaced
+from backends.tensorflow.probe_known import Weight, exact, replaced
 from backends.tensorflow.probe_pass import Pass
 from common.probing import Description, Layer, Refused, Tensor
 
@@ -43,6 +43,8 @@ class Probe:
                 self._run([tf.convert_to_tensor(value) for value in given.values()], False)
             if layered:
                 self.known, self.rest = probe_layers.layers(self.model)
+            for one in self.known.values() if dtype == "float64" else ():
+                exact(one.layer)
             self.why = self._lower(given) if dtype == "float64" else ""
         except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnimplementedError) as error:
             if dtype == "float32" or "double" not in str(error).lower():
@@ -53,6 +55,8 @@ class Probe:
         self.dtype = "float32" if self.why else dtype
         self.trained = self.model.trainable_variables if layered else [one.variable for one in self.rest.values()]
         if self.optimizer is not None:
+            if self.dtype == "float64":
+                exact(self.optimizer)
             if not self.optimizer.built:
                 self.optimizer.build(self.trained)
             self.fresh = [value.numpy() for value in self.optimizer.variables]

@@ -146,7 +146,7 @@ READERS = [
 def optimizer(one) -> dict:
     """Its numbers in canonical terms (common.tools.diff.updates). Keras's weight decay is always decoupled, and times the rate."""
     kind, plain = type(one).__name__, type(one).__module__.startswith("keras.")
-    rate = float(keras.ops.convert_to_numpy(one.learning_rate))
+    rate = float(keras.ops.convert_to_tensor(one.learning_rate))
     about = {
         "title": f"keras.optimizers.{kind}" if plain else kind,
         "rate": rate,

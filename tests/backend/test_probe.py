@@ -275,3 +275,9 @@ def test_what_is_frozen_is_not_trained(network, theirs, data):
             assert tensor.trainable == (layer.kind != "batch_norm" and role in ("weight", "bias"))
     found = probe.gradients(list(data[0].values()), [data[2]])[1]
     assert sorted(key.split("/")[1] for key in found) == ["bias", "bias", "weight", "weight"]
+
+
+def test_what_only_this_framework_has(make, theirs, backend):
+    if importlib.util.find_spec(name := f"tests.backend.probes.{backend}_own") is not None:
+        for check in importlib.import_module(name).CHECKS:
+            check(make)

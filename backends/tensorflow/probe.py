@@ -24,13 +24,13 @@ class Probe:
 
     def __init__(self, side: dict, dtype: str):
         if keras.backend.backend() != "tensorflow":
-            raise Refused(
-                f"Keras runs on {keras.backend.backend()} here; expected TensorFlow: set KERAS_BACKEND=tensorflow"
-            )
+            raise Refused(f"Keras runs on {keras.backend.backend()}, not TensorFlow: set KERAS_BACKEND=tensorflow")
         self.why, self.side = "", side
         self.model, self.loss_function, self.optimizer = side["model"], side.get("loss"), side.get("optimizer")
         if isinstance(self.loss_function, str):
             self.loss_function = keras.losses.get(self.loss_function)
+        if isinstance(self.optimizer, str):
+            self.optimizer = keras.optimizers.get(self.optimizer)
         self.known, self.rest, given = {}, {}, side.get("inputs")
         layered = isinstance(self.model, keras.layers.Layer)
         if not layered:
@@ -43,8 +43,9 @@ class Probe:
                 self._run([tf.convert_to_tensor(value) for value in given.values()], False)
             if layered:
                 self.known, self.rest = probe_layers.layers(self.model)
-            for one in self.known.values() if dtype == "float64" else ():
-                exact(one.layer)
+            for one in self.known.values():
+                if one.layer.compute_dtype == "float64":
+                    exact(one.layer)
             calls = self.forward(list(given.values()), False)[1] if given and self.known else []
             self.why = self._lower(calls) if dtype == "float64" else ""
         except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnimplementedError) as error:

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from common.probing import mask
+
 ACTIVATED = ("dense", "conv", "conv_transpose")  # kinds whose `activation` is a layer of its own
 SEQUENCE = {"return_sequences": True, "return_state": False}  # what a recurrent layer gives is the whole sequence here
 
@@ -49,6 +51,7 @@ class Known:
     title: str = ""
     run: Callable | None = None  # of canonical arguments in Keras's layout; None: the layer's own call
     packed: tuple = (-1, (), {})  # of its last call: how many tensors, and the arguments with a Slot for each
+    drop: int = 0  # which dropout of a pass its last call was
 
     def __post_init__(self):
         if not self.title:
@@ -64,6 +67,8 @@ class Known:
     def call(self, given: list, training: bool):
         if self.run is not None:
             return self.run(given)
+        if self.kind == "dropout" and training and self.settings["rate"]:
+            return self.dropped(given[0])
         changed = {"activation": None} if self.kind in ACTIVATED else SEQUENCE if self.kind in ("lstm", "gru") else {}
         count, args, named = self.packed
         if count != len(given) and self.kind == "attention":
@@ -74,6 +79,12 @@ class Known:
             args, named = given, {}
         with replaced(self.layer, **changed):
             return self.layer(*args, **named, training=training)
+
+    def dropped(self, value):
+        """With the mask of both sides."""
+        shape = self.to_canonical(np.empty(tuple(value.shape), bool)).shape
+        kept = self.from_canonical(mask(self.drop, shape, self.settings["rate"]))
+        return value * kept.astype(value.dtype.name) / (1 - self.settings["rate"])
 
     def results(self, output) -> list[np.ndarray]:
         """Canonical arrays of what a call gave; of attention and recurrent layers the first alone."""

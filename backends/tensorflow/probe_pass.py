@@ -4,11 +4,10 @@ import inspect
 from contextlib import nullcontext
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from backends.tensorflow.probe_known import SEQUENCE, Slot, replaced
-from common.probing import Call, Refused, mask
+from common.probing import Call, Refused
 
 # Arguments that come from the model around a layer, not from who wrote its call
 SET_BY_KERAS = ("training", "mask", "query_mask", "key_mask", "value_mask")
@@ -41,7 +40,8 @@ class Pass:
                 axes = [self._axis(value) for value in tensors if value.shape.rank > 2]
                 first.channels = axes[0] if axes and None not in axes else None
             if first.kind == "dropout" and named.get("training") and first.settings["rate"]:
-                output = self._drop(first, args[0])
+                first.drop = next(self.drops)
+                output = first.dropped(args[0])
             else:
                 with self._tap(parts, tapped):
                     output = original(*args, **named)
@@ -98,11 +98,6 @@ class Pass:
             self.held[id(value)] = (value, axis)
             if axis is not None:
                 self.shapes[tuple(value.shape)] = axis
-
-    def _drop(self, one, value):
-        shape = np.empty(tuple(value.shape), bool)
-        kept = one.from_canonical(mask(next(self.drops), one.to_canonical(shape).shape, one.settings["rate"]))
-        return value * tf.constant(kept, value.dtype) / (1 - one.settings["rate"])
 
     def _record(self, parts, steps, tensors, tapped, output, original, args, named):
         one = steps[-1][1]

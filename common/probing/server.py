@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import sys
 import traceback
 from contextlib import contextmanager
@@ -227,6 +228,12 @@ class Side:
         return {"arrays": name}
 
 
+def in_a_line(error: BaseException) -> str:
+    """Keras says in a first line which layer it was in, and what it was below."""
+    lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", f"{type(error).__name__}: {error}").splitlines()]
+    return " ".join([line for line in lines if line][: 2 if "Exception encountered" in lines[0] else 1])
+
+
 def users_lines(error: BaseException, file: Path) -> list[str]:
     """Of a traceback what lies in the user's folder, and the error itself."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(file.parent)]
@@ -260,11 +267,11 @@ def main() -> None:
             except Refused as error:
                 say(error=str(error), lines=[])
             except Exception as error:
-                say(error=f"{type(error).__name__}: {error}".splitlines()[0], lines=users_lines(error, file))
+                say(error=in_a_line(error), lines=users_lines(error, file))
     except Refused as error:
         say(error=str(error), lines=[])
     except Exception as error:
-        say(error=f"{name}() raised {type(error).__name__}: {error}".splitlines()[0], lines=users_lines(error, file))
+        say(error=f"{name}() raised {in_a_line(error)}", lines=users_lines(error, file))
 
 
 def prepare(dtype: str) -> None:

@@ -150,6 +150,7 @@ def test_every_call_of_a_network_is_recorded(network, theirs, data, rate):
             for call, (x, made) in zip(calls, expected, strict=True):
                 close(call.inputs[0], x)
                 close(call.outputs[0], made)
+                close(probe.alone(call.path, call.inputs, training)[0], made)
             close(outputs[""], expected[-1][1])
         norm = layers[calls[2].path]
         state, x = probe.get(), expected[2][0]

@@ -146,6 +146,7 @@ def test_every_call_of_a_network_is_recorded(network, theirs, data, rate):
         for training in (False, True):
             probe.put(values)
             outputs, calls = probe.forward(list(data[0].values()), training)
+            state = probe.get()
             expected = through(layers, values, data[1], training, rate)
             for call, (x, made) in zip(calls, expected, strict=True):
                 close(call.inputs[0], x)
@@ -153,7 +154,7 @@ def test_every_call_of_a_network_is_recorded(network, theirs, data, rate):
                 close(probe.alone(call.path, call.inputs, training)[0], made)
             close(outputs[""], expected[-1][1])
         norm = layers[calls[2].path]
-        state, x = probe.get(), expected[2][0]
+        x = expected[2][0]
         count = x.size / x.shape[1]
         variance = x.var((0, 2, 3)) * (count / (count - 1) if norm.settings["unbiased"] else 1)
         for role, value in (("mean", x.mean((0, 2, 3))), ("variance", variance)):

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules import batchnorm, conv, instancenorm, pooling
+from torch.nn.modules import batchnorm, conv, instancenorm
 
 
 @dataclass
@@ -17,6 +17,7 @@ class Known:
     settings: dict[str, Any]
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    inputs: int = 1  # tensors that it was called with
 
     @property
     def title(self) -> str:

@@ -27,6 +27,9 @@ A probe (`backends/<x>/probe.py`) has
         put(tensors), get() -> tensors     {key: array} of parameters and statistics, canonical
         forward(inputs, training) -> (outputs, calls)       outputs: {"": array}, or {"0": ..., "name": ...} of a structure
         alone(path, arrays, training) -> arrays             the layer `path` by itself on canonical inputs
+        source(path, training) -> lines    Python that users of the framework would write: given `data`, a dict of the layer's
+                                           canonical tensors by role and its inputs "x0", "x1" ..., it leaves its canonical output
+                                           in `y`, a NumPy array; a layer that cannot be written so: an empty list
         loss(outputs, inputs) -> (value, {name: gradient with respect to the output})
         gradients(inputs) -> (loss, {key: array})           in training mode, or in evaluation mode if mode == "eval"
         update(gradients, rates) -> [{key: array}]          parameters after each update with these gradients, from what `put` left

@@ -178,6 +178,9 @@ class Side:
         given = [arrays[str(k)] for k in range(len(arrays))]
         return self._give({str(k): value for k, value in enumerate(self.probe.alone(path, given, training))})
 
+    def do_source(self, arrays, path, training):
+        return self.probe.source(path, training)
+
     def do_loss(self, arrays, inputs):
         """Of the outputs "output/..." in the file."""
         outputs = {name.removeprefix("output/"): value for name, value in arrays.items() if name.startswith("output/")}

@@ -12,7 +12,12 @@ from backends.paddle.probe_settings import READERS, last
 
 # Layers that draw in a way of their own, which cannot be replayed.
 RANDOM = (nn.RReLU, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.FractionalMaxPool2D, nn.FractionalMaxPool3D)
-WHOLE = (rnn.RNNBase, nn.RNN, nn.BiRNN, nn.MultiHeadAttention)  # with layers inside that it does not call, or not as layers
+WHOLE = (
+    rnn.RNNBase,
+    nn.RNN,
+    nn.BiRNN,
+    nn.MultiHeadAttention,
+)  # with layers inside that it does not call, or not as layers
 CHANNELS = {"conv", "conv_transpose", "batch_norm", "group_norm", "instance_norm", "pool", "adaptive_pool", "resize", "pad"}  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import paddle
 from paddle import nn
 from paddle.nn.layer import conv, norm, rnn
 
+
 def last(module):
     layout = next((getattr(module, n) for n in ("_data_format", "data_format", "_data_layout") if hasattr(module, n)), None)  # fmt: skip
     return isinstance(layout, str) and len(layout) > 2 and layout.endswith("C")
@@ -31,7 +32,10 @@ def _embedding(module):
     row = module._padding_idx
     if row is None:
         return "embedding", {"padding": None}
-    return "embedding", {"padding": row % module._num_embeddings, "zeros": True}  # the row that is read, whatever it holds
+    return "embedding", {
+        "padding": row % module._num_embeddings,
+        "zeros": True,
+    }  # the row that is read, whatever it holds
 
 
 def _conv(module):
@@ -69,7 +73,14 @@ def _pool(op, dims):
         stride = size if module.stride is None else _sides(module.stride, dims)
         pads = padding(module.padding, dims, last(module))
         counted = op == "average" and not module.exclusive
-        about = {"op": op, "size": size, "stride": stride, "padding": pads, "counted": counted, "ceil": module.ceil_mode}
+        about = {
+            "op": op,
+            "size": size,
+            "stride": stride,
+            "padding": pads,
+            "counted": counted,
+            "ceil": module.ceil_mode,
+        }
         if module.ceil_mode:
             about["beyond"] = True  # a window that begins after the input makes an output too: NaN, 0 or -3.4e38
         if counted and (pads == "same" or any(before != after for before, after in pads)):

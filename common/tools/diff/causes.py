@@ -3,12 +3,11 @@
 import numpy as np
 
 from common.probing import Arrays, Layer
-from common.tools.diff.conventions import KNOBS, Unknown, differing, explain, run, statistics
+from common.tools.diff.conventions import updates
+from common.tools.diff.conventions.explain import differing, explain
 from common.tools.diff.conventions.glue import explain_glue
+from common.tools.diff.conventions.layers import KNOBS, run, statistics
 from common.tools.diff.conventions.losses import explain_loss
-from common.tools.diff.conventions.updates import KNOBS as UPDATE_KNOBS
-from common.tools.diff.conventions.updates import explain_update
-from common.tools.diff.conventions.updates import run as run_update
 from common.tools.diff.numbers import deviation
 from common.tools.diff.verdict import Cause
 
@@ -24,13 +23,13 @@ def shown(value) -> str:
 def said(knobs: dict, settings: dict[str, tuple]) -> str:
     """ "ε that is added to the variance: 1e-05 in the reference, 0.001 in the port"."""
     return "; ".join(
-        f"{knobs[name].words if name in knobs else name}: {shown(a)} in the reference, {shown(b)} in the port"
+        f"{knobs[name].says if name in knobs else name}: {shown(a)} in the reference, {shown(b)} in the port"
         for name, (a, b) in settings.items()
     )
 
 
 def guide(knobs: dict, settings) -> str:
-    return next((knobs[name].guide for name in settings if name in knobs and knobs[name].guide), "")
+    return next((knobs[name].anchor for name in settings if name in knobs and knobs[name].anchor), "")
 
 
 def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, training: bool, bar: float) -> Cause:
@@ -56,7 +55,7 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
 
 def advice(b: Layer, settings) -> str:
     """Which line of the port to change."""
-    return f"in the port, {b.path} ({b.title}): " + ", ".join(f"{name} {shown(a)}" for name, (a, _) in settings.items())
+    return f"in the port, {b.path} ({b.title}): " + _numbers(settings)
 
 
 def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> Cause:
@@ -70,7 +69,7 @@ def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays
         others = theirs.of(partner[path]) if path in partner else []
         if number >= len(others):
             continue
-        for k, (x, y) in enumerate(zip(ins, others[number][1], strict=False)):
+        for x, y in zip(ins, others[number][1], strict=False):
             if not deviation(x, y) <= tolerance:
                 targets.append((path, x, y))
                 break
@@ -136,8 +135,7 @@ def _glue_guide(a, b):
 
 def of_loss(described, outputs: Arrays, inputs: Arrays, ours, theirs, bar: float) -> Cause:
     """Each is (value, gradient with respect to the outputs)."""
-    rest = list(inputs.values())
-    a, b = (explain_loss(outputs, rest, value, gradient, bar) for value, gradient in (ours, theirs))
+    a, b = (explain_loss(outputs, inputs, value, gradient, bar) for value, gradient in (ours, theirs))
     titles = " and ".join(one.loss["title"] for one in described)
     if a is None or b is None or a == b:
         ratio = theirs[0] / ours[0] if ours[0] else float("nan")
@@ -151,69 +149,55 @@ def _loss(one):
     return f"{one.get('name')} ({', '.join(f'{k} {shown(v)}' for k, v in one.items() if k != 'name')})"
 
 
-def of_gradients(verdict, wrong, count: int, losses) -> Cause:
-    """`wrong`: (key, the reference's, the port's or None)."""
-    key = wrong[0][0]
-    where = key.rsplit("/", 1)[0]
+def of_gradients(wrong, count: int) -> Cause:
+    """Where all before agrees. `wrong`: (key, the reference's, the port's or None)."""
+    where = wrong[0][0].rsplit("/", 1)[0]
+    names = ", ".join(key for key, _, _ in wrong[:4])
     if all(b is None or not np.any(b) for _, _, b in wrong):
-        words = f"{len(wrong)} of {count} gradients are 0 or missing in the port ({', '.join(k for k, _, _ in wrong[:4])}): they are cut off from the loss there"
+        words = f"{len(wrong)} of {count} gradients are 0 or missing in the port ({names}): they are cut off from the loss there"
         return Cause("gradients", where, words, {"flows": (True, False)}, True)
     if all(not np.any(a) for _, a, _ in wrong):
-        words = f"{len(wrong)} of {count} gradients are 0 in the reference: they are cut off from the loss there"
+        words = (
+            f"{len(wrong)} of {count} gradients are 0 in the reference ({names}): they are cut off from the loss there"
+        )
         return Cause("gradients", where, words, {"flows": (False, True)}, True)
     present = [
         (a.astype(np.float64), b.astype(np.float64)) for _, a, b in wrong if b is not None and a.shape == b.shape
     ]
-    if len(present) == len(wrong) > 0:
+    if len(present) == len(wrong):
         factor = float(np.vdot(*present[0]) / np.vdot(present[0][0], present[0][0]))
-        if all(deviation(factor * a, b) < 1e-9 for a, b in present) and not any(
-            s.name == "loss" and s.verdict == "different" for s in verdict.stages
-        ):
+        if all(deviation(factor * a, b) < 1e-9 for a, b in present):
             words = f"{len(wrong)} of {count} gradients are {factor:.6g} times as large in the port, while the loss is the same"
             return Cause("gradients", where, words, {"factor": (1.0, factor)}, True)
-    if earlier := verdict.parted:
-        return Cause("gradients", where, f"they differ, as what stage {earlier.name!r} found makes them")
-    return Cause(
-        "gradients",
-        where,
-        f"{len(wrong)} of {count} gradients differ, though the loss is the same; no convention that is known explains it",
-    )
+    words = f"{len(wrong)} of {count} gradients differ ({names}), though the loss is the same; no convention that is known explains it"
+    return Cause("gradients", where, words)
 
 
 def of_update(described, before: Arrays, gradients, rates, ours, theirs, bar: float) -> Cause:
     a, b = (
-        explain_update(one.optimizer, before, gradients, rates, after, bar)
+        updates.explain_update(one.optimizer, before, gradients, list(rates), after, bar)
         for one, after in zip(described, (ours, theirs), strict=True)
     )
     titles = " and ".join(one.optimizer["title"] for one in described)
     if a is None or b is None:
         which = " and ".join(n for n, one in zip(("the reference's", "the port's"), (a, b), strict=True) if one is None)
         return Cause("update", "optimizer", f"{titles} move the same parameters differently; {which} update is explained by no convention that is known")  # fmt: skip
-    names = [n for n in sorted(a.keys() | b.keys()) if n != "title" and a.get(n) != b.get(n)]
-    if a.get("name") == b.get("name"):
-        names = [n for n in names if _matters(a, b, n, before, gradients, rates, bar)]
+    names = ["name"] if a["name"] != b["name"] else updates.differing(a, b, before, gradients, list(rates))
     if not names:
         return Cause(
             "update",
             "optimizer",
             f"{titles} move the same parameters differently; no convention that is known explains it",
         )
-    settings = {n: (a.get(n), b.get(n)) for n in names}
-    knobs = UPDATE_KNOBS.get(a.get("name"), {})
-    return Cause("update", "optimizer", said(knobs, settings), settings, True, guide(knobs, settings), f"in the port's {described[1].optimizer['title']}: {', '.join(f'{n} {shown(x)}' for n, (x, _) in settings.items())}", 0.0)  # fmt: skip
-
-
-def _matters(a, b, name, before, gradients, rates, bar):
-    """Whether the reference's update, with this one number of the port's, is another."""
-    try:
-        plain, changed = (run_update(one, before, gradients, rates) for one in (a, a | {name: b.get(name)}))
-    except (Unknown, KeyError, TypeError):
-        return True
-    return any(
-        deviation(x[key] - before[key], y[key] - before[key]) > bar
-        for x, y in zip(plain, changed, strict=True)
-        for key in before
+    settings = {name: (a.get(name), b.get(name)) for name in names}
+    advice = f"in the port's {described[1].optimizer['title']}: {_numbers(settings)}"
+    return Cause(
+        "update", "optimizer", said(updates.KNOBS, settings), settings, True, updates.anchor(a, names[0]), advice, 0.0
     )
+
+
+def _numbers(settings):
+    return ", ".join(f"{name} {shown(a)}" for name, (a, _) in settings.items())
 
 
 def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> Cause:

@@ -204,15 +204,18 @@ class Judge:
             row.bar = max(row.bar, bar)
             row.inputs = _worst(row.inputs, ins, other_ins)
             row.outputs = _worst(row.outputs, outs, other_outs)
-            made = self._alone(row.port, ins, training)
-            if made is not None:
-                row.alone = _worst(row.alone, outs, made)
-                if row.faulty and parted is None:
-                    parted = (row, ins, outs, made)
-                    self.repro = repro.Repro(name, path, row.port, training, ins, self._tensors(path))
-                    self.verdict.causes.append(self._layer_cause(name, row, ins, outs, made, training))
-                elif row.faulty and not any(c.where == row.reference for c in self.verdict.causes):
-                    self.verdict.causes.append(self._layer_cause(name, row, ins, outs, made, training))
+            if row.kind == "dropout" and training:  # alone it would draw; in the models its mask is replayed
+                made = other_outs if not _worst(None, ins, other_ins) > bar else None
+            else:
+                made = self._alone(row.port, ins, training)
+            if made is None:
+                continue
+            row.alone = _worst(row.alone, outs, made)
+            if row.faulty and _worst(None, outs, made) > bar:
+                if parted is None:
+                    parted = row
+                    self.repro = self.repro or repro.Repro(name, path, row.port, training, ins, self._tensors(path))
+                self._add(self._layer_cause(name, row, ins, outs, made, training))
         self._finish(name, ours, theirs, bars, parted)
 
     def _index(self, passed, path, ins):
@@ -251,6 +254,11 @@ class Judge:
         a, b = next((a, b) for a, b in self.matching.pairs if a.path == row.reference)
         return causes.of_layer(stage, a, b, self._tensors(a.path), ins, outs, made, training, row.bar)
 
+    def _add(self, cause):
+        """Once for a layer in both modes, if it is the same."""
+        if not any((one.where, one.settings) == (cause.where, cause.settings) for one in self.verdict.causes):
+            self.verdict.causes.append(cause)
+
     def _tensors(self, path):
         """{role: array} of the reference's layer."""
         return {key.rsplit("/", 1)[1]: value for key, value in self.values.items() if key.rsplit("/", 1)[0] == path}
@@ -277,10 +285,10 @@ class Judge:
             return
         if parted is None:
             cause = causes.of_glue(name, self.matching, ours, theirs, numbers.LEAST[self.dtype] * 1e3, self.inputs)
-            self.verdict.causes.append(cause)
+            self._add(cause)
             where = cause.where
         else:
-            where = parted[0].reference
+            where = parted.reference
         self.verdict.stages.append(Stage(name, DIFFERENT, worst, bar, where))
         self.passed = ours
 
@@ -311,7 +319,7 @@ class Judge:
         if not all(one.loss for one in self.described):
             return self._skip("gradients", "loss")
         self._restore()
-        (a, ours), (b, theirs) = (side.ask("gradients", self.inputs, inputs=True) for side in self.sides)
+        (_, ours), (_, theirs) = (side.ask("gradients", self.inputs, inputs=True) for side in self.sides)
         self._restore()
         self.reference.put(numbers.moved(self.values, self.dtype, self.rng))
         _, shaken = self.reference.ask("gradients", numbers.moved(self.inputs, self.dtype, self.rng), inputs=True)

@@ -11,11 +11,17 @@ def inputs(rng):
 def reference():
     from torch import nn
 
-    return {"model": nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.AvgPool2d(3, stride=2, padding=1), nn.Flatten(), nn.Linear(125, 4))}
+    return {
+        "model": nn.Sequential(
+            nn.Conv2d(3, 5, 3, padding=1), nn.AvgPool2d(3, stride=2, padding=1), nn.Flatten(), nn.Linear(125, 4)
+        )
+    }
 
 
 def port():
     from paddle import nn
 
-    model = nn.Sequential(nn.Conv2D(3, 5, 3, padding=1), nn.AvgPool2D(3, stride=2, padding=1), nn.Flatten(), nn.Linear(125, 4))
+    model = nn.Sequential(
+        nn.Conv2D(3, 5, 3, padding=1), nn.AvgPool2D(3, stride=2, padding=1), nn.Flatten(), nn.Linear(125, 4)
+    )
     return {"model": model}

@@ -13,7 +13,9 @@ def reference():
     import keras
     from keras import layers
 
-    model = keras.Sequential([keras.Input((63,)), *(layers.Dense(64, activation="relu") for _ in range(3)), layers.Dense(4)])
+    model = keras.Sequential(
+        [keras.Input((63,)), *(layers.Dense(64, activation="relu") for _ in range(3)), layers.Dense(4)]
+    )
     return {"model": model, "loss": keras.losses.MeanSquaredError()}
 
 

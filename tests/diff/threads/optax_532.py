@@ -25,4 +25,8 @@ def port():
     def loss(output, y):
         return jnp.mean((output - y) ** 2)
 
-    return {"model": nnx.Linear(6, 3, rngs=nnx.Rngs(0)), "loss": loss, "optimizer": optax.rmsprop(1e-2, decay=0.9, eps=1e-8)}
+    return {
+        "model": nnx.Linear(6, 3, rngs=nnx.Rngs(0)),
+        "loss": loss,
+        "optimizer": optax.rmsprop(1e-2, decay=0.9, eps=1e-8),
+    }

@@ -18,7 +18,11 @@ def reference():
         layers.Conv2D(4, 3, padding="same"),
         layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
     ])  # fmt: skip
-    return {"model": model, "loss": keras.losses.MeanSquaredError(), "layout": dict.fromkeys(("x", "y", "output"), "NHWC")}
+    return {
+        "model": model,
+        "loss": keras.losses.MeanSquaredError(),
+        "layout": dict.fromkeys(("x", "y", "output"), "NHWC"),
+    }
 
 
 def port():

@@ -339,11 +339,12 @@ class Judge:
                 wrong.append((key, value, other))
             if apart >= worst:
                 worst, where = apart, key
-        if wrong:
-            self.verdict.causes.append(causes.of_gradients(self.verdict, wrong, len(ours), (a["value"], b["value"])))
-        self.verdict.stages.append(
-            Stage("gradients", DIFFERENT if wrong else EQUAL, worst, None, wrong[0][0] if wrong else where)
-        )
+        earlier = self.verdict.parted
+        if wrong and earlier is None:
+            self._add(causes.of_gradients(wrong, len(ours)))
+        notes = [f"as stage {earlier.name!r} makes them"] if wrong and earlier else []
+        where = wrong[0][0] if wrong else where
+        self.verdict.stages.append(Stage("gradients", DIFFERENT if wrong else EQUAL, worst, None, where, notes))
         self.given = ours
 
     def _restore(self):

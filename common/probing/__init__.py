@@ -22,7 +22,8 @@ A probe (`backends/<x>/probe.py`) has
 
     claims(model) -> bool              by its type, without importing a framework that is not imported yet
     prepare(dtype)                     before the user's function runs: the framework's default float type, no TF32, one seed
-    class Probe(model, loss, optimizer, dtype, call, layout, mode), with
+    class Probe(side, dtype), `side` what the user's function returned, and "inputs": what the model is called with, {name: array}
+    or None, for a model that only its first call builds; with
         describe() -> Description
         put(tensors), get() -> tensors     {key: array} of parameters and statistics, canonical
         forward(inputs, training) -> (outputs, calls)       outputs: {"": array}, or {"0": ..., "name": ...} of a structure

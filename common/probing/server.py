@@ -21,6 +21,7 @@ import numpy as np
 
 from common.probing import Arrays, Refused, tensors
 
+INPUTS = "inputs.tensors"  # in FOLDER, where the sides find them too: some models are built by their first call
 OURS = ("common", "backends")  # the names that we take in sys.modules, and that a user's modules may have too
 FRAMEWORKS = {"torch": "pytorch", "keras": "tensorflow", "tensorflow": "tensorflow", "paddle": "paddle", "flax": "jax", "jaxlib": "jax"}  # fmt: skip
 # Axes of a reference's inputs, by their number; a side's `layout` says in which order it wants them.
@@ -116,6 +117,7 @@ class Side:
 
     def __init__(self, file: Path, name: str, folder: Path, dtype: str, hidden: dict):
         self.folder, self.count, self.hidden, self.wanted = folder, 0, hidden, dtype
+        self.dtype = dtype  # until the probe says otherwise
         module = load(file)
         drawn = function(module, name, file)
         self.side = drawn()
@@ -125,8 +127,12 @@ class Side:
             )
         self.layout = self.side.get("layout", {})
         framework = framework_of(self.side, file, name)
+        inputs = self.given(tensors.read(folder / INPUTS)) if (folder / INPUTS).exists() else {}
+        called = {key: inputs[key] for key in self.names(inputs)[0]} if inputs else None
         with ours(hidden):
-            self.probe = importlib.import_module(f"backends.{framework}.probe").Probe(self.side, dtype)
+            module = importlib.import_module(f"backends.{framework}.probe")
+            self.probe = module.Probe(self.side | {"inputs": called}, dtype)
+        self.dtype = self.probe.dtype
 
     def names(self, inputs: Arrays) -> tuple[list[str], list[str]]:
         """(what the model is called with, what the loss takes beside the output)."""
@@ -141,7 +147,7 @@ class Side:
         """In the side's float type and layout."""
         found = {}
         for name, value in inputs.items():
-            wanted = {"f": self.probe.dtype, "i": "int64", "u": "int64"}.get(value.dtype.kind, value.dtype)
+            wanted = {"f": self.dtype, "i": "int64", "u": "int64"}.get(value.dtype.kind, value.dtype)
             value = value.astype(wanted)
             found[name] = np.ascontiguousarray(permuted(value, self.layout[name])) if name in self.layout else value
         return found
@@ -243,7 +249,7 @@ def main() -> None:
         pass  # from here on a user's module may have the name of one of ours
     try:
         if name == "inputs":
-            path = folder / "inputs.tensors"
+            path = folder / INPUTS
             module = load(file)
             tensors.write(path, draw(module, file))
             say(ok={"arrays": path.name, "pins": getattr(module, "pins", {}), "mode": getattr(module, "mode", "train")})

@@ -4,7 +4,7 @@ measured, and stands in the settings."""
 import numpy as np
 import paddle
 from paddle import nn
-from paddle.nn.layer import conv, norm, rnn
+from paddle.nn.layer import conv, norm
 
 
 def last(module):

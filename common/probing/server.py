@@ -185,7 +185,7 @@ class Side:
         return self._give({str(k): value for k, value in enumerate(self.probe.alone(path, given, training))})
 
     def do_source(self, arrays, path, training):
-        return self.probe.source(path, training)
+        return self.probe.source(path, training) if hasattr(self.probe, "source") else []
 
     def do_loss(self, arrays, inputs):
         """Of the outputs "output/..." in the file."""

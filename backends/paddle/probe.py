@@ -14,7 +14,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from backends.paddle import probe_layers, probe_settings
-from backends.paddle.probe_layers import Held, tensor
+from backends.paddle.probe_layers import Held, named, tensor
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 
 
@@ -102,10 +102,10 @@ class LayerProbe:
         finally:
             for handle in handles:
                 handle.remove()
-        outputs = {name: value.numpy().copy() for name, value in _named(outputs).items()}
-        self._check(outputs.values(), "the model")
+        outputs = {name: value.numpy().copy() for name, value in named(outputs).items()}
         for call in calls:
             self._check(call.outputs, f"{call.path}, {self.known[call.path].title},")
+        self._check(outputs.values(), "the model")
         return outputs, calls
 
     def _check(self, arrays, what):
@@ -126,7 +126,9 @@ class LayerProbe:
             self.model.train() if training else self.model.eval()
             for path, one in self.known.items() if training else ():
                 if isinstance(one.module, probe_layers.RANDOM) or getattr(one.module, "num_layers", 1) > 1 and one.module.dropout:  # fmt: skip
-                    raise Refused(f"{path}, {one.title}, draws in a way that cannot be replayed; give it no share to drop")
+                    raise Refused(
+                        f"{path}, {one.title}, draws in a way that cannot be replayed; give it no share to drop"
+                    )
             return self.model(*inputs)
 
     def alone(self, path, arrays, training):
@@ -160,7 +162,9 @@ class LayerProbe:
         value.backward()
         found = {key: held for key, held in tensors.items() if held.value.grad is not None}
         if sparse := [key for key, held in found.items() if held.value.grad.is_selected_rows()]:
-            raise Refused(f"{sparse[0].rstrip('/')} has a gradient of some rows alone; make its layer with sparse=False")
+            raise Refused(
+                f"{sparse[0].rstrip('/')} has a gradient of some rows alone; make its layer with sparse=False"
+            )
         return float(value), {key: held.canonical(held.value.grad.numpy()) for key, held in found.items()}
 
     def update(self, gradients, rates):
@@ -200,7 +204,9 @@ def replaying():
     """Inside, dropout keeps what the mask of its number in the pass keeps, whoever calls it."""
     own, numbers = F.dropout, itertools.count()
 
-    def dropout(x=None, p=0.5, axis=None, training=True, inplace=False, mode="upscale_in_train", name=None, *, input=None):
+    def dropout(
+        x=None, p=0.5, axis=None, training=True, inplace=False, mode="upscale_in_train", name=None, *, input=None
+    ):
         x, p = input if x is None else x, float(p)
         if not training or p == 0:
             return own(x, p, axis, training, inplace, mode, name)
@@ -221,13 +227,6 @@ def structured(outputs: dict):
     if list(outputs) == [""]:
         return outputs[""]
     return tuple(outputs.values()) if list(outputs) == [str(k) for k in range(len(outputs))] else outputs
-
-
-def _named(outputs):
-    try:
-        return probe_layers.named(outputs)
-    except TypeError as error:
-        raise Refused(f"the model returns {error}; expected tensors, or tuples and dicts of them") from None
 
 
 def _title(function):

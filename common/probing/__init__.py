@@ -23,6 +23,7 @@ A probe (`backends/<x>/probe.py`) has
     claims(model) -> bool              by its type, without importing a framework that is not imported yet
     prepare(dtype)                     before the user's function runs: the framework's default float type, no TF32, one seed
     class Probe(model, loss, optimizer, dtype, call, layout, mode), with
+        look(inputs)                       where a probe has it: before all else, what the model is called with, for what only a call shows
         describe() -> Description
         put(tensors), get() -> tensors     {key: array} of parameters and statistics, canonical
         forward(inputs, training) -> (outputs, calls)       outputs: {"": array}, or {"0": ..., "name": ...} of a structure

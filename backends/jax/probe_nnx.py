@@ -1,6 +1,5 @@
 """A foreign nnx module as a function of its parameters and statistics, for `diff`."""
 
-import inspect
 from contextlib import contextmanager
 
 import jax.numpy as jnp
@@ -8,18 +7,10 @@ import numpy as np
 from flax import nnx
 
 from backends.jax import probe_layers
-from backends.jax.probe import cast
+from backends.jax.probe_function import arguments, cast, modes
 from common.probing import Refused
 
 MARK = "tetrapla_path"  # an attribute of layers, which is kept when nnx takes a module apart and puts it together
-# What a model's own call may take to be told, and whether it is the other way round.
-MODES = {"train": False, "training": False, "is_training": False, "deterministic": True, "use_running_average": True, "inference": True}  # fmt: skip
-
-
-def modes(function, training) -> dict[str, bool]:
-    """Of MODES what `function` takes."""
-    names = inspect.signature(function).parameters
-    return {name: training != turned for name, turned in MODES.items() if name in names}
 
 
 class Model:
@@ -76,7 +67,7 @@ class Model:
     def __call__(self, values, inputs, training, record, drop):
         model = self._model(values, training)
         with self._seen(record, drop):
-            outputs = model(*inputs, **modes(type(model).__call__, training))
+            outputs = model(*inputs, **modes(arguments(type(model).__call__), training))
         self._refuse_draws(model)
         return outputs, self._after(model, values)
 
@@ -85,10 +76,11 @@ class Model:
         return {name: found.get(name, value) for name, value in values.items()}
 
     def _refuse_draws(self, model):
-        """Layers of dropout draw nothing here, so who did is the model itself or a layer that is not known."""
+        """Layers of dropout draw nothing here, so who did is the model itself or a layer that is not known; the state in which a
+        recurrent layer starts asks for a draw and is 0."""
         before = dict(nnx.to_flat_state(nnx.filter_state(self.state, nnx.RngCount)))
         for path, count in nnx.to_flat_state(nnx.state(model, nnx.RngCount)):
-            if path in before and int(count[...]) != int(before[path][...]):
+            if path in before and count.tag != "carry" and int(count[...]) != int(before[path][...]):
                 raise Refused(
                     f"the model draws from {'.'.join(map(str, path[:-1]))}; no draw may be left to chance: "
                     'take it as an input, or compare with mode = "eval"'
@@ -99,7 +91,8 @@ class Model:
         for name in path.split(".") if path else ():
             module = module[int(name) if name.isdigit() else name] if isinstance(module, (list, dict, nnx.List, nnx.Dict)) else getattr(module, name)  # fmt: skip
         with self._seen(None, drop):
-            return module(*given)
+            args, kwargs = self.known[path].called(given)
+            return module(*args, **kwargs)
 
     @contextmanager
     def _seen(self, record, drop):
@@ -124,7 +117,7 @@ class Model:
                 return call(module, *args, **kwargs)
             one = self.known[path]
             if one.kind == "dropout":
-                outputs = self._dropout(one, drop, module, *args, **kwargs)
+                outputs = self._dropout(path, one, drop, module, *args, **kwargs)
             else:
                 outputs = call(module, *args, **kwargs)
             if record:
@@ -134,9 +127,9 @@ class Model:
         return wrapped
 
     @staticmethod
-    def _dropout(one, drop, module, inputs, *, deterministic=None, rngs=None):
+    def _dropout(path, one, drop, module, inputs, *, deterministic=None, rngs=None):
         deterministic = module.deterministic if deterministic is None else deterministic
-        return inputs if deterministic or not module.rate else drop(one, inputs)
+        return inputs if deterministic or not module.rate else drop(path, one, inputs)
 
 
 def of_numbers(path, variable) -> bool:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from backends.jax import probe_function, probe_linen, probe_nnx, probe_optax
+from backends.jax import probe_function, probe_linen, probe_nnx, probe_optax, probe_source
 from backends.jax.probe_parts import Part, Traced
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 
@@ -42,13 +42,13 @@ class Probe:
         computes in whatever it is given."""
         before = dict(self.values)
         self.model.look(self.values, [jnp.asarray(value) for value in inputs])
-        outputs, calls = self.forward(inputs, training=False)
+        _, calls = self.forward(inputs, training=False)
         self.values, self.drawn = before, {}
-        if self.dtype == "float64" and any(value.dtype == np.float32 for value in outputs.values()):
-            narrow = next((c.path for c in calls if any(value.dtype == np.float32 for value in c.outputs)), None)
-            self.narrow = "the model returns float32"
-            if narrow is not None:
-                self.narrow = f"{narrow} ({self.model.known[narrow].title}) computes in float32"
+        made = jax.make_jaxpr(lambda values: jax.tree.leaves(self._run(values, inputs, False)[0]))(before)
+        if self.dtype == "float64" and narrows(made):
+            narrow = [one.path for one in calls if any(value.dtype == np.float32 for value in one.outputs)][:1]
+            where = f"{narrow[0]} ({self.model.known[narrow[0]].title})" if narrow else "something in the model"
+            self.narrow = f"{where} computes in float32"
 
     def describe(self) -> Description:
         moved = self._moved() if self.optimizer else self.model.trainable
@@ -65,7 +65,7 @@ class Probe:
         versions = {name: __import__(name).__version__ for name in ("jax", "flax", "optax")}
         return Description(
             "JAX", versions, layers, "float32" if self.narrow else self.dtype, self.narrow,
-            loss={"title": _title(self.loss_function)} if self.loss_function else None,
+            loss={"title": getattr(self.loss_function, "__name__", type(self.loss_function).__name__)} if self.loss_function else None,
             optimizer=probe_optax.optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
 
@@ -152,6 +152,13 @@ class Probe:
                 self.model.alone(path, self.values, given, training, self._dropper(self.drawn.get(path, 0)))
             )
 
+    def source(self, path, training):
+        one = self.model.known[path]
+        axes = {
+            role: part.join(*(np.asarray(self.values[n]) for n in part.names)).ndim for role, part in one.parts.items()
+        }
+        return probe_source.source(one, axes, self.dtype, training)
+
     # ------------------------------------------------------------------------- loss, gradients and updates
 
     def loss(self, outputs, rest):
@@ -206,6 +213,18 @@ class Probe:
         return state
 
 
+def narrows(jaxpr) -> bool:
+    """Whether something in it makes float32 of float64."""
+    for equation in jaxpr.eqns:
+        types = [{getattr(value.aval, "dtype", None) for value in side} for side in (equation.invars, equation.outvars)]
+        if np.float64 in types[0] and np.float32 in types[1]:
+            return True
+        inner = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda one: hasattr(one, "eqns"))
+        if any(narrows(one) for one in inner if hasattr(one, "eqns")):
+            return True
+    return False
+
+
 def named(outputs) -> dict[str, jax.Array]:
     """{"": array} of one, {"0": ..., "h": ...} of a structure, nested ones with dots."""
     if isinstance(outputs, (jax.Array, np.ndarray)):
@@ -226,7 +245,3 @@ def structured(outputs: dict):
     if list(outputs) == [""]:
         return outputs[""]
     return tuple(outputs.values()) if list(outputs) == [str(k) for k in range(len(outputs))] else outputs
-
-
-def _title(function):
-    return getattr(function, "__name__", type(function).__name__)

@@ -63,11 +63,13 @@ def attention(module, tensors):
             (f"{name}.kernel",),
             lambda value, flat=flat: value.reshape(flat).T,
             lambda value, shape=shape: [value.T.reshape(shape)],
+            None,
         )
         if f"{name}.bias" in tensors:
             own = tensors[f"{name}.bias"].shape
-            parts[f"{name}_bias"] = Part((f"{name}.bias",), np.ravel, lambda value, own=own: [value.reshape(own)])
-    return Known(module, "attention", {"heads": module.num_heads}, parts)
+            parts[f"{name}_bias"] = Part((f"{name}.bias",), np.ravel, lambda value, own=own: [value.reshape(own)], None)
+    more = {"dropout": module.dropout_rate} if module.dropout_rate else {}
+    return Known(module, "attention", {"heads": module.num_heads} | more, parts)
 
 
 CELLS = (nnx.LSTMCell, nnx.OptimizedLSTMCell, nnx.GRUCell, nn.LSTMCell, nn.OptimizedLSTMCell, nn.GRUCell)

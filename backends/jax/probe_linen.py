@@ -10,7 +10,6 @@ from flax import errors, traverse_util
 
 from backends.jax import probe_layers
 from backends.jax.probe_function import MODES, arguments, cast, modes
-from backends.jax.probe_parts import Part
 from common.probing import Refused
 
 
@@ -118,9 +117,8 @@ class Model:
             elif cell is None and (not path or name.startswith(f"{path}.")):
                 local[name.removeprefix(f"{path}.") if path else name] = name
         one = probe_layers.of(module, {here: np.asarray(self.values[name]) for here, name in local.items()})
-        one.module, one.own_names = module.clone(parent=None, _deep_clone=True, _reset_names=True), local
-        for role, part in one.parts.items():
-            one.parts[role] = Part(tuple(local[name] for name in part.names), part.join, part.split)
+        one.module = module.clone(parent=None, _deep_clone=True, _reset_names=True)
+        one.place(local)
         return one
 
     def alone(self, path, values, given, training, drop):
@@ -128,7 +126,7 @@ class Model:
         args, kwargs = one.called(given)
         if one.kind == "dropout":
             return drop(path, one, args[0]) if training and one.settings["rate"] else args[0]
-        inner = {(self.places[name][0], *here.split(".")): values[name] for here, name in one.own_names.items()}
+        inner = {(self.places[name][0], *here.split(".")): values[name] for here, name in one.local.items()}
         module, taken = one.module, set(arguments(type(one.module).__call__))
         about = {name: value for name, value in modes(taken, training).items() if name not in kwargs and getattr(module, name, None) is None}  # fmt: skip
         kwargs |= modes(kwargs.keys() & MODES.keys(), training)

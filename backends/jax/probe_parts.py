@@ -1,7 +1,7 @@
 """What the probe knows of one layer of Flax: its canonical tensors of which own ones, how it was called, where channels are."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ class Part:
     names: tuple[str, ...]
     join: Callable = lambda *arrays: arrays[0]
     split: Callable = lambda value: [value]
+    written: Callable | None = lambda ndim: ""  # `split` as a user would write it behind an array of so many axes
 
 
 @dataclass
@@ -27,13 +28,20 @@ class Known:
     settings: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
     axes: Callable = lambda ndim: (0, 0)
-    structure: Any = None  # of the last call
+    structure: Any = None  # of the last call, as are `leaves` and the number of axes of what it was given
     leaves: list = field(default_factory=list)
-    own_names: dict[str, str] = field(default_factory=dict)  # {local name: name in the model}, of linen
+    ndim: int = 0
+    local: dict[str, str] = field(default_factory=dict)  # {name in the layer: name in the model}
 
     @property
     def title(self) -> str:
         return f"{'nnx' if isinstance(self.module, nnx.Module) else 'nn'}.{type(self.module).__name__}"
+
+    def place(self, local: dict[str, str]) -> None:
+        """From the names in the layer to those in the model."""
+        self.local = local
+        for role, part in self.parts.items():
+            self.parts[role] = replace(part, names=tuple(local[name] for name in part.names))
 
     def canonical(self, value):
         return np.moveaxis(value, *self.axes(value.ndim)) if value.ndim > 1 else value
@@ -45,7 +53,9 @@ class Known:
         """The arrays that a call gives to the layer; how it was called is kept for `called`."""
         leaves, self.structure = jax.tree.flatten((args, {k: v for k, v in kwargs.items() if k not in ("rngs", "rng")}))
         self.leaves = [None if is_array(leaf) else leaf for leaf in leaves]
-        return [self.canonical(value) for value in seen(leaves)]
+        found = seen(leaves)
+        self.ndim = found[0].ndim if found else 0
+        return [self.canonical(value) for value in found]
 
     def called(self, given) -> tuple[tuple, dict]:
         """(args, kwargs) of a call with the arrays `given`: as it was called last, or if it was with more or fewer, one after the
@@ -62,7 +72,8 @@ class Known:
 
 
 def is_array(value) -> bool:
-    return isinstance(value, (jax.Array, np.ndarray))
+    """Of numbers, not a key of random ones."""
+    return isinstance(value, (jax.Array, np.ndarray)) and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
 def seen(leaves) -> list[np.ndarray]:
@@ -86,6 +97,7 @@ def turned(name, first=1):
         (name,),
         lambda value: value.transpose(first - 2, -1 - first, *range(value.ndim - 2)),
         lambda value: [value.transpose(*range(2, value.ndim), first, 1 - first)],
+        lambda ndim: f".transpose{(*range(2, ndim), first, 1 - first)}",
     )
 
 
@@ -99,4 +111,5 @@ def stacked(names):
         tuple(names),
         lambda *parts: np.concatenate([part.T for part in parts]),
         lambda value: [part.T for part in np.split(value, len(names))],
+        None,
     )

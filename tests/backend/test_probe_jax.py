@@ -336,3 +336,9 @@ def test_a_layer_alone(name, library):
     outputs, (call,) = one.forward([own], False)
     assert np.array_equal(call.inputs[0], x) and call.outputs[0] == pytest.approx(found, rel=1e-12)
     assert one.describe().dtype == "float64"
+    lines = one.source("layer", training=False)
+    assert bool(lines) == (kind not in ("lstm", "gru", "attention"))
+    if lines:
+        scope = {"np": np, "data": tensors | {"x0": x}}
+        exec("\n".join(lines), scope)
+        assert scope["y"] == pytest.approx(found, rel=1e-12)

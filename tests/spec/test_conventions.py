@@ -181,7 +181,7 @@ def test_dense_embedding_flatten_reshape_and_pad_by_hand():
     assert run("dense", {"transposed": True}, x, {"weight": weight}).tolist() == [[31, 42]]
     rows = np.arange(1.0, 7).reshape(3, 2)
     assert run("embedding", {"padding": 0}, [0, 2], {"weight": rows}).tolist() == [[1, 2], [5, 6]]
-    assert run("embedding", {"padding": -1, "zeroed": True}, [0, 2], {"weight": rows}).tolist() == [[1, 2], [0, 0]]
+    assert run("embedding", {"padding": -1, "zeros": True}, [0, 2], {"weight": rows}).tolist() == [[1, 2], [0, 0]]
     image = np.arange(8.0).reshape(1, 2, 2, 2)
     assert run("flatten", {}, image)[0].tolist() == list(range(8))
     assert run("flatten", {"order": "channels_last"}, image)[0].tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
@@ -193,9 +193,9 @@ def test_dense_embedding_flatten_reshape_and_pad_by_hand():
     assert run("pad", {"padding": [[1, -1]], "value": 7.0}, line)[0, 0].tolist() == [7, 1, 2]
 
 
-def test_a_layers_own_activation_and_its_rounded_numbers():
+def test_a_layers_own_activation_and_its_numbers_in_float32():
     assert run("dense", {"activation": {"name": "relu"}}, [[1.0, -5]], {"weight": np.eye(2)}).tolist() == [[1, 0]]
-    y = run("activation", {"name": "leaky_relu", "slope": 0.3, "rounded": True}, [-1.0])
+    y = run("activation", {"name": "leaky_relu", "slope": 0.3, "float32": ["slope"]}, [-1.0])
     assert y[0] == -float(np.float32(0.3)) != -0.3
 
 

@@ -7,5 +7,6 @@
     updates    run(...), explain_update(...): optimisers
 
 Settings are those of `common.probing.KINDS` and of the functions here, whose defaults mean "canonical". Two more are known of
-every kind: "activation", {"name": ...}, of what a layer applies to its result, and "rounded": its numbers pass through float32.
+every kind: "activation", {"name": ...}, of what a layer applies to its result, and "float32", the names of its settings that
+pass through float32.
 """

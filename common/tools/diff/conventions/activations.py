@@ -7,15 +7,15 @@ import numpy as np
 from common.probing import mask
 from common.tools.diff.conventions.base import BOTH, Knob, Unknown, one_of, read
 
+SCALE, ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 # Defaults are PyTorch's, so that a name alone means something.
 NAMES = {
-    "relu": {}, "leaky_relu": {"slope": 0.01}, "elu": {"alpha": 1.0}, "celu": {"alpha": 1.0}, "selu": {}, "gelu": {"approximate": False},
+    "relu": {}, "bounded_relu": {"slope": 0.0, "most": None, "threshold": 0.0}, "leaky_relu": {"slope": 0.01}, "elu": {"alpha": 1.0}, "celu": {"alpha": 1.0}, "selu": {"scale": SCALE, "alpha": ALPHA}, "gelu": {"approximate": False},
     "silu": {"beta": 1.0}, "mish": {}, "softplus": {"beta": 1.0, "threshold": None}, "sigmoid": {}, "log_sigmoid": {}, "tanh": {}, "softsign": {},
     "softmax": {"axis": -1}, "log_softmax": {"axis": -1}, "hard_sigmoid": {"slope": 1 / 6, "offset": 0.5},
     "hard_swish": {"slope": 1 / 6, "offset": 0.5}, "hard_tanh": {"low": -1.0, "high": 1.0}, "relu6": {}, "prelu": {}, "exponential": {},
     "identity": {},
 }  # fmt: skip
-SCALE, ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 
 def erf(x: np.ndarray) -> np.ndarray:
@@ -41,6 +41,13 @@ def _elu(x, alpha, width=1.0):
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / width))
 
 
+def _bounded_relu(x, slope, most, threshold):
+    """Keras's: from `threshold` on as it is, at most `most`; below, `slope` times what is missing."""
+    return np.where(
+        x >= threshold, x if most is None else np.minimum(x, most), slope * (x - threshold) if slope else 0.0
+    )
+
+
 def _gelu(x, approximate):
     if approximate == "sigmoid":
         return x * sigmoid(1.702 * x)
@@ -60,10 +67,11 @@ def _hard_sigmoid(x, slope, offset):
 
 FUNCTIONS = {
     "relu": lambda x: np.maximum(x, 0),
+    "bounded_relu": _bounded_relu,
     "leaky_relu": lambda x, slope: np.where(x > 0, x, slope * x),
     "elu": _elu,
     "celu": lambda x, alpha: _elu(x, alpha, alpha),
-    "selu": lambda x: SCALE * _elu(x, ALPHA),
+    "selu": lambda x, scale, alpha: scale * _elu(x, alpha),
     "gelu": _gelu,
     "silu": lambda x, beta: x * sigmoid(beta * x),
     "mish": lambda x: x * np.tanh(softplus(x)),
@@ -86,6 +94,7 @@ FUNCTIONS = {
 def activate(settings: dict, x: np.ndarray) -> np.ndarray:
     """`x` through the activation {"name", its numbers}. A number of another name means nothing."""
     name = one_of("activation", "name", settings.get("name"), FUNCTIONS)
+    name = "bounded_relu" if name == "relu" and "most" in settings else name
     known = {key for numbers in NAMES.values() for key in numbers}
     about = read("activation", {k: v for k, v in settings.items() if k not in known}, {"name": name})
     numbers = {key: settings.get(key, value) for key, value in NAMES[about["name"]].items()}
@@ -108,19 +117,31 @@ def activation(settings, tensors, inputs, training):
 def dropout(settings, tensors, inputs, training):
     """In training `number` says which dropout of the pass it is (common.probing.mask)."""
     about = read("dropout", settings, DEFAULTS["dropout"])
-    one_of("dropout", "scaled", about["scaled"], ("training", "evaluation", "never"))
+    one_of("dropout", "scaled", about["scaled"], ("in training", "in evaluation", "never"))
     x, rate = inputs[0], about["rate"]
     if not rate:
         return [x.copy()]
     if not (training or about["always"]):
-        return [x * (1 - rate) if about["scaled"] == "evaluation" else x.copy()]
+        return [x * (1 - rate) if about["scaled"] == "in evaluation" else x.copy()]
     if about["number"] is None:
         raise Unknown("dropout in training needs the setting 'number', which dropout of the pass it is")
-    kept = x * mask(about["number"], x.shape, rate)
-    return [kept / (1 - rate) if about["scaled"] == "training" else kept]
+    kept = x * mask(about["number"], _drawn(about, x.shape), rate)
+    return [kept / (1 - rate) if about["scaled"] == "in training" else kept]
 
 
-DEFAULTS = {"activation": {}, "dropout": {"rate": 0.5, "scaled": "training", "always": False, "number": None}}
+DEFAULTS = {
+    "activation": {},
+    "dropout": {"rate": 0.5, "scaled": "in training", "always": False, "number": None, "axis": None, "shared": None},
+}
+
+
+def _drawn(about, shape):
+    """The shape of a mask: `axis` are those along which it differs, `shared` those along which it does not."""
+    shared = () if about["shared"] is None else [axis % len(shape) for axis in about["shared"]]
+    own = range(len(shape)) if about["axis"] is None else np.atleast_1d(about["axis"]) % len(shape)
+    return tuple(n if k in own and k not in shared else 1 for k, n in enumerate(shape))
+
+
 RUN = {"activation": activation, "dropout": dropout}
 
 SLOPES = (0.01, 0.1, 0.2, 0.3, 1 / 6, 0.1666667, 0.25, 0.0, 0.05)
@@ -136,7 +157,7 @@ KNOBS = {
         "name": Knob("which function it is", "Activations of another name", tuple(NAMES)),
     },
     "dropout": {
-        "scaled": Knob("whether what is kept is scaled in training or in evaluation", "Dropout", ("training", "evaluation", "never")),
+        "scaled": Knob("whether what is kept is scaled in training or in evaluation", "Dropout", ("in training", "in evaluation", "never")),
         "rate": Knob("the share that is dropped, not that is kept", "Dropout", lambda s: (1 - s.get("rate", 0.5),)),
         "always": Knob("whether it drops in evaluation too", "Dropout", BOTH),
     },

@@ -63,9 +63,15 @@ def one_of(kind: str, name: str, value, values):
     return value
 
 
-def rounded(settings: dict) -> dict:
-    """Every float of `settings` as float32 holds it."""
-    return {name: float(np.float32(value)) if isinstance(value, float) else value for name, value in settings.items()}
+def rounded(settings: dict, names) -> dict:
+    """`settings` with the floats `names` as float32 holds them."""
+    return {k: float(np.float32(v)) if k in names and isinstance(v, float) else v for k, v in settings.items()}
+
+
+def floats(settings: dict) -> list[list[str]]:
+    """What of `settings` may have passed through float32: all its floats, none, each alone."""
+    names = [name for name, value in settings.items() if isinstance(value, float) and float(np.float32(value)) != value]
+    return [names, [], *([name] for name in names)]
 
 
 def sides(value, dims: int) -> list:

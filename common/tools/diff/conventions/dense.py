@@ -19,13 +19,13 @@ def dense(settings, tensors, inputs, training):
 
 
 def embedding(settings, tensors, inputs, training):
-    """padding: a row that is not trained; zeroed: 0 comes out for it, whatever it holds. scale: a factor, or "root" of D."""
+    """padding: a row that is not trained; zeros: 0 comes out for it, whatever it holds. scale: a factor, or "root" of D."""
     about = read("embedding", settings, DEFAULTS["embedding"])
     weight, index = tensors["weight"], inputs[0].astype(np.int64)
     if index.size and not (-len(weight) <= index.min() and index.max() < len(weight)):
         raise Unknown(f"embedding: an index out of the {len(weight)} rows")
     found = weight[index] * (np.sqrt(weight.shape[1]) if about["scale"] == "root" else about["scale"])
-    if about["padding"] is not None and about["zeroed"]:
+    if about["padding"] is not None and about["zeros"]:
         found[index % len(weight) == about["padding"] % len(weight)] = 0
     return [found]
 
@@ -36,7 +36,8 @@ def flatten(settings, tensors, inputs, training):
     one_of("flatten", "order", about["order"], ORDERS)
     x, first = inputs[0], about["first"]
     first, last = first % inputs[0].ndim, about["last"] % inputs[0].ndim
-    if about["order"] == "channels_last" and x.ndim > 2 and first == 1:
+    # Keras's layer turns channels that are first to the end.
+    if (about["order"] == "channels_last" or about["turned"]) and x.ndim > 2 and first == 1:
         x = np.moveaxis(x, 1, -1)
     return [x.reshape(*x.shape[:first], -1, *x.shape[last + 1 :])]
 
@@ -79,8 +80,8 @@ def pad(settings, tensors, inputs, training):
 
 DEFAULTS = {
     "dense": {"transposed": False},
-    "embedding": {"padding": None, "zeroed": False, "scale": 1.0},
-    "flatten": {"first": 1, "last": -1, "order": "channels_first"},
+    "embedding": {"padding": None, "zeros": False, "scale": 1.0, "mask": None},
+    "flatten": {"first": 1, "last": -1, "order": "channels_first", "turned": None},
     "reshape": {"shape": REQUIRED, "order": "channels_first"},
     "pad": {"padding": REQUIRED, "mode": "constant", "value": 0.0},
 }
@@ -101,7 +102,7 @@ KNOBS = {
     "dense": {"transposed": Knob("a weight is kept (out, in) or (in, out)", "Layout of a dense layer", BOTH)},
     "embedding": {
         "padding": Knob("the row that is kept at 0", "The padding row of an embedding", (None, 0, 1, -1)),
-        "zeroed": Knob("whether 0 comes out for the padding row whatever it holds", "The padding row of an embedding", BOTH),
+        "zeros": Knob("whether 0 comes out for the padding row whatever it holds", "The padding row of an embedding", BOTH),
         "scale": Knob("a factor of what is looked up", "The padding row of an embedding", (1.0, "root")),
     },
     "flatten": {

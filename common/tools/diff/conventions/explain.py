@@ -25,7 +25,7 @@ def explain(kind: str, settings: dict, tensors: dict, inputs: list, outputs: lis
     small = _part(kind, inputs, outputs)
 
     def fits(changed, given=inputs, wanted=outputs):
-        if deviations(wanted, _as_many(run(kind, changed, tensors, given, training), wanted)) >= tolerance:
+        if deviations(wanted, _returned(kind, run(kind, changed, tensors, given, training), wanted)) >= tolerance:
             return False
         if state is None or kind != "batch_norm":
             return True
@@ -60,13 +60,16 @@ def _part(kind, inputs, outputs):
     return [one[:1] for one in inputs], [one[:1] for one in outputs]
 
 
-def _as_many(found, wanted):
-    """Of a sequence, its last state and its last cell those that the layer returned: by their number and axes."""
-    if len(found) == len(wanted):
+def _returned(kind, found, wanted):
+    """Of a recurrent layer's sequence, last h and last c what it returned: PyTorch the three, Keras h in the place of the
+    sequence unless it is asked for it, and the states only if it is."""
+    if kind not in ("lstm", "gru") or len(found) < 2 or not wanted:
         return found
-    if len(wanted) == 1 and len(found) > 1:
-        return found[:1] if wanted[0].ndim == found[0].ndim and wanted[0].shape == found[0].shape else found[1:2]
-    return found[: len(wanted)]
+    sequence, *states = found
+    if wanted[0].ndim == sequence.ndim:
+        return [sequence, *states][: len(wanted)]
+    # h; h, h, c; or h, c
+    return [*states[:1], *states][: len(wanted)] if len(wanted) != len(states) or len(states) == 1 else states
 
 
 def differing(kind: str, a: dict, b: dict, tensors: dict, inputs: list, training: bool) -> list[str]:

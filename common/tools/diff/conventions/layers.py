@@ -2,14 +2,23 @@
 
 import numpy as np
 
-from common.tools.diff.conventions import activations, convolution, dense, norms, pooling
-from common.tools.diff.conventions.base import BOTH, Knob, Unknown, rounded
+from common.tools.diff.conventions import (
+    activations,
+    attention,
+    convolution,
+    dense,
+    norms,
+    pooling,
+    recurrent,
+    resizing,
+)
+from common.tools.diff.conventions.base import Knob, Unknown, floats, rounded
 
-FAMILIES = (activations, convolution, dense, norms, pooling)
+FAMILIES = (activations, attention, convolution, dense, norms, pooling, recurrent, resizing)
 RUN = {kind: function for family in FAMILIES for kind, function in family.RUN.items()}
 DEFAULTS = {kind: defaults for family in FAMILIES for kind, defaults in family.DEFAULTS.items()}
-ROUNDED = Knob("whether a layer's numbers pass through float32", "float64 that is not", BOTH)
-KNOBS = {kind: knobs | {"rounded": ROUNDED} for family in FAMILIES for kind, knobs in family.KNOBS.items()}
+FLOAT32 = Knob("which of a layer's numbers pass through float32", "float64 that is not", floats)
+KNOBS = {kind: knobs | {"float32": FLOAT32} for family in FAMILIES for kind, knobs in family.KNOBS.items()}
 
 # What an activation of their own means is said by these themselves.
 INSIDE = ("activation", "lstm", "gru")
@@ -38,7 +47,6 @@ def _prepared(kind, settings, tensors, inputs):
         raise Unknown(f"{kind!r} is no kind of layer that is known; expected one of {', '.join(RUN)}")
     settings = dict(settings)
     after = settings.pop("activation", None) if kind not in INSIDE else None
-    if settings.pop("rounded", False):
-        settings = rounded(settings)
+    settings = rounded(settings, settings.pop("float32", None) or ())
     wide = {role: np.asarray(value, np.float64) for role, value in tensors.items()}
     return settings, after, [np.asarray(one, np.float64) for one in inputs], wide

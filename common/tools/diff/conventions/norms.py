@@ -24,7 +24,8 @@ def _moments(x, axes, unbiased=False):
 
 
 def _batch(settings):
-    return read("batch_norm", settings, DEFAULTS["batch_norm"])
+    about = read("batch_norm", settings, DEFAULTS["batch_norm"])
+    return about | {"frozen": about["frozen"] or about["running"]}
 
 
 def batch_norm(settings, tensors, inputs, training):
@@ -123,7 +124,7 @@ def instance_norm(settings, tensors, inputs, training):
 
 
 DEFAULTS = {
-    "batch_norm": {"epsilon": REQUIRED, "keep": 0.9, "unbiased": False, "place": "inside", "normalised": "biased", "frozen": False, "axis": 1},
+    "batch_norm": {"epsilon": REQUIRED, "keep": 0.9, "unbiased": False, "place": "inside", "normalised": "biased", "frozen": False, "running": None, "axis": 1},
     "layer_norm": {"epsilon": REQUIRED, "axes": 1, "unbiased": False, "place": "inside", "offset": 0.0},
     "group_norm": {"epsilon": REQUIRED, "groups": REQUIRED, "unbiased": False, "place": "inside", "interleaved": False},
     "instance_norm": {"epsilon": REQUIRED, "unbiased": False, "place": "inside", "keep": None},

@@ -16,9 +16,9 @@ def _padding_of(about, shape, size, stride, dilation):
     for n, s, w, (a, b) in zip(shape, stride, window, resolved(about["padding"], shape, stride, window), strict=True):
         more = 0
         if about["ceil"]:
-            count = -(-(n + a + b - w) // s) + 1
             # PyTorch's rule: no window begins beyond the input and what is padded before it.
-            if about["ceil"] is True and (count - 1) * s >= n + a:
+            count = -(-(n + a + b - w) // s) + 1
+            if not about["beyond"] and (count - 1) * s >= n + a:
                 count -= 1
             more = max((count - 1) * s + w - (n + a + b), 0)
         ends.append((a, b, more))
@@ -31,8 +31,8 @@ def _widened(x, ends, value):
 
 
 def pool(settings, tensors, inputs, training):
-    """counted: an average divides by its padding too. ceil: a last part of a window makes an output, "any" even one that
-    begins in the padding. fill: what is padded for a maximum, "lowest" or 0. divisor: what an average divides by."""
+    """counted: an average divides by its padding too. ceil: a last part of a window makes an output, beyond: even one that
+    begins after the input. counted_after "as before": as many zeros count after the input as before it. fill: what is padded for a maximum, "lowest" or 0. divisor: what an average divides by."""
     about = read("pool", settings, DEFAULTS["pool"])
     x, op = inputs[0], one_of("pool", "op", about["op"], OPS)
     dims = x.ndim - 2
@@ -48,8 +48,9 @@ def pool(settings, tensors, inputs, training):
         return [total / about["divisor"]]
     ones = np.ones((1, 1, *x.shape[2:]))
     if about["counted"]:
-        ones = _widened(ones, [(a, b, 0) for a, b, _ in ends], 1.0)
-        ones = _widened(ones, [(0, 0, more) for *_, more in ends], 0.0)
+        counted = [(a, min(a, b + more) if about["counted_after"] else b) for a, b, more in ends]
+        ones = _widened(ones, [(a, b, 0) for a, b in counted], 1.0)
+        ones = _widened(ones, [(0, 0, b + more - c) for (_, b, more), (_, c) in zip(ends, counted, strict=True)], 0.0)
     else:
         ones = _widened(ones, ends, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -76,7 +77,7 @@ def adaptive_pool(settings, tensors, inputs, training):
 
 
 DEFAULTS = {
-    "pool": {"op": REQUIRED, "size": REQUIRED, "stride": None, "padding": 0, "dilation": 1, "counted": False, "ceil": False, "fill": "lowest", "divisor": None},
+    "pool": {"op": REQUIRED, "size": REQUIRED, "stride": None, "padding": 0, "dilation": 1, "counted": False, "ceil": False, "fill": "lowest", "divisor": None, "beyond": False, "counted_after": None},
     "adaptive_pool": {"op": REQUIRED, "size": 1},
 }  # fmt: skip
 RUN = {"pool": pool, "adaptive_pool": adaptive_pool}
@@ -94,8 +95,10 @@ OP = Knob("maximum or average", MAX, OPS)
 KNOBS = {
     "pool": {
         "counted": Knob("whether an average counts its padding", AVERAGE, BOTH),
-        "ceil": Knob("whether a last part of a window makes an output", MAX, (False, True, "any")),
+        "ceil": Knob("whether a last part of a window makes an output", MAX, (False, True)),
         "padding": Knob("how much is padded at which end", MAX, _paddings),
+        "beyond": Knob("whether a window that begins after the input makes an output", MAX, BOTH),
+        "counted_after": Knob("how many zeros after the input an average counts", AVERAGE, (None, "as before")),
         "stride": Knob("the step of the window", MAX, (None, 1, 2)),
         "fill": Knob("what is padded for a maximum", MAX, ("lowest", 0)),
         "op": OP,

@@ -6,16 +6,27 @@ Settings, beside "name", "rate" and what each name is known by:
     decay_rate           decoupled only: λ is multiplied by the "rate" of the step, by the "base" rate whatever the step's is, or by "none"
     clip                 {"kind": "norm" of each tensor | "global_norm" | "value", "value", "guard": added to a norm that divides}
     decay_first          coupled decay is added before gradients are clipped
-    rounded              what passes through float32: "all" numbers, "powers": rate, decay and the β of Adam's bias correction
+    float32              the settings that pass through float32; "powers" among them: the β of Adam's bias correction
 """
 
 import numpy as np
 
 from common.probing import Arrays
-from common.tools.diff.conventions.base import BOTH, EPSILONS, REQUIRED, Knob, Unknown, deviation, one_of, read, rounded
+from common.tools.diff.conventions.base import (
+    BOTH,
+    EPSILONS,
+    REQUIRED,
+    Knob,
+    Unknown,
+    deviation,
+    floats,
+    one_of,
+    read,
+    rounded,
+)
 from common.tools.diff.conventions.search import Search, changing
 
-COMMON = {"title": None, "name": REQUIRED, "rate": REQUIRED, "decay": 0.0, "decoupled": False, "decay_rate": "rate", "clip": None, "decay_first": False, "rounded": False}  # fmt: skip
+COMMON = {"title": None, "name": REQUIRED, "rate": REQUIRED, "decay": 0.0, "decoupled": False, "decay_rate": "rate", "clip": None, "decay_first": False, "float32": None}  # fmt: skip
 
 
 def sgd(s, g, state, t, rate):
@@ -35,7 +46,7 @@ def sgd(s, g, state, t, rate):
 
 def adam(s, g, state, t, rate):
     b1, b2 = s["beta1"], s["beta2"]
-    p1, p2 = (float(np.float32(b)) if s["rounded"] == "powers" else b for b in (b1, b2))
+    p1, p2 = (float(np.float32(b)) if "powers" in (s["float32"] or ()) else b for b in (b1, b2))
     m = state["m"] = b1 * state.get("m", 0.0) + (1 - b1) * g
     v = state["v"] = b2 * state.get("v", 0.0) + (1 - b2) * g * g
     one, two = (1 - p1**t, 1 - p2**t) if s["corrected"] else (1.0, 1.0)
@@ -99,13 +110,13 @@ def _settings(settings):
     if settings.get("name") not in RULES:
         raise Unknown(f"the optimizer {settings.get('name')!r} is not understood; expected {', '.join(RULES)}")
     rule, more = RULES[settings["name"]]
+    # "inside" is what layers call the place under a root; a clip may come by a name of its own.
+    settings = settings | ({"place": "root"} if settings.get("place") == "inside" else {})
+    for kind in ("norm", "global_norm", "value"):
+        if (limit := settings.get(f"clip_{kind}")) is not None:
+            settings = settings | {f"clip_{kind}": None, "clip": {"kind": kind, "value": limit}}
     about = read(settings["name"], settings, COMMON | more)
-    match one_of("optimizer", "rounded", about["rounded"], (False, True, "all", "powers")):
-        case "all" | True:
-            about = rounded(about)
-        case "powers":
-            about |= rounded({name: about[name] for name in ("rate", "decay")})
-    return rule, about
+    return rule, rounded(about, about["float32"] or ())
 
 
 def clipped(clip: dict | None, gradients: Arrays) -> Arrays:
@@ -118,7 +129,7 @@ def clipped(clip: dict | None, gradients: Arrays) -> Arrays:
 
     match one_of("clip", "kind", clip.get("kind"), ("norm", "global_norm", "value")):
         case "value":
-            return {name: np.clip(g, -limit, limit) for name, g in gradients.items()}
+            return {name: np.clip(g, clip.get("low", -limit), limit) for name, g in gradients.items()}
         case "norm":
             return {name: g * factor(np.linalg.norm(g)) for name, g in gradients.items()}
     whole = factor(np.sqrt(sum(float((g * g).sum()) for g in gradients.values())))
@@ -199,9 +210,16 @@ def anchor(settings: dict, name: str) -> str:
         return "Adam's default ε"
     return (
         OF.get(settings.get("name"), KNOBS[name].anchor)
-        if name in ("epsilon", "place", "start", "rounded")
+        if name in ("epsilon", "place", "start", "float32")
         else KNOBS[name].anchor
     )
+
+
+def _floats(settings):
+    """All, none, each alone; and as Keras has them: rate, decay and the β of the correction."""
+    found = floats(settings)
+    keras = [name for name in found[0] if name in ("rate", "decay")]
+    return [*found, [*keras, "powers"], ["powers"], keras]
 
 
 def _clips(settings):
@@ -236,7 +254,7 @@ KNOBS = {
     "decay": Knob("the factor of weight decay", DECAY, _decays),
     "decay_first": Knob("whether decay is added before gradients are clipped", CLIP, BOTH),
     "clip": Knob("how gradients are clipped", CLIP, _clips),
-    "rounded": Knob("which numbers pass through float32", "float64 that is not", (False, "all", "powers")),
+    "float32": Knob("which numbers pass through float32", "float64 that is not", _floats),
     "rate_decay": Knob("how the rate falls by itself", ADAGRAD, (0.0,)),
     "rate": Knob("the learning rate", "Adam's default ε", ()),
 }  # fmt: skip

@@ -27,23 +27,30 @@ class Probe:
             raise Refused(
                 f"Keras runs on {keras.backend.backend()} here; expected TensorFlow: set KERAS_BACKEND=tensorflow"
             )
-        self.dtype, self.why, self.side = dtype, "", side
+        self.why, self.side = "", side
         self.model, self.loss_function, self.optimizer = side["model"], side.get("loss"), side.get("optimizer")
         if isinstance(self.loss_function, str):
             self.loss_function = keras.losses.get(self.loss_function)
-        layered, given = isinstance(self.model, keras.layers.Layer), side.get("inputs")
-        if layered and not all(layer.built for layer in self.model._flatten_layers()):
-            if given is None:
-                raise Refused("the model is not built yet, and there are no inputs to build it with; call it once")
-            self.known, self.rest = {}, {}
-            self._run([tf.convert_to_tensor(value) for value in given.values()], False)
-        if layered:
-            self.known, self.rest = probe_layers.layers(self.model)
-        else:
+        self.known, self.rest, given = {}, {}, side.get("inputs")
+        layered = isinstance(self.model, keras.layers.Layer)
+        if not layered:
             values = {name: tf.Variable(tf.cast(value, dtype)) for name, value in side["parameters"].items()}
-            self.known, self.rest = {}, {name: Weight(value, name) for name, value in values.items()}
-        if dtype == "float64" and (found := self._lower(given)):
-            self.dtype, self.why = "float32", found
+            self.rest = {name: Weight(value, name) for name, value in values.items()}
+        try:
+            if layered and not all(layer.built for layer in self.model._flatten_layers()):
+                if given is None:
+                    raise Refused("the model is not built, and there are no inputs to build it with; call it once")
+                self._run([tf.convert_to_tensor(value) for value in given.values()], False)
+            if layered:
+                self.known, self.rest = probe_layers.layers(self.model)
+            self.why = self._lower(given) if dtype == "float64" else ""
+        except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnimplementedError) as error:
+            if dtype == "float32" or "double" not in str(error).lower():
+                raise
+            self.why = next(
+                line for line in str(error).splitlines() if "double" in line.lower()
+            )  # an operation that has no float64
+        self.dtype = "float32" if self.why else dtype
         self.trained = self.model.trainable_variables if layered else [one.variable for one in self.rest.values()]
         if self.optimizer is not None:
             if not self.optimizer.built:
@@ -53,14 +60,11 @@ class Probe:
     def _lower(self, given):
         """Why the model does not compute in float64, "" if it does."""
         for path, one in self.known.items():
-            if one.layer.compute_dtype in ("float32", "float16", "bfloat16"):
-                return f"{path} computes in {one.layer.compute_dtype}"
-            if one.kind == "resize" and one.settings["mode"] != "nearest":
-                return f"{path}: TensorFlow interpolates in float32"
-        if given is not None and self.known:
-            for call in self.forward(list(given.values()), False)[1]:
-                if lower := [one.dtype for one in call.outputs if one.dtype.kind == "f" and one.dtype != np.float64]:
-                    return f"{call.path} gives {lower[0]}"
+            if found := probe_layers.lower(one):
+                return f"{path}: {found}"
+        for call in self.forward(list(given.values()), False)[1] if given and self.known else ():
+            if lower := [one.dtype for one in call.outputs if one.dtype.kind == "f" and one.dtype != np.float64]:
+                return f"{call.path} gives {lower[0]}"
         return ""
 
     # -------------------------------------------------------------------------------------- what there is

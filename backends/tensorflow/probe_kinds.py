@@ -219,6 +219,7 @@ def _joined(kernel, name):
 
 
 RESIZED = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
+EXACT = RESIZED | {"nearest": "nearest-exact"}  # what is resized, and not repeated, takes the nearest centre
 
 
 def up_sampling(layer):
@@ -231,7 +232,7 @@ def up_sampling(layer):
 def resizing(layer):
     if layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio:
         return None
-    about = {"size": [layer.height, layer.width], "scale": None, "mode": RESIZED.get(layer.interpolation, layer.interpolation), "corners": False}  # fmt: skip
+    about = {"size": [layer.height, layer.width], "scale": None, "mode": EXACT.get(layer.interpolation, layer.interpolation), "corners": False}  # fmt: skip
     return Known(layer, "resize", about | ({"antialias": True} if layer.antialias else {}), channels=_axis(layer))
 
 

@@ -7,6 +7,7 @@ convolutions, "path:depthwise" and "path".
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers as kl
 
 from backends.tensorflow import probe_activations as activations
@@ -82,6 +83,27 @@ def of(layer) -> dict[str, Known]:
 def _computes_as_keras(layer):
     """Whether a class of the user's, of one of Keras's, has left `call` as it is."""
     return next(one for one in type(layer).__mro__ if "call" in vars(one)).__module__.startswith("keras.")
+
+
+def lower(one: Known) -> str:
+    """What of a layer is in float32 though its type is float64, "" for nothing. TensorFlow keeps some numbers in float32 only."""
+    about = one.settings
+    if one.layer.compute_dtype in ("float32", "float16", "bfloat16"):
+        return f"computes in {one.layer.compute_dtype}"
+    if one.kind == "resize" and not about["mode"].startswith("nearest"):
+        return "TensorFlow interpolates in float32"
+    gelu = 0.044715 if about.get("approximate") else 2**0.5
+    kept = {
+        "leaky_relu": about.get("slope"),
+        "gelu": gelu,
+        "attention": getattr(one.layer, "_inverse_sqrt_key_dim", None),
+    }
+    value = kept.get(about.get("name", one.kind))
+    return (
+        f"TensorFlow has the number {value} in float32"
+        if value is not None and float(np.float32(value)) != value
+        else ""
+    )
 
 
 def _named(*names: str) -> tuple[type, ...]:

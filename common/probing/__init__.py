@@ -72,7 +72,7 @@ KINDS = {
     ),
     # Roles: query, key, value, out, each with _weight (E, E) and _bias (E,)
     "attention": (("heads",), {f"{part}_weight": "(E, E)" for part in ("query", "key", "value", "out")}),
-    # mode: "nearest" | "linear" | "cubic"; corners: corner pixels stay where they are
+    # mode: "nearest" | "nearest-exact" (the nearest centre) | "linear" | "cubic"; corners: corner pixels stay where they are
     "resize": (("size", "scale", "mode", "corners"), {}),
     "flatten": (("first",), {}),  # the first axis that is flattened
     "reshape": (("shape",), {}),

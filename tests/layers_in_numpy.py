@@ -1,0 +1,240 @@
+"""Every kind of layer that a probe knows, in NumPy from its canonical settings and tensors: what `alone` is compared with.
+
+Written from the definitions: loops over a kernel's places and over time. Arrays are canonical, channels axis 1.
+"""
+
+import math
+from itertools import product
+
+import numpy as np
+
+
+def compute(kind, settings, tensors, x, training=False):
+    """The output of one layer of x, or of (query, key, value) for attention."""
+    return globals()[kind](settings, tensors, x, training)
+
+
+def per_channel(value, x):
+    return value.reshape(1, -1, *[1] * (x.ndim - 2))
+
+
+def dense(settings, t, x, training):
+    return x @ t["weight"].T + t.get("bias", 0.0)
+
+
+def embedding(settings, t, x, training):
+    return t["weight"][x]
+
+
+def sides(padding, x, size, stride, dilation):
+    """[[before, after]] of every side."""
+    found = []
+    for k, (n, s, d) in enumerate(zip(size, stride, dilation, strict=True)):
+        extent = (n - 1) * d + 1
+        if padding == "same":
+            total = max((-(-x.shape[k + 2] // s) - 1) * s + extent - x.shape[k + 2], 0)
+            found.append((total // 2, total - total // 2))
+        else:
+            found.append((extent - 1, 0) if padding == "causal" else tuple(padding[k]))
+    return found
+
+
+def windows(x, size, stride, dilation):
+    """(place in the kernel, what of x it meets) of every place."""
+    counts = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], size, stride, dilation, strict=True)]
+    for place in product(*map(range, size)):
+        cut = [
+            slice(p * d, p * d + (n - 1) * s + 1, s) for p, d, n, s in zip(place, dilation, counts, stride, strict=True)
+        ]
+        yield place, x[(slice(None), slice(None), *cut)]
+
+
+def conv(settings, t, x, training):
+    weight, size = t["weight"], t["weight"].shape[2:]
+    x = np.pad(x, [(0, 0), (0, 0), *sides(settings["padding"], x, size, settings["stride"], settings["dilation"])])
+    groups, out = settings["groups"], 0.0
+    for place, part in windows(x, size, settings["stride"], settings["dilation"]):
+        w = weight[(slice(None), slice(None), *place)].reshape(groups, -1, weight.shape[1])
+        split = part.reshape(len(x), groups, weight.shape[1], *part.shape[2:])
+        out = out + np.einsum("goi,bgi...->bgo...", w, split).reshape(len(x), -1, *part.shape[2:])
+    return out + per_channel(t["bias"], out) if "bias" in t else out
+
+
+def conv_transpose(settings, t, x, training):
+    weight, stride, dilation, groups = t["weight"], settings["stride"], settings["dilation"], settings["groups"]
+    size, many = weight.shape[2:], weight.shape[1]
+    full = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(x.shape[2:], stride, size, dilation, strict=True)]
+    out = np.zeros((len(x), groups * many, *full))
+    split = x.reshape(len(x), groups, -1, *x.shape[2:])
+    for place in product(*map(range, size)):
+        w = weight[(slice(None), slice(None), *place)].reshape(groups, -1, many)
+        cut = [
+            slice(p * d, p * d + (n - 1) * s + 1, s)
+            for p, d, n, s in zip(place, dilation, x.shape[2:], stride, strict=True)
+        ]
+        made = np.einsum("gio,bgi...->bgo...", w, split)
+        out[(slice(None), slice(None), *cut)] += made.reshape(len(x), -1, *x.shape[2:])
+    more = [(max(-a, 0), max(-b, 0)) for a, b in settings["padding"]]
+    cut = [slice(max(a, 0), n - max(b, 0)) for (a, b), n in zip(settings["padding"], full, strict=True)]
+    out = np.pad(out[(slice(None), slice(None), *cut)], [(0, 0), (0, 0), *more])
+    return out + per_channel(t["bias"], out) if "bias" in t else out
+
+
+def scaled(t, x, found):
+    return found * per_channel(t["weight"], x) + per_channel(t["bias"], x) if "weight" in t else found
+
+
+def batch_norm(settings, t, x, training):
+    mean, variance = t["mean"], t["variance"]
+    if training:
+        axes = (0, *range(2, x.ndim))
+        mean, variance = x.mean(axes), x.var(axes)
+    return scaled(t, x, (x - per_channel(mean, x)) / np.sqrt(per_channel(variance, x) + settings["epsilon"]))
+
+
+def layer_norm(settings, t, x, training):
+    axes = tuple(range(-settings["axes"], 0))
+    mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    return (x - mean) / np.sqrt(variance + settings["epsilon"]) * t["weight"] + t["bias"]
+
+
+def rms_norm(settings, t, x, training):
+    axes = tuple(range(-settings["axes"], 0))
+    return x / np.sqrt((x**2).mean(axes, keepdims=True) + settings["epsilon"]) * t["weight"]
+
+
+def group_norm(settings, t, x, training):
+    split = x.reshape(len(x), settings["groups"], -1)
+    mean, variance = split.mean(2, keepdims=True), split.var(2, keepdims=True)
+    return scaled(t, x, ((split - mean) / np.sqrt(variance + settings["epsilon"])).reshape(x.shape))
+
+
+def instance_norm(settings, t, x, training):
+    return group_norm(settings | {"groups": x.shape[1]}, t, x, training)
+
+
+def pool(settings, t, x, training):
+    size, stride, ones = settings["size"], settings["stride"], [1] * len(settings["size"])
+    around = [(0, 0), (0, 0), *sides(settings["padding"], x, size, stride, ones)]
+    parts = [part for _, part in windows(np.pad(x, around, constant_values=-np.inf), size, stride, ones)]
+    if settings["op"] == "max":
+        return np.max(parts, 0)
+    inside = np.isfinite(parts)
+    return np.where(inside, parts, 0.0).sum(0) / (len(parts) if settings["counted"] else inside.sum(0))
+
+
+def adaptive_pool(settings, t, x, training):
+    reduce = np.max if settings["op"] == "max" else np.mean
+    for axis, m in enumerate(settings["size"], start=2):
+        n = x.shape[axis]
+        parts = [reduce(x.take(range(i * n // m, -(-(i + 1) * n // m)), axis), axis, keepdims=True) for i in range(m)]
+        x = np.concatenate(parts, axis)
+    return x
+
+
+def dropout(settings, t, x, training):
+    return x
+
+
+def softmax(x, axis):
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def activation(s, t, x, training):
+    erf = np.vectorize(math.erf)
+    positive, negative = np.maximum(x, 0.0), np.minimum(x, 0.0)
+    hard = lambda: np.clip(s["slope"] * x + s["offset"], 0.0, 1.0)  # noqa: E731
+    cubic = lambda: np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))  # noqa: E731
+    return {
+        "relu": lambda: positive,
+        "relu6": lambda: np.minimum(positive, 6.0),
+        "leaky_relu": lambda: positive + s["slope"] * negative,
+        "elu": lambda: positive + s["alpha"] * np.expm1(negative),
+        "selu": lambda: 1.0507009873554805 * (positive + 1.6732632423543772 * np.expm1(negative)),
+        "gelu": lambda: x / 2 * (1 + (cubic() if s["approximate"] else erf(x / math.sqrt(2)))),
+        "silu": lambda: x * sigmoid(x),
+        "softplus": lambda: np.log1p(np.exp(s["beta"] * x)) / s["beta"],
+        "sigmoid": lambda: sigmoid(x),
+        "tanh": lambda: np.tanh(x),
+        "softmax": lambda: softmax(x, s["axis"]),
+        "log_softmax": lambda: np.log(softmax(x, s["axis"])),
+        "hard_sigmoid": hard,
+        "hard_swish": lambda: x * hard(),
+        "identity": lambda: x,
+    }[s["name"]]()
+
+
+def lstm(settings, t, x, training):
+    hidden = t["weight_hh"].shape[1]
+    h = c = np.zeros((len(x), hidden))
+    found = []
+    for step in x.swapaxes(0, 1):
+        rows = step @ t["weight_ih"].T + h @ t["weight_hh"].T + t.get("bias_ih", 0.0) + t.get("bias_hh", 0.0)
+        i, f, g, o = np.split(rows, 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        found.append(h)
+    return np.stack(found, 1)
+
+
+def gru(settings, t, x, training):
+    hidden = t["weight_hh"].shape[1]
+    h, found = np.zeros((len(x), hidden)), []
+    parts = [np.split(t[f"weight_{way}"], 3) for way in ("ih", "hh")]
+    (ar, az, an), (br, bz, bn) = (np.split(t.get(f"bias_{way}", np.zeros(3 * hidden)), 3) for way in ("ih", "hh"))
+    (wr, wz, wn), (ur, uz, un) = parts
+    for step in x.swapaxes(0, 1):
+        r = sigmoid(step @ wr.T + ar + h @ ur.T + br)
+        z = sigmoid(step @ wz.T + az + h @ uz.T + bz)
+        inner = r * (h @ un.T + bn) if settings["reset_after"] else (r * h) @ un.T + bn
+        h = (1 - z) * np.tanh(step @ wn.T + an + inner) + z * h
+        found.append(h)
+    return np.stack(found, 1)
+
+
+def attention(settings, t, given, training):
+    heads = settings["heads"]
+    q, k, v = (
+        (x @ t[f"{part}_weight"].T + t.get(f"{part}_bias", 0.0)).reshape(*x.shape[:2], heads, -1).swapaxes(1, 2)
+        for x, part in zip(given, ("query", "key", "value"), strict=True)
+    )
+    found = softmax(q @ k.swapaxes(2, 3) / math.sqrt(q.shape[-1]), -1) @ v
+    return found.swapaxes(1, 2).reshape(*given[0].shape[:2], -1) @ t["out_weight"].T + t.get("out_bias", 0.0)
+
+
+def resize(settings, t, x, training):
+    """Half-pixel centres, or corners that stay."""
+    scales = settings["scale"] if isinstance(settings["scale"], (list, tuple)) else [settings["scale"]] * (x.ndim - 2)
+    sizes = settings["size"] or [int(n * s) for n, s in zip(x.shape[2:], scales, strict=True)]
+    for axis, m in enumerate(sizes, start=2):
+        n = x.shape[axis]
+        place = np.arange(m) * (n - 1) / (m - 1) if settings["corners"] else (np.arange(m) + 0.5) * n / m - 0.5
+        if settings["mode"].startswith("nearest"):
+            x = x.take(
+                np.arange(m) * n // m if settings["mode"] == "nearest" else np.floor(place + 0.5).astype(int), axis
+            )
+            continue
+        place = np.clip(place, 0, n - 1)
+        low = np.minimum(np.floor(place).astype(int), n - 1)
+        share = (place - low).reshape(-1, *[1] * (x.ndim - axis - 1))
+        x = x.take(low, axis) * (1 - share) + x.take(np.minimum(low + 1, n - 1), axis) * share
+    return x
+
+
+def flatten(settings, t, x, training):
+    if settings.get("channels") == "last":
+        x = np.moveaxis(x, 1, -1)
+    return x.reshape(*x.shape[: settings["first"]], -1)
+
+
+def reshape(settings, t, x, training):
+    return x.reshape(len(x), *settings["shape"])
+
+
+def pad(settings, t, x, training):
+    return np.pad(x, [(0, 0), (0, 0), *settings["padding"]], constant_values=settings["value"])

@@ -14,7 +14,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from backends.paddle import probe_layers, probe_settings
-from backends.paddle.probe_layers import Held, tensor
+from backends.paddle.probe_layers import Held, named, tensor
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 
 
@@ -102,10 +102,10 @@ class LayerProbe:
         finally:
             for handle in handles:
                 handle.remove()
-        outputs = {name: value.numpy().copy() for name, value in _named(outputs).items()}
-        self._check(outputs.values(), "the model")
+        outputs = {name: value.numpy().copy() for name, value in named(outputs).items()}
         for call in calls:
             self._check(call.outputs, f"{call.path}, {self.known[call.path].title},")
+        self._check(outputs.values(), "the model")
         return outputs, calls
 
     def _check(self, arrays, what):
@@ -227,13 +227,6 @@ def structured(outputs: dict):
     if list(outputs) == [""]:
         return outputs[""]
     return tuple(outputs.values()) if list(outputs) == [str(k) for k in range(len(outputs))] else outputs
-
-
-def _named(outputs):
-    try:
-        return probe_layers.named(outputs)
-    except TypeError as error:
-        raise Refused(f"the model returns {error}; expected tensors, or tuples and dicts of them") from None
 
 
 def _title(function):

@@ -9,6 +9,7 @@ from paddle import nn
 from paddle.nn.layer import rnn
 
 from backends.paddle.probe_settings import READERS, last
+from common.probing import Refused
 
 # Layers that draw in a way of their own, which cannot be replayed.
 RANDOM = (nn.RReLU, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.FractionalMaxPool2D, nn.FractionalMaxPool3D)
@@ -59,8 +60,11 @@ class Known:
         return self.results(self.module(*given))
 
     def results(self, outputs) -> list[np.ndarray]:
-        """Canonical arrays of what it returned; attention's weights are left out, as its users may."""
-        found = [self.canonical(value) for value in named(outputs).values()]
+        """Canonical arrays of what it returned; attention's weights are left out, as its users may. None of another structure."""
+        try:
+            found = [self.canonical(value) for value in named(outputs).values()]
+        except Refused:
+            return []
         return found[:1] if self.kind == "attention" else found
 
     def canonical(self, value) -> np.ndarray:
@@ -73,13 +77,13 @@ def tensor(array) -> paddle.Tensor:
 
 
 def named(outputs) -> dict[str, paddle.Tensor]:
-    """{"": tensor} of one, {"0": ..., "h": ...} of a structure, nested ones with dots; TypeError for anything else."""
+    """{"": tensor} of one, {"0": ..., "h": ...} of a structure, nested ones with dots. Raises Refused for anything else."""
     if isinstance(outputs, paddle.Tensor):
         return {"": outputs}
     if outputs is None:
         return {}
     if not isinstance(outputs, (dict, tuple, list)):
-        raise TypeError(type(outputs).__name__)
+        raise Refused(f"the model returns {type(outputs).__name__}; expected tensors, or tuples and dicts of them")
     parts = outputs.items() if isinstance(outputs, dict) else enumerate(outputs)
     return {f"{name}.{rest}".rstrip("."): value for name, part in parts for rest, value in named(part).items()}
 

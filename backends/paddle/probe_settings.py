@@ -94,23 +94,22 @@ def _pool(op, dims):
 
 def _adaptive(op, dims):
     def read(module):
-        return "adaptive_pool", {"op": op, "size": _sides(module.output_size, dims)}
+        size = module.output_size if hasattr(module, "output_size") else module._output_size
+        return "adaptive_pool", {"op": op, "size": _sides(size, dims)}
 
     return read
 
 
 def _resize(module):
-    mode = {"nearest": "nearest", "bicubic": "cubic"}.get(getattr(module, "mode", ""), "linear")
-    corners = getattr(module, "align_corners", False)
-    if isinstance(module, nn.UpsamplingNearest2D):
-        mode = "nearest"
-    elif isinstance(module, nn.UpsamplingBilinear2D):
-        corners = True
-    elif module.mode == "area":
+    name = {nn.UpsamplingNearest2D: "nearest", nn.UpsamplingBilinear2D: "bilinear"}.get(type(module)) or module.mode
+    corners = type(module) is nn.UpsamplingBilinear2D or getattr(module, "align_corners", False)
+    if name == "area":
         return "unknown", {}
+    mode = {"nearest": "nearest", "bicubic": "cubic"}.get(name, "linear")
     about = {"size": module.size, "scale": module.scale_factor, "mode": mode, "corners": corners}
-    if mode == "linear" and not corners and getattr(module, "align_mode", 0) == 1:
+    if mode == "linear" and getattr(module, "align_mode", 0) == 1 and not corners:
         about["half_pixel"] = False  # place k lies at k · (input / output)
+    # Where a place lies is found in float32, in an order that is the compiler's: up to 1e-6 of the largest value.
     return "resize", about | ({} if mode == "nearest" else {"float32": ["positions"]})
 
 

@@ -124,6 +124,7 @@ class Description:
     dtype_why: str = ""
     loss: dict | None = None
     optimizer: dict | None = None
+    whole: bool = False  # it is asked for its own losses and updates, and not for those of given outputs and gradients
 
     def plain(self) -> dict:
         """In plain JSON values."""

@@ -19,7 +19,7 @@ from tests.diff import zoo
 from tests.diff.mistakes import MISTAKES
 
 HERE = Path(__file__).parent
-FILE = '''import sys
+FILE = """import sys
 sys.path.insert(0, {here!r})
 import zoo
 def inputs(rng):
@@ -28,7 +28,7 @@ def reference():
     return zoo.build({reference!r}, {network!r}, {both!r})
 def port():
     return zoo.build({port!r}, {network!r}, {knobs!r})
-'''
+"""
 OUTCOMES = ("right", "unknown", "wrong", "missed")
 
 

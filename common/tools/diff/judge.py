@@ -298,6 +298,8 @@ class Judge:
         """Both losses on the reference's outputs."""
         if not all(one.loss for one in self.described):
             return self._skip("loss", "loss")
+        if any(one.whole for one in self.described):
+            return  # they are among the outputs
         arrays = {f"output/{k}": v for k, v in self.passed.outputs.items()} | self.inputs
         (a, ours), (b, theirs) = (side.ask("loss", arrays, inputs=True) for side in self.sides)
         apart = max(deviation(np.array(a["value"]), np.array(b["value"])), *(deviation(v, theirs.get(k, np.nan)) for k, v in ours.items()), 0.0)  # fmt: skip
@@ -355,6 +357,8 @@ class Judge:
         """Three updates with given gradients and a rate that changes."""
         if not all(one.optimizer for one in self.described):
             return self._skip("update", "optimizer")
+        if any(one.whole for one in self.described):
+            return  # the trajectory has them
         keys = self.matching.keys()
         shared = {key for key in self.given if key in keys} if getattr(self, "given", None) else set()
         trained = {
@@ -401,7 +405,7 @@ class Judge:
         """Running statistics after a pass in training mode."""
         keys = self.matching.keys()
         kept = [k for k in keys if k.rsplit("/", 1)[1] in ("mean", "variance")]
-        if not kept or self.mode == "eval":
+        if not kept or self.mode == "eval" or any(one.whole for one in self.described):
             return
         self._restore()
         ours, theirs = (forward(side, self.inputs, True) for side in self.sides)
@@ -433,17 +437,20 @@ class Judge:
             self.verdict.stages.append(Stage("trajectory", NOT_JUDGED, notes=["an earlier stage differs"]))
             return
         self._restore()
-        (a, _), (b, _) = (side.ask("train", self.inputs, inputs=True, steps=STEPS) for side in self.sides)
+        (a, ours), (b, theirs) = (side.ask("train", self.inputs, inputs=True, steps=STEPS) for side in self.sides)
         self._restore()
-        apart = deviation(np.array(a["losses"]), np.array(b["losses"]))
         self.reference.put(numbers.moved(self.values, self.dtype, self.rng))
-        shaken, _ = self.reference.ask(
+        c, shaken = self.reference.ask(
             "train", numbers.moved(self.inputs, self.dtype, self.rng), inputs=True, steps=STEPS
         )
-        bar = max(
-            numbers.FACTOR * deviation(np.array(a["losses"]), np.array(shaken["losses"])),
-            1e3 * numbers.LEAST[self.dtype],
-        )
+        keys = self.matching.keys()
+        pairs = [(np.array(a["losses"]), np.array(b["losses"]), np.array(c["losses"]))]
+        pairs += [(value, theirs[keys[key]], shaken[key]) for key, value in ours.items() if key in keys]
+        least, apart, bar = 1e3 * numbers.LEAST[self.dtype], 0.0, 1.0
+        for one, other, moved in pairs:
+            found, allowed = deviation(one, other), max(numbers.FACTOR * deviation(one, moved), least)
+            if not found / allowed <= apart / bar:
+                apart, bar = found, allowed
         different = not apart <= bar
         if different:
             self.verdict.causes.append(

@@ -469,13 +469,14 @@ def test_loss_and_gradients_are_paddles_own(paddle):
     assert set(found) == trainable and {"body.1/mean", "body.1/variance"} == set(tensors) - trainable
 
 
-def test_running_statistics_take_the_biased_variance(paddle):
+def test_running_statistics_are_what_the_settings_say(paddle):
     one = probe(paddle.nn.Sequential(paddle.nn.BatchNorm2D(4, momentum=0.7)))
     one.put({"0/mean": np.full(4, 2.0), "0/variance": np.full(4, 3.0)})
     one.forward([X4], True)
-    keep = f32(0.7)
+    s = one.describe().layers[0].settings
+    keep, variance = f32(s["keep"]), X4.var((0, 2, 3), ddof=int(s["unbiased"]))
     close(one.get()["0/mean"], keep * 2 + (1 - keep) * X4.mean((0, 2, 3)))
-    close(one.get()["0/variance"], keep * 3 + (1 - keep) * X4.var((0, 2, 3)))
+    close(one.get()["0/variance"], keep * 3 + (1 - keep) * variance)
 
 
 # ------------------------------------------------------------------------------------------------ updates

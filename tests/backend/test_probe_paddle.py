@@ -813,6 +813,27 @@ def test_what_a_program_cannot_be_asked_is_refused(paddle, static):
         one.gradients(list(FED), [])
 
 
+def test_what_a_program_writes_beside_its_outputs_is_written_in_training(paddle, static):
+    main, startup = static.Program(), static.Program()
+    with static.program_guard(main, startup), paddle.utils.unique_name.guard():
+        x = static.data("x", [None, 3])
+        running = static.create_parameter([3], "float64", name="running")
+        running.stop_gradient = True
+        paddle.assign(paddle.mean(x, 0), running)
+        loss = paddle.nn.Linear(3, 2)(x).sum()
+        paddle.optimizer.SGD(0.1).minimize(loss)
+    one = probe(None, program=main, startup=startup, feed={"x": "x"}, fetch=[loss], loss=loss)
+    one.put({"running/": np.zeros(3)})
+    one.forward([FED[0]], False)
+    assert not one.get()["running/"].any()
+    tensors = one.get()
+    for ask in (lambda: one.forward([FED[0]], True), lambda: one.gradients([FED[0]], [])):
+        one.put({"running/": np.zeros(3)})
+        ask()
+        close(one.get()["running/"], FED[0].mean(0), 1e-15)
+        assert all(np.array_equal(one.get()[key], tensors[key]) for key in tensors if key != "running/")
+
+
 def test_a_program_of_float32_is_judged_in_it(paddle, static):
     paddle.set_default_dtype("float32")
     main, one = program(paddle)

@@ -469,13 +469,14 @@ def test_loss_and_gradients_are_paddles_own(paddle):
     assert set(found) == trainable and {"body.1/mean", "body.1/variance"} == set(tensors) - trainable
 
 
-def test_running_statistics_take_the_biased_variance(paddle):
+def test_running_statistics_are_what_the_settings_say(paddle):
     one = probe(paddle.nn.Sequential(paddle.nn.BatchNorm2D(4, momentum=0.7)))
     one.put({"0/mean": np.full(4, 2.0), "0/variance": np.full(4, 3.0)})
     one.forward([X4], True)
-    keep = f32(0.7)
+    s = one.describe().layers[0].settings
+    keep, variance = f32(s["keep"]), X4.var((0, 2, 3), ddof=int(s["unbiased"]))
     close(one.get()["0/mean"], keep * 2 + (1 - keep) * X4.mean((0, 2, 3)))
-    close(one.get()["0/variance"], keep * 3 + (1 - keep) * X4.var((0, 2, 3)))
+    close(one.get()["0/variance"], keep * 3 + (1 - keep) * variance)
 
 
 # ------------------------------------------------------------------------------------------------ updates
@@ -810,6 +811,27 @@ def test_what_a_program_cannot_be_asked_is_refused(paddle, static):
     with pytest.raises(Refused, match="without loss="):
         one.the_loss = None
         one.gradients(list(FED), [])
+
+
+def test_what_a_program_writes_beside_its_outputs_is_written_in_training(paddle, static):
+    main, startup = static.Program(), static.Program()
+    with static.program_guard(main, startup), paddle.utils.unique_name.guard():
+        x = static.data("x", [None, 3])
+        running = static.create_parameter([3], "float64", name="running")
+        running.stop_gradient = True
+        paddle.assign(paddle.mean(x, 0), running)
+        loss = paddle.nn.Linear(3, 2)(x).sum()
+        paddle.optimizer.SGD(0.1).minimize(loss)
+    one = probe(None, program=main, startup=startup, feed={"x": "x"}, fetch=[loss], loss=loss)
+    one.put({"running/": np.zeros(3)})
+    one.forward([FED[0]], False)
+    assert not one.get()["running/"].any()
+    tensors = one.get()
+    for ask in (lambda: one.forward([FED[0]], True), lambda: one.gradients([FED[0]], [])):
+        one.put({"running/": np.zeros(3)})
+        ask()
+        close(one.get()["running/"], FED[0].mean(0), 1e-15)
+        assert all(np.array_equal(one.get()[key], tensors[key]) for key in tensors if key != "running/")
 
 
 def test_a_program_of_float32_is_judged_in_it(paddle, static):

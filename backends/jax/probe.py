@@ -126,7 +126,7 @@ class Probe:
         return {name: np.array(value) for name, value in named(outputs).items()}, calls
 
     def _run(self, values, inputs, training, record=None):
-        """(outputs, values with the new statistics). Without jit, so that what is inside is seen, each time."""
+        """(outputs, values with the new statistics). Layers are called without jit around them, so that each call is seen."""
         with jax.disable_jit():
             return self.model(values, [jnp.asarray(value) for value in inputs], training, record, self._dropper())
 
@@ -147,10 +147,9 @@ class Probe:
     def alone(self, path, arrays, training):
         one = self.model.known[path]
         given = [jnp.asarray(one.own(value)) for value in arrays]
-        with jax.disable_jit():
-            return one.returned(
-                self.model.alone(path, self.values, given, training, self._dropper(self.drawn.get(path, 0)))
-            )
+        return one.returned(
+            self.model.alone(path, self.values, given, training, self._dropper(self.drawn.get(path, 0)))
+        )
 
     def source(self, path, training):
         one = self.model.known[path]

@@ -1,5 +1,7 @@
 """The probe of foreign models in JAX: what it says and does beside the model's own call, jax.grad, optax and closed forms."""
 
+import functools
+
 import flax.linen as nn
 import flax.linen.recurrent
 import flax.nnx.nn.recurrent
@@ -376,9 +378,13 @@ class Linen(nn.Module):
         return {"logits": nn.Dense(5)(nn.LayerNorm()(x.mean(1)))}
 
 
+@functools.cache
+def variables_of_linen():
+    return Linen().init(jax.random.key(0), jnp.asarray(inputs()[0][:1], "float32"), train=False)
+
+
 def linen(**side):
-    model, (x, _) = Linen(), inputs()
-    variables = model.init(jax.random.key(0), jnp.asarray(x[:1], "float32"), train=False)
+    model, variables, (x, _) = Linen(), variables_of_linen(), inputs()
     one = Probe(
         {"model": (model, variables), "loss": lambda o, y: cross_entropy(o["logits"], y), "optimizer": optax.sgd(0.1)}
         | side,

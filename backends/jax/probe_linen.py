@@ -47,7 +47,7 @@ class Model:
         return self.module.clone(**modes(names, training)) if names else self.module
 
     def __call__(self, values, inputs, training, record, drop):
-        return self._apply(values, inputs, training, self._interceptor(record, drop))
+        return self._apply(values, inputs, training, self._interceptor(record, drop, training))
 
     def _apply(self, values, inputs, training, interceptor):
         module, about = self._mode(training), modes(arguments(type(self.module).__call__), training)
@@ -59,17 +59,25 @@ class Model:
         after = traverse_util.flatten_dict(changed)
         return outputs, {name: after.get(self.places[name], value) for name, value in values.items()}
 
-    def _interceptor(self, record, drop):
+    def _interceptor(self, record, drop, training):
+        inside = set()  # paths: of a user's layer the `__call__` that it has from Flax's own is no call by itself
+
         def intercept(call, args, kwargs, context):
             path = ".".join(context.module.path)
-            if context.method_name != "__call__" or path not in self.known:
+            if context.method_name != "__call__" or path not in self.known or path in inside:
                 return call(*args, **kwargs)
             one = self.known[path]
-            if one.kind == "dropout":
-                outputs = self._dropout(path, one, drop, context.module, *args, **kwargs)
-            else:
-                outputs = call(*args, **kwargs)
+            inside.add(path)
+            try:
+                if one.kind == "dropout":
+                    outputs = self._dropout(path, one, drop, context.module, *args, **kwargs)
+                else:
+                    with jax.disable_jit(False):  # nothing inside is looked at, and a recurrent layer compiles its step
+                        outputs = call(*args, **kwargs)
+            finally:
+                inside.remove(path)
             if record:
+                one.as_called[training] = loose(context.module)
                 record(path, one, (args, kwargs), outputs)
             return outputs
 
@@ -98,7 +106,8 @@ class Model:
                 inside[0] = False
                 return args[0]
             has_children.append(False)
-            outputs = call(*args, **kwargs)
+            with jax.disable_jit(not whole):
+                outputs = call(*args, **kwargs)
             inside[0] = False
             if not has_children.pop() or whole:
                 self.known.setdefault(path, one)
@@ -117,18 +126,23 @@ class Model:
             elif cell is None and (not path or name.startswith(f"{path}.")):
                 local[name.removeprefix(f"{path}.") if path else name] = name
         one = probe_layers.of(module, {here: np.asarray(self.values[name]) for here, name in local.items()})
-        one.module = module.clone(parent=None, _deep_clone=True, _reset_names=True)
+        one.module = loose(module)
         one.place(local)
         return one
 
     def alone(self, path, values, given, training, drop):
         one = self.known[path]
         args, kwargs = one.called(given)
+        kwargs |= modes(kwargs.keys(), training)
+        # Modules are made in each call of the model, which may tell them the mode when they are made.
+        module = one.as_called.get(training, one.module)
         if one.kind == "dropout":
-            return drop(path, one, args[0]) if training and one.settings["rate"] else args[0]
+            return self._dropout(path, one, drop, module, *args, **kwargs)
         inner = {(self.places[name][0], *here.split(".")): values[name] for here, name in one.local.items()}
-        module, taken = one.module, set(arguments(type(one.module).__call__))
-        about = {name: value for name, value in modes(taken, training).items() if name not in kwargs and getattr(module, name, None) is None}  # fmt: skip
-        kwargs |= modes(kwargs.keys() & MODES.keys(), training)
-        outputs, _ = module.apply(traverse_util.unflatten_dict(inner), *args, mutable=self.changing, **kwargs, **about)
+        outputs, _ = module.apply(traverse_util.unflatten_dict(inner), *args, mutable=self.changing, **kwargs)
         return outputs
+
+
+def loose(module):
+    """A copy without the model around it."""
+    return module.clone(parent=None, _deep_clone=True, _reset_names=True)

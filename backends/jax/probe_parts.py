@@ -31,6 +31,7 @@ class Known:
     structure: Any = None  # of the last call, as are `leaves` and the number of axes of what it was given
     leaves: list = field(default_factory=list)
     ndim: int = 0
+    as_called: dict[bool, Any] = field(default_factory=dict)  # {training: the module of the last call}, of linen
     local: dict[str, str] = field(default_factory=dict)  # {name in the layer: name in the model}
 
     @property

@@ -7,7 +7,9 @@ A step is {"kind": a kind of `layers`, its settings}; and of kinds that are none
     add, multiply, concatenate (axis)      of several sources, always first
 """
 
+import functools
 import itertools
+import math
 
 import numpy as np
 
@@ -76,7 +78,7 @@ def explain_glue(source: np.ndarray | list[np.ndarray], target: np.ndarray, tole
 
 
 def _explained(x, y, tolerance, most):
-    def fits(steps, x=x, y=y):
+    def fits(steps, x=x, y=y, tolerance=tolerance):
         try:
             for step in steps:
                 x = apply(step, x)
@@ -84,30 +86,39 @@ def _explained(x, y, tolerance, most):
             return False
         return x.shape == y.shape and deviation(y, x) < tolerance
 
-    # One sample is enough to reject by, where the first axis is that of the samples.
-    is_part = x.ndim > 1 and y.ndim > 1 and len(x) == len(y) > 1
-    part, wanted = (x[:1], y[:1]) if is_part else (x, y)
-    for steps in _sequences(part, wanted, tolerance, most):
-        if fits(steps, part, wanted) and (not is_part or fits(steps)):
-            return steps
-    if is_part and x.size + y.size < SMALL:
-        return next((steps for steps in _sequences(x, y, tolerance, most) if fits(steps)), None)
-    return None
-
-
-def _sequences(x, y, tolerance, most):
-    """Sequences that end in the shape of y: those of activations alone, then those that change shapes, with one before or after."""
-    yield []
     if x.shape == y.shape and most:
-        yield from _elementwise(x, y)
-    if most < 2:
-        yield from ([step] for step in _steps(x.shape, y.shape) if most)
-        return
-    paths = list(_paths(x.shape, y.shape, most))
+        if fits([]):
+            return []
+        every = max(x.size // 500, 1)
+        few, wanted = x.ravel()[::every], y.ravel()[::every]
+        for steps in _elementwise(x, y):
+            # The largest of a few may be much smaller than that of all, which deviations are relative to.
+            if ("axis" in steps[0] or fits(steps, few, wanted, 1e3 * tolerance)) and fits(steps):
+                return steps
+    # One sample and some channels are enough to reject by, where the first axes are theirs.
+    part, wanted = x, y
+    if x.ndim > 1 and y.ndim > 1 and len(x) == len(y):
+        part, wanted = part[:1], wanted[:1]
+        if x.ndim == y.ndim > 2 and x.shape[1] == y.shape[1]:
+            part, wanted = part[:, :4], wanted[:, :4]
+    found = next((steps for steps in _sequences(part, wanted, most) if fits(steps, part, wanted) and fits(steps)), None)
+    if found is None and part is not x:
+        found = next(
+            ([step] for step in _steps(x.shape, y.shape) if step["kind"] == "transpose" and fits([step])), None
+        )
+    return found
+
+
+def _sequences(x, y, most):
+    """Sequences that end in the shape of y: those that only change arrangements, then those with an activation before or after."""
+    yield []
+    paths = [path for path in _paths(x.shape, y.shape, most) if len(path) <= most]
     yield from paths
+    active = [(before, apply(before, x)) for before in ACTIVATIONS] if paths else []
     for path in paths:
-        if len(path) >= most:
+        if len(path) == most:
             continue
+        yield from ([before, *path] for before, _ in active)
         try:
             value = x
             for step in path:
@@ -115,7 +126,6 @@ def _sequences(x, y, tolerance, most):
         except (Unknown, ValueError):
             continue
         yield from (path + after for after in _elementwise(value, y))
-        yield from ([before, *path] for before in ACTIVATIONS)
 
 
 def _elementwise(x, y):
@@ -136,49 +146,57 @@ def _elementwise(x, y):
 
 
 def _paths(shape, target, most):
-    """Steps that change the arrangement, one or two of them, or three where each must."""
-    one = list(_steps(shape, target))
-    yield from ([step] for step in one)
-    for first, middle in _moves(shape, target):
-        yield from ([first, second] for second in _steps(middle, target))
-    if most > 2:
-        for first, middle in _moves(shape, target):
-            for second, last in _moves(middle, target):
-                if first["kind"] != second["kind"]:
-                    yield from ([first, second, third] for third in _steps(last, target) if third["kind"] in ("flatten", "transpose"))  # fmt: skip
-
-
-def _moves(shape, target):
-    """(step, shape after it) of what may come before another: padding, pooling, what makes three axes of four."""
+    """Steps that change the arrangement: one; a pad before a pool; what is flattened after it, or made a sequence."""
+    yield from ([step] for step in _steps(shape, target))
     dims = len(shape) - 2
-    if dims < 1 or dims > 3 or shape[0] != target[0]:
+    if dims not in (1, 2, 3) or shape[0] != target[0]:
         return
-    for ends in ([0, 1], [1, 0], [1, 1]):
-        step = {"kind": "pad", "padding": [ends] * dims, "mode": "constant", "value": 0.0}
-        yield step, (*shape[:2], *(n + sum(ends) for n in shape[2:]))
-    yield from _pools(shape, target)
+    pads = [
+        ({"kind": "pad", "padding": [ends] * dims, "mode": "constant", "value": 0.0}, (*shape[:2], *(n + sum(ends) for n in shape[2:])))
+        for ends in ([0, 1], [1, 0], [1, 1])
+    ]  # fmt: skip
+    for pad, padded in pads:
+        yield from ([pad, step] for step, after in _pools(padded) if after == tuple(target))
     if dims > 1:
-        yield {"kind": "flatten", "first": 2}, (*shape[:2], int(np.prod(shape[2:])))
+        flat = (*shape[:2], math.prod(shape[2:]))
+        yield from (
+            [{"kind": "flatten", "first": 2}, step] for step in _steps(flat, target) if step["kind"] == "transpose"
+        )
+    if len(target) == 2 and target[1] % shape[1] == 0 and math.prod(shape) > math.prod(target):
+        for before, start in [([], shape), *(([pad], padded) for pad, padded in pads if most > 2)]:
+            for step, after in _pools(start):
+                if math.prod(after) == math.prod(target):
+                    yield from ([*before, step, last] for last in _steps(after, target))
 
 
-def _pools(shape, target=None):
-    """(step, shape after it). The results of plain ones come before those that only differ at edges."""
-    dims = len(shape) - 2
-    for op in ("max", "average"):
-        yield {"kind": "adaptive_pool", "op": op, "size": [1] * dims}, (*shape[:2], *[1] * dims)
-    if target is not None and len(target) == len(shape) and target[1] != shape[1]:
-        return
-    options = itertools.product((0, 1, "same"), ("max", "average"), (2, 3), (2, 3, 1), (False, True), (False, True))
-    for padding, op, size, stride, counted, ceil in options:
-        if stride > size or counted and (op == "max" or not padding):
+def _pools(shape):
+    """[(step, shape after it)]. Those with a padding come after those without."""
+    return [(step, (*shape[:2], *after)) for step, after in _pools_of(tuple(shape[2:]))]
+
+
+@functools.lru_cache(maxsize=1000)
+def _pools_of(sides):
+    found, dims = [], len(sides)
+    for op in ("average", "max"):
+        found.append(({"kind": "adaptive_pool", "op": op, "size": [1] * dims}, (1,) * dims))
+    options = itertools.product((False, True), (0, 1, "same"), ("max", "average"), (2, 3), (2, 3, 1), (False, True))
+    for ceil, padding, op, size, stride, counted in options:
+        if stride > size or counted and (op == "max" or not padding) or ceil and padding == "same":
             continue
-        step = {"kind": "pool", "op": op, "size": [size] * dims, "stride": [stride] * dims, "padding": padding if isinstance(padding, str) else [[padding] * 2] * dims, "counted": counted, "ceil": ceil}  # fmt: skip
-        try:
-            after = apply(step, np.zeros((1, 1, *shape[2:]))).shape[2:]
-        except (Unknown, ValueError):
-            continue
-        if after != shape[2:] or stride == 1:
-            yield step, (*shape[:2], *after)
+        if padding == "same":
+            after = [-(-n // stride) for n in sides]
+        else:
+            after = [(n + 2 * padding - size) // stride + 1 for n in sides]
+            # What `ceil` adds, if it adds anything.
+            more = [-(-(n + 2 * padding - size) // stride) + 1 for n in sides]
+            more = [m - ((m - 1) * stride >= n + padding) for n, m in zip(sides, more, strict=True)]
+            if ceil and more == after:
+                continue
+            after = more if ceil else after
+        if min(after) > 0:
+            step = {"kind": "pool", "op": op, "size": [size] * dims, "stride": [stride] * dims, "padding": padding if padding == "same" else [[padding] * 2] * dims, "counted": counted, "ceil": ceil}  # fmt: skip
+            found.append((step, tuple(after)))
+    return found
 
 
 def _steps(shape, target):

@@ -1,15 +1,18 @@
 """A foreign model of Flax or plain JAX, for `diff`: its gradients by jax.value_and_grad, its updates by its own optax.
 
 The contract is in common.probing. Models are called as functions of {name: array}, their parameters and statistics: an nnx
-module by probe_nnx, a pair (linen module, variables) by probe_linen, a function of parameters={name: array} here.
+module by probe_nnx, a pair (linen module, variables) by probe_linen, a function with parameters={name: array} by probe_function.
 """
+
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from backends.jax import probe_layers, probe_optax
+from backends.jax import probe_function, probe_linen, probe_nnx, probe_optax, probe_source
+from backends.jax.probe_parts import Part, Traced
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 
 
@@ -23,26 +26,31 @@ class Probe:
         if isinstance(self.optimizer, nnx.Optimizer):
             self.optimizer, wrt = self.optimizer.tx, self.optimizer.wrt
         if isinstance(model, nnx.Module):
-            from backends.jax.probe_nnx import Model
-
-            self.model = Model(model, dtype, wrt)
+            self.model = probe_nnx.Model(model, dtype, wrt)
         elif isinstance(model, tuple):
-            from backends.jax.probe_linen import Model
-
-            self.model = Model(*model, dtype)
+            self.model = probe_linen.Model(*model, dtype)
         else:
-            self.model = Function(model, side["parameters"], dtype)
+            self.model = probe_function.Model(model, side["parameters"], dtype)
         self.values = dict(self.model.values)
+        self.narrow, self.drawn = "", {}  # `drawn`: {dropout: its number in the last pass}
         self.rates = probe_optax.Rates(self.optimizer) if self.optimizer else None
 
     # -------------------------------------------------------------------------------------- what there is
 
-    def describe(self, inputs=None) -> Description:
-        """`inputs`: what the model is called with; what linen's models are made of is only seen in a call."""
-        why = ""
-        if inputs is not None:
-            self.model.look(self.values, inputs)
-            why = self._narrow(inputs)
+    def look(self, inputs):
+        """A pass before anything is asked: what linen's models are made of is only seen in a call, and so is a type that a model
+        computes in whatever it is given."""
+        before = dict(self.values)
+        self.model.look(self.values, [jnp.asarray(value) for value in inputs])
+        _, calls = self.forward(inputs, training=False)
+        self.values, self.drawn = before, {}
+        made = jax.make_jaxpr(lambda values: jax.tree.leaves(self._run(values, inputs, False)[0]))(before)
+        if self.dtype == "float64" and narrows(made):
+            narrow = [one.path for one in calls if any(value.dtype == np.float32 for value in one.outputs)][:1]
+            where = f"{narrow[0]} ({self.model.known[narrow[0]].title})" if narrow else "something in the model"
+            self.narrow = f"{where} computes in float32"
+
+    def describe(self) -> Description:
         moved = self._moved() if self.optimizer else self.model.trainable
 
         def tensor(part):
@@ -53,27 +61,13 @@ class Probe:
             Layer(path, one.kind, one.title, one.settings, {role: tensor(part) for role, part in one.parts.items()})
             for path, one in self.model.known.items()
         ]
-        layers += [Layer(name, "unknown", "", {}, {"": tensor(probe_layers.Part((name,)))}) for name in self._rest()]
+        layers += [Layer(name, "unknown", "", {}, {"": tensor(Part((name,)))}) for name in self._rest()]
         versions = {name: __import__(name).__version__ for name in ("jax", "flax", "optax")}
         return Description(
-            "JAX", versions, layers, "float32" if why else self.dtype, why,
-            loss={"title": _title(self.loss_function)} if self.loss_function else None,
-            optimizer=probe_optax.optimizer(self.optimizer, self._tree(self.values)) if self.optimizer else None,
+            "JAX", versions, layers, "float32" if self.narrow else self.dtype, self.narrow,
+            loss={"title": getattr(self.loss_function, "__name__", type(self.loss_function).__name__)} if self.loss_function else None,
+            optimizer=probe_optax.optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
-
-    def _narrow(self, inputs) -> str:
-        """The first layer that makes float32 of float64; "" if the model does not."""
-        if self.dtype == "float32":
-            return ""
-        before = dict(self.values)
-        outputs, calls = self.forward(inputs, training=False)
-        self.values = before
-        if not any(value.dtype == np.float32 for value in outputs.values()):
-            return ""
-        for call in calls:
-            if any(value.dtype == np.float32 for value in call.outputs):
-                return f"{call.path} ({self.model.known[call.path].title}) computes in float32"
-        return "the model returns float32"
 
     def _moved(self) -> set[str]:
         """Parameters that one update with gradients of 1 moves: a mask of the optimiser shows nowhere else."""
@@ -90,7 +84,7 @@ class Probe:
 
     def _parts(self):
         found = {f"{path}/{role}": part for path, one in self.model.known.items() for role, part in one.parts.items()}
-        return found | {f"{name}/": probe_layers.Part((name,)) for name in self._rest()}
+        return found | {f"{name}/": Part((name,)) for name in self._rest()}
 
     def _tree(self, values):
         """The trainable of them as the optimiser is given them."""
@@ -125,7 +119,7 @@ class Probe:
         def record(path, one, given, outputs):
             try:
                 calls.append(Call(path, one.given(*given), one.returned(outputs)))
-            except probe_layers.Traced:
+            except Traced:
                 pass
 
         outputs, self.values = self._run(self.values, inputs, training, record)
@@ -136,14 +130,15 @@ class Probe:
         with jax.disable_jit():
             return self.model(values, [jnp.asarray(value) for value in inputs], training, record, self._dropper())
 
-    def _dropper(self):
-        drops = iter(range(1_000_000))
+    def _dropper(self, first=0):
+        drops = itertools.count(first)
 
-        def drop(one, value):
+        def drop(path, one, value):
+            number = self.drawn[path] = next(drops)
             here, there = one.axes(value.ndim)
             rate, shared = one.settings["rate"], {axis % value.ndim for axis in one.settings.get("shared", [])}
             shape = tuple(1 if axis in shared else size for axis, size in enumerate(value.shape))
-            kept = mask(next(drops), one.canonical(np.empty(shape, bool)).shape, rate)
+            kept = mask(number, one.canonical(np.empty(shape, bool)).shape, rate)
             kept = jnp.asarray(np.moveaxis(kept, there, here), value.dtype)
             return value * kept / (1 - rate) if rate < 1 else jnp.zeros_like(value)
 
@@ -153,7 +148,16 @@ class Probe:
         one = self.model.known[path]
         given = [jnp.asarray(one.own(value)) for value in arrays]
         with jax.disable_jit():
-            return one.returned(self.model.alone(path, self.values, given, training, self._dropper()))
+            return one.returned(
+                self.model.alone(path, self.values, given, training, self._dropper(self.drawn.get(path, 0)))
+            )
+
+    def source(self, path, training):
+        one = self.model.known[path]
+        axes = {
+            role: part.join(*(np.asarray(self.values[n]) for n in part.names)).ndim for role, part in one.parts.items()
+        }
+        return probe_source.source(one, axes, self.dtype, training)
 
     # ------------------------------------------------------------------------- loss, gradients and updates
 
@@ -209,34 +213,16 @@ class Probe:
         return state
 
 
-class Function:
-    """f(parameters, *inputs): a model without layers. Parameters may be nested; a dot joins the keys."""
-
-    known: dict = {}
-
-    def __init__(self, function, parameters, dtype):
-        self.function, self.structure = function, parameters
-        self.values = {name: cast(value, dtype) for name, value in self.flat(parameters).items()}
-        self.trainable = {name for name, value in self.values.items() if jnp.issubdtype(value.dtype, jnp.floating)}
-
-    def flat(self, tree):
-        return {".".join(str(key.key if hasattr(key, "key") else key.idx) for key in path): value for path, value in jax.tree_util.tree_leaves_with_path(tree)}  # fmt: skip
-
-    def tree(self, values):
-        return jax.tree.unflatten(
-            jax.tree.structure(self.structure), [values.get(name) for name in self.flat(self.structure)]
-        )
-
-    def look(self, values, inputs):
-        pass
-
-    def __call__(self, values, inputs, training, record, drop):
-        return self.function(self.tree(values), *inputs), values
-
-
-def cast(value, dtype):
-    value = jnp.asarray(value)
-    return value.astype(dtype) if jnp.issubdtype(value.dtype, jnp.floating) else value
+def narrows(jaxpr) -> bool:
+    """Whether something in it makes float32 of float64."""
+    for equation in jaxpr.eqns:
+        types = [{getattr(value.aval, "dtype", None) for value in side} for side in (equation.invars, equation.outvars)]
+        if np.float64 in types[0] and np.float32 in types[1]:
+            return True
+        inner = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda one: hasattr(one, "eqns"))
+        if any(narrows(one) for one in inner if hasattr(one, "eqns")):
+            return True
+    return False
 
 
 def named(outputs) -> dict[str, jax.Array]:
@@ -259,7 +245,3 @@ def structured(outputs: dict):
     if list(outputs) == [""]:
         return outputs[""]
     return tuple(outputs.values()) if list(outputs) == [str(k) for k in range(len(outputs))] else outputs
-
-
-def _title(function):
-    return getattr(function, "__name__", type(function).__name__)

@@ -1,74 +1,17 @@
 """Flax's layers, nnx and linen, in canonical terms, for `diff`: kernels (..., in, out) and activations that end with the channels."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
 import flax.linen as nn
 import numpy as np
 from flax import nnx
 
-
-@dataclass(frozen=True)
-class Part:
-    """One canonical tensor, of the framework's tensors `names`, which `join` makes and `split` takes apart."""
-
-    names: tuple[str, ...]
-    join: Callable = lambda *arrays: arrays[0]
-    split: Callable = lambda value: [value]
-
-
-@dataclass
-class Known:
-    """A module, its kind with settings, {role: Part}, and where its channels are: `axes` {number of axes: (here, canonically)}."""
-
-    module: Any
-    kind: str = "unknown"
-    settings: dict[str, Any] = field(default_factory=dict)
-    parts: dict[str, Part] = field(default_factory=dict)
-    axes: Callable = lambda ndim: (0, 0)
-
-    @property
-    def title(self) -> str:
-        return f"{'nnx' if isinstance(self.module, nnx.Module) else 'nn'}.{type(self.module).__name__}"
-
-    def canonical(self, value):
-        return np.moveaxis(value, *self.axes(value.ndim)) if value.ndim > 1 else value
-
-    def own(self, value):
-        return np.ascontiguousarray(np.moveaxis(value, *self.axes(value.ndim)[::-1])) if value.ndim > 1 else value
-
-    def given(self, args, kwargs) -> list[np.ndarray]:
-        """The arrays that a call gives to the layer. A cell is given its carry, which may be two."""
-        return [self.canonical(value) for value in arrays((args, kwargs))]
-
-    def returned(self, outputs) -> list[np.ndarray]:
-        return [self.canonical(value) for value in arrays(self.sequence(outputs))]
-
-    def sequence(self, outputs):
-        """Of a recurrent layer the outputs alone, without the carry that may come before them."""
-        return outputs[1] if self.kind in ("lstm", "gru") and isinstance(outputs, tuple) else outputs
-
-
-def arrays(values) -> list[np.ndarray]:
-    """Those in a structure, in order, that are numbers and not just being traced."""
-    import jax
-
-    leaves = [value for value in jax.tree.leaves(values) if isinstance(value, (jax.Array, np.ndarray))]
-    if any(isinstance(value, jax.core.Tracer) for value in leaves):
-        raise Traced
-    return [np.asarray(value) for value in leaves if not jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)]
-
-
-class Traced(Exception):
-    """A call inside a transformation, whose values are not there to be seen."""
+from backends.jax import probe_gates
+from backends.jax.probe_parts import Known, Part, those, turned
 
 
 def of(module, tensors: dict[str, np.ndarray]) -> Known:
-    """`module` with its tensors {local name: array}. One whose class has a `__call__` of its own is unknown, as is one with
-    settings that no kind has."""
+    """`module` with its tensors {local name: array}. One with settings that no kind has is unknown."""
     for kind in type(module).__mro__:
-        if kind in READERS and kind.__call__ is type(module).__call__:
+        if kind in READERS:
             if (found := READERS[kind](module, tensors)) is not None:
                 return found
             break
@@ -77,37 +20,7 @@ def of(module, tensors: dict[str, np.ndarray]) -> Known:
 
 def is_whole(module) -> bool:
     """Whether what is inside is not looked at, though the whole is unknown."""
-    return isinstance(module, WHOLE)
-
-
-# ------------------------------------------------------------------------------------------------- tensors
-
-
-def _turned(name, flip=False):
-    """A kernel (K..., I, O) as (O, I, K...)."""
-
-    def join(value):
-        value = value.transpose(-1, -2, *range(value.ndim - 2))
-        return np.flip(value, range(2, value.ndim)) if flip else value
-
-    def split(value):
-        value = np.flip(value, range(2, value.ndim)) if flip else value
-        return [value.transpose(*range(2, value.ndim), 1, 0)]
-
-    return Part((name,), join, split)
-
-
-def _named(tensors, **roles):
-    return {role: Part((name,)) for role, name in roles.items() if name in tensors}
-
-
-def _stacked(names):
-    """Tensors of single gates, kernels (I, H) or biases (H,), one under the other as (gates * H, I) or (gates * H,)."""
-    return Part(
-        tuple(names),
-        lambda *parts: np.concatenate([part.T for part in parts]),
-        lambda value: [part.T for part in np.split(value, len(names))],
-    )
+    return isinstance(module, probe_gates.WHOLE)
 
 
 # -------------------------------------------------------------------------------------------------- layers
@@ -116,7 +29,7 @@ def _stacked(names):
 def _dense(module, tensors):
     if tensors["kernel"].ndim != 2:  # stacked by nnx.vmap or nn.scan
         return None
-    return Known(module, "dense", {}, {"weight": _turned("kernel")} | _named(tensors, bias="bias"))
+    return Known(module, "dense", {}, {"weight": turned("kernel")} | those(tensors, bias="bias"))
 
 
 def _dense_general(module, tensors):
@@ -162,7 +75,7 @@ def _conv(module, tensors):
         case _:
             padding = _pairs(padding, dims)
     about = {"stride": _sides(module.strides, dims), "padding": padding, "dilation": dilation, "groups": module.feature_group_count}  # fmt: skip
-    parts = {"weight": _turned("kernel")} | _named(tensors, bias="bias")
+    parts = {"weight": turned("kernel")} | those(tensors, bias="bias")
     return Known(module, "conv", about | mode, parts, lambda ndim: (-1, -1 - dims))
 
 
@@ -185,14 +98,8 @@ def _conv_transpose(module, tensors):
         "stride": stride, "padding": [[k - before, k - after] for k, (before, after) in zip(full, added, strict=True)],
         "dilation": dilation, "groups": 1, "turned": not module.transpose_kernel,
     }  # fmt: skip
-    # JAX correlates with the kernel as it lies, where a transposed convolution has it turned; canonical is the latter.
-    weight = _turned("kernel")
-    if not module.transpose_kernel:
-        flipped = _turned("kernel", flip=True)
-        weight = Part(
-            ("kernel",), lambda v: flipped.join(v).swapaxes(0, 1), lambda v: flipped.split(np.swapaxes(v, 0, 1))
-        )
-    parts = {"weight": weight} | _named(tensors, bias="bias")
+    # A kernel (K..., O, I) that is turned by half a circle, or one (K..., I, O) that is used as it lies.
+    parts = {"weight": turned("kernel", first=1 if module.transpose_kernel else 0)} | those(tensors, bias="bias")
     return Known(module, "conv_transpose", about, parts, lambda ndim: (-1, -1 - dims))
 
 
@@ -200,7 +107,7 @@ def _batch_norm(module, tensors):
     if not isinstance(module.axis, int) or module.axis_name is not None:
         return None
     about = {"epsilon": module.epsilon, "keep": module.momentum, "unbiased": False}
-    parts = _named(tensors, weight="scale", bias="bias", mean="mean", variance="var")
+    parts = those(tensors, weight="scale", bias="bias", mean="mean", variance="var")
     return Known(module, "batch_norm", about, parts, lambda ndim: (module.axis, 1))
 
 
@@ -228,7 +135,7 @@ def _norm(kind, **more):
             ):  # linen knows the size of a group, and the channels only from the scale or the shift
                 channels = [value.size for value in tensors.values()]
                 about["groups"] = channels[0] // module.group_size if channels else None
-        return Known(module, kind, about, _named(tensors, weight="scale", bias="bias"), axes)
+        return Known(module, kind, about, those(tensors, weight="scale", bias="bias"), axes)
 
     return read
 
@@ -239,9 +146,7 @@ def _dropout(module, tensors):
     return Known(module, "dropout", {"rate": module.rate} | more, {}, lambda ndim: (-1, 1) if ndim > 3 else (0, 0))
 
 
-WHOLE = (nnx.Bidirectional, nn.Bidirectional, nnx.MultiHeadAttention, nn.MultiHeadDotProductAttention)
-
-READERS = {
+READERS = probe_gates.READERS | {
     nnx.Linear: _dense, nn.Dense: _dense, nnx.LinearGeneral: _dense_general, nn.DenseGeneral: _dense_general,
     nnx.Embed: _embedding, nn.Embed: _embedding, nnx.Conv: _conv, nn.Conv: _conv,
     nnx.ConvTranspose: _conv_transpose, nn.ConvTranspose: _conv_transpose,

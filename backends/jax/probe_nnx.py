@@ -1,47 +1,32 @@
 """A foreign nnx module as a function of its parameters and statistics, for `diff`."""
 
-import inspect
 from contextlib import contextmanager
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from backends.jax import probe_layers
-from backends.jax.probe import cast
+from backends.jax.probe_function import arguments, cast, modes
 from common.probing import Refused
 
 MARK = "tetrapla_path"  # an attribute of layers, which is kept when nnx takes a module apart and puts it together
-# What a model's own call may take to be told, and whether it is the other way round.
-MODES = {"train": False, "training": False, "is_training": False, "deterministic": True, "use_running_average": True, "inference": True}  # fmt: skip
-
-
-def modes(function, training) -> dict[str, bool]:
-    """Of MODES what `function` takes."""
-    names = inspect.signature(function).parameters
-    return {name: training != turned for name, turned in MODES.items() if name in names}
 
 
 class Model:
     def __init__(self, model: nnx.Module, dtype: str, wrt):
         self.known = {}
         for path, module in walk(model):
-            if dtype == "float64" and getattr(module, "param_dtype", None) == jnp.float32:
-                # What carries and embeddings that were not told a type are made in.
-                if isinstance(module, nnx.Embed) and module.dtype == jnp.float32:
-                    module.dtype = None
-                module.param_dtype = jnp.float64
-            local = {
-                ".".join(map(str, name)): value for name, value in nnx.to_flat_state(nnx.state(module, of_numbers))
-            }
-            known = probe_layers.of(module, {name: np.asarray(value[...]) for name, value in local.items()})
+            if dtype == "float64":
+                widen(module)
+            if any(path.startswith(f"{outer}.") for outer in self.known):
+                continue  # inside a layer that is known as a whole
+            own = {".".join(map(str, name)): v for name, v in nnx.to_flat_state(nnx.state(module, of_numbers))}
+            known = probe_layers.of(module, {name: np.asarray(value[...]) for name, value in own.items()})
             if known.kind == "unknown" and not probe_layers.is_whole(module) and has_children(module):
                 continue
-            if any(path.startswith(outer + ".") or not outer for outer in self.known):
-                continue  # inside a layer that is known as a whole
-            for role, part in known.parts.items():
-                names = tuple(f"{path}.{name}".lstrip(".") for name in part.names)
-                known.parts[role] = probe_layers.Part(names, part.join, part.split)
+            known.place({name: f"{path}.{name}".lstrip(".") for name in own})
             self.known[path] = known
             if path:
                 setattr(module, MARK, path)
@@ -66,7 +51,7 @@ class Model:
 
     def _model(self, values, training):
         state = [
-            (path, variable.replace(values[name]) if (name := ".".join(map(str, path))) in values else variable)
+            (path, variable.replace(values.get(".".join(map(str, path)), variable[...])))
             for path, variable in nnx.to_flat_state(self.state)
         ]
         model = nnx.merge(self.graph, nnx.from_flat_state(state))
@@ -76,7 +61,7 @@ class Model:
     def __call__(self, values, inputs, training, record, drop):
         model = self._model(values, training)
         with self._seen(record, drop):
-            outputs = model(*inputs, **modes(type(model).__call__, training))
+            outputs = model(*inputs, **modes(arguments(type(model).__call__), training))
         self._refuse_draws(model)
         return outputs, self._after(model, values)
 
@@ -85,10 +70,13 @@ class Model:
         return {name: found.get(name, value) for name, value in values.items()}
 
     def _refuse_draws(self, model):
-        """Layers of dropout draw nothing here, so who did is the model itself or a layer that is not known."""
+        """Layers of dropout draw nothing here, so who did is the model itself or a layer that is not known; the state in which a
+        recurrent layer starts asks for a draw and is 0."""
         before = dict(nnx.to_flat_state(nnx.filter_state(self.state, nnx.RngCount)))
         for path, count in nnx.to_flat_state(nnx.state(model, nnx.RngCount)):
-            if path in before and int(count[...]) != int(before[path][...]):
+            if path not in before or count.tag == "carry" or isinstance(count[...], jax.core.Tracer):
+                continue
+            if int(count[...]) != int(before[path][...]):
                 raise Refused(
                     f"the model draws from {'.'.join(map(str, path[:-1]))}; no draw may be left to chance: "
                     'take it as an input, or compare with mode = "eval"'
@@ -99,7 +87,8 @@ class Model:
         for name in path.split(".") if path else ():
             module = module[int(name) if name.isdigit() else name] if isinstance(module, (list, dict, nnx.List, nnx.Dict)) else getattr(module, name)  # fmt: skip
         with self._seen(None, drop):
-            return module(*given)
+            args, kwargs = self.known[path].called(given)
+            return module(*args, **kwargs)
 
     @contextmanager
     def _seen(self, record, drop):
@@ -124,7 +113,7 @@ class Model:
                 return call(module, *args, **kwargs)
             one = self.known[path]
             if one.kind == "dropout":
-                outputs = self._dropout(one, drop, module, *args, **kwargs)
+                outputs = self._dropout(path, one, drop, module, *args, **kwargs)
             else:
                 outputs = call(module, *args, **kwargs)
             if record:
@@ -134,9 +123,29 @@ class Model:
         return wrapped
 
     @staticmethod
-    def _dropout(one, drop, module, inputs, *, deterministic=None, rngs=None):
+    def _dropout(path, one, drop, module, inputs, *, deterministic=None, rngs=None):
         deterministic = module.deterministic if deterministic is None else deterministic
-        return inputs if deterministic or not module.rate else drop(one, inputs)
+        return inputs if deterministic or not module.rate else drop(path, one, inputs)
+
+
+def widen(module) -> None:
+    """What Flax does in float32 though nobody said so."""
+    if isinstance(module, nnx.Embed) and module.dtype == module.param_dtype == jnp.float32:
+        module.dtype = None  # by default that of its parameters when they were made
+    if getattr(module, "param_dtype", None) == jnp.float32:
+        module.param_dtype = jnp.float64  # in which the state of a recurrent layer starts
+    if getattr(module, "attention_fn", None) is nnx.dot_product_attention:
+        module.attention_fn = attention
+
+
+def attention(*args, **kwargs):
+    """nnx.dot_product_attention, which takes the softmax in float32 unless a module is there that wants to keep the weights."""
+    return nnx.dot_product_attention(*args, **kwargs | {"module": kwargs.get("module") or Nobody()})
+
+
+class Nobody:
+    def sow(self, *values):
+        pass
 
 
 def of_numbers(path, variable) -> bool:

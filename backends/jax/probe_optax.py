@@ -1,102 +1,109 @@
 """An optax transformation in canonical terms, for `diff`: its numbers lie in the closures of its update functions."""
 
-import math
-
 import jax
 import optax
 
-# Of what a chain is made, in canonical terms: {function: (name, {ours: its own})}.
-KINDS = {
-    "scale_by_adam": ("adam", {"beta1": "b1", "beta2": "b2", "epsilon": "eps", "root": "eps_root", "nesterov": "nesterov"}),
-    "scale_by_amsgrad": ("adam", {"beta1": "b1", "beta2": "b2", "epsilon": "eps", "root": "eps_root", "corrected_maximum": "bias_correction_nu"}),
+MOMENTS = {  # {function: (name, {canonical: its own})}
+    "scale_by_adam": ("adam", {"beta1": "b1", "beta2": "b2", "epsilon": "eps", "epsilon_root": "eps_root", "nesterov": "nesterov"}),
+    "scale_by_amsgrad": ("adam", {"beta1": "b1", "beta2": "b2", "epsilon": "eps", "epsilon_root": "eps_root"}),
     "scale_by_rms": ("rmsprop", {"keep": "decay", "epsilon": "eps", "start": "initial_scale", "corrected": "bias_correction"}),
     "scale_by_stddev": ("rmsprop", {"keep": "decay", "epsilon": "eps", "start": "initial_scale", "corrected": "bias_correction"}),
     "scale_by_rss": ("adagrad", {"epsilon": "eps", "start": "initial_accumulator_value"}),
 }  # fmt: skip
-USUAL = {"root": 0.0, "nesterov": False, "corrected": False}  # what is only said where it is otherwise
 CLIPS = {"clip_by_global_norm": ("global_norm", "max_norm"), "clip": ("value", "max_delta")}
 
 
-def steps(update, masked=False) -> list[tuple[str, dict, bool]]:
+def steps(init, update, masked=False) -> list[tuple[str, dict, bool]]:
     """[(name of the function that made it, {name: value in its closures}, whether it is for some parameters only)], in order."""
-    name, cells = update.__qualname__.split(".")[0], closure(update)
+    name, cells = update.__qualname__.split(".")[0], closure(init) | closure(update)
     match name:
         case "chain":
-            return [one for inner in cells["update_fns"] for one in steps(inner, masked)]
+            inner = zip(cells["init_fns"], cells["update_fns"], strict=True)
         case "named_chain":
-            return [one for _, inner in cells["transforms"] for one in steps(inner.update, masked)]
+            inner = [(one.init, one.update) for _, one in cells["transforms"]]
         case "with_extra_args_support":
-            return steps(cells["tx"].update, masked)
+            inner = [cells["tx"]]
         case "masked":
-            return steps(cells["inner"].update, masked=True)
+            inner, masked = [cells["inner"]], True
         case "inject_hyperparams":
-            scheduled = {key: value.schedule_fn for key, value in cells["sched_hps"].items()}
-            return steps(
-                cells["inner_factory"](**cells["other_hps"], **cells["numeric_hps"], **scheduled).update, masked
-            )
+            scheduled = {key: one.schedule_fn for key, one in cells["sched_hps"].items() if hasattr(one, "schedule_fn")}
+            inner = [cells["inner_factory"](**cells["other_hps"], **cells["numeric_hps"], **scheduled)]
         case "identity":
-            return []
-    return [(name, cells, masked)]
+            inner = []
+        case _:
+            return [(name, cells, masked)]
+    return [found for one in inner for found in steps(*one, masked)]
 
 
 def closure(update) -> dict:
-    if not hasattr(update, "__closure__"):
+    if not hasattr(update, "__code__"):
         return {}
-    cells = dict(zip(update.__code__.co_freevars, update.__closure__ or (), strict=True))
-    return {name: cell.cell_contents for name, cell in cells.items()}
+    return {
+        name: cell.cell_contents
+        for name, cell in zip(update.__code__.co_freevars, update.__closure__ or (), strict=True)
+    }
 
 
 def _number(value):
     return value if isinstance(value, (bool, str)) or value is None else float(value)
 
 
-def optimizer(one: optax.GradientTransformation, parameters) -> dict:
-    """Its numbers, as the PyTorch probe has them; what cannot be told is left out. Another chain than those known is "unknown"."""
-    found = steps(one.update) if hasattr(one.update, "__code__") else [(type(one).__name__, {}, False)]
+def optimizer(one: optax.GradientTransformation) -> dict:
+    """Its numbers, as the PyTorch probe has them; what cannot be told is left out. A chain that is none of those known, a rate
+    that a schedule changes, and one for some parameters only, are "unknown"."""
+    found = steps(one.init, one.update) if hasattr(one.update, "__code__") else [(type(one).__name__, {}, False)]
     names = [name for name, _, _ in found]
-    about = {
-        "title": f"optax.chain({', '.join(names)})" if len(names) > 1 else f"optax.{names[0] if names else 'identity'}"
-    }
-    about |= {"name": "sgd", "decay": 0.0}
-    sizes, order = [], []
+    title = f"optax.chain({', '.join(names)})" if len(names) > 1 else f"optax.{names[0] if names else 'identity'}"
+    about, done, is_known = {"decay": 0.0}, [], True
     for name, cells, masked in found:
-        if masked and name != "add_decayed_weights":
-            about["masked"] = True
-        match name:
-            case "scale" | "scale_by_schedule":
-                size = cells.get("step_size")
-                if name == "scale_by_schedule":
-                    about["schedule"], size = True, cells["step_size_fn"](0)
-                sizes.append(float(size))
-            case "trace":
-                about |= {"momentum": _number(cells["decay"]), "nesterov": cells.get("nesterov", False)}
-                about["rate_inside"] = bool(sizes)
-            case "add_decayed_weights":
-                about["decay"] = _number(cells["weight_decay"]) if not callable(cells["weight_decay"]) else float(cells["weight_decay"](0))  # fmt: skip
-                about |= {"decoupled": "moments" in order} | ({"decay_masked": True} if masked else {})
-                if sizes:
-                    about["decay_by_rate"] = False
-            case _ if name in CLIPS and not order:
-                about.setdefault("clip", {})[CLIPS[name][0]] = _number(cells[CLIPS[name][1]])
-                continue
-            case _ if name in KINDS and "moments" not in order:
-                kind, numbers = KINDS[name]
-                about |= {
-                    "name": kind,
-                    "place": "inside" if kind == "adagrad" or cells.get("eps_in_sqrt") else "outside",
-                }
-                values = {ours: _number(cells[own]) for ours, own in numbers.items() if own in cells}
-                about |= {ours: value for ours, value in values.items() if USUAL.get(ours) != value}
-                about |= {"amsgrad": name == "scale_by_amsgrad"} if kind == "adam" else {}
-                about |= {"centered": name == "scale_by_stddev", "momentum": 0.0} if kind == "rmsprop" else {}
-            case _:
-                about["name"] = "unknown"
-        order.append("moments" if name in KINDS or name == "trace" else name)
-    if sizes:
-        about["rate"] = -math.prod(sizes)
-    if about["name"] == "sgd":
-        about = {"momentum": 0.0, "nesterov": False, "rate_inside": False} | about | {"dampening": 0.0}
-    return about
+        is_known &= not masked
+        try:
+            is_known &= _read(name, cells, about, done)
+        except KeyError:  # another version's names
+            is_known = False
+        done.append("moments" if name in MOMENTS else name)
+    kind = about.pop("name", "sgd")
+    if kind == "sgd":
+        about = {"momentum": 0.0, "nesterov": False, "dampening": 0.0, "rate_inside": False} | about
+    return {"name": kind if is_known else "unknown", "title": title} | about
+
+
+def _read(name, cells, about, done) -> bool:
+    """Puts into `about` what the step `name` of a chain says, after the steps `done`; whether it fits to these."""
+    match name:
+        case "scale":
+            about["rate"] = -float(cells["step_size"])
+            return not {"scale", "scale_by_schedule"} & {*done}
+        case "scale_by_schedule":
+            sizes = [float(cells["step_size_fn"](count)) for count in range(10)]
+            about["rate"] = -sizes[0]
+            return not {"scale", "scale_by_schedule"} & {*done} and len(set(sizes)) == 1
+        case "trace":
+            about |= {"momentum": _number(cells["decay"]), "nesterov": bool(cells["nesterov"])}
+            about["rate_inside"] = "rate" in about
+            return about.get("name") in (None, "rmsprop") and "trace" not in done
+        case "add_decayed_weights":
+            about |= {"decay": _number(cells["weight_decay"]), "decoupled": bool({"moments", "trace"} & {*done})}
+            return "rate" not in about and name not in done
+        case _ if name in CLIPS:
+            kind, size = CLIPS[name]
+            about |= {
+                "clip": {"kind": kind, "value": _number(cells[size])},
+                "decay_first": "add_decayed_weights" in done,
+            }
+            return not {*done} - {"add_decayed_weights"}
+        case _ if name in MOMENTS and not {"moments", "trace", "scale", "scale_by_schedule"} & {*done}:
+            about["name"], numbers = MOMENTS[name]
+            about |= {ours: _number(cells[own]) for ours, own in numbers.items()}
+            if about["name"] == "adam":
+                # Of the corrected second moments, where PyTorch takes the largest before it corrects.
+                largest = "corrected" if cells.get("bias_correction_nu") else True
+                about |= {"place": "outside", "amsgrad": largest if name == "scale_by_amsgrad" else False}
+                return name == "scale_by_adam" or cells["bias_correction_mu"] == cells["bias_correction_nu"] == True  # noqa: E712
+            about["place"] = "root" if about["name"] == "adagrad" or cells["eps_in_sqrt"] else "outside"
+            about |= {"centered": name == "scale_by_stddev", "momentum": 0.0} if about["name"] == "rmsprop" else {}
+            return True
+    return False
 
 
 class Rates:

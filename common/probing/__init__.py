@@ -24,6 +24,7 @@ A probe (`backends/<x>/probe.py`) has
     prepare(dtype)                     before the user's function runs: the framework's default float type, no TF32, one seed
     class Probe(side, dtype), `side` what the user's function returned, and "inputs": what the model is called with, {name: array}
     or None, for a model that only its first call builds; with
+        look(inputs)                       where a probe has it: before all else, what the model is called with, for what only a call shows
         describe() -> Description
         put(tensors), get() -> tensors     {key: array} of parameters and statistics, canonical
         forward(inputs, training) -> (outputs, calls)       outputs: {"": array}, or {"0": ..., "name": ...} of a structure

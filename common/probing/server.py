@@ -133,6 +133,8 @@ class Side:
             module = importlib.import_module(f"backends.{framework}.probe")
             self.probe = module.Probe(self.side | {"inputs": called}, dtype)
         self.dtype = self.probe.dtype
+        if called is not None and hasattr(self.probe, "look"):
+            self.probe.look(list(called.values()))
 
     def names(self, inputs: Arrays) -> tuple[list[str], list[str]]:
         """(what the model is called with, what the loss takes beside the output)."""
@@ -283,9 +285,23 @@ def prepare(dtype: str) -> None:
                 "torch": lambda torch: torch.set_default_dtype(getattr(torch, dtype)),
                 "paddle": lambda paddle: paddle.set_default_dtype(dtype),
                 "keras": lambda keras: keras.config.set_floatx(dtype),
+                "flax.nnx.nn.recurrent": lambda recurrent: carries(recurrent, dtype),
+                "flax.linen.recurrent": lambda recurrent: carries(recurrent, dtype),
             }
         ),
     )
+
+
+def carries(recurrent, dtype: str) -> None:
+    """Flax makes the state in which a cell starts in float32 unless it is told otherwise, and then refuses a float64 sequence."""
+    for cell in vars(recurrent).values():
+        if isinstance(cell, type) and "initialize_carry" in vars(cell):
+
+            def wide(*args, start=cell.initialize_carry, **kwargs):
+                found = start(*args, **kwargs)
+                return tuple(one.astype(dtype) for one in found) if isinstance(found, tuple) else found.astype(dtype)
+
+            cell.initialize_carry = wide
 
 
 class After:

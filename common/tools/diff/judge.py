@@ -7,7 +7,7 @@ Both sides are asked in float64; where one cannot, in float32, against what one 
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Row, 
 
 RATES = (1.0, 0.5, 2.0)  # of the update stage, as factors
 STEPS = 10  # of the trajectory
+GATED = ("lstm", "gru")
 
 
 @dataclass
@@ -90,6 +91,8 @@ class Judge:
         self.values = self.reference.get()
         keys = matched.keys()
         theirs = numbers.drawn(self.described[1].layers, self.port.get(), np.random.default_rng(3))
+        self.port.put(theirs)
+        self.tied = tied(self.values), tied(self.port.get())
         # What the reference has no partner for must not count: a bias that one side lacks is 0 on the other.
         spare = {
             key: np.zeros_like(value)
@@ -129,28 +132,49 @@ class Judge:
             self.verdict.uncovered.append(
                 f"{side}: {one.path} ({one.title or names.get(one.kind, one.kind)}) has no partner"
             )
+        lacking = []
         for a, b in self.matching.pairs:
             differ = {k: (a.settings.get(k), b.settings.get(k)) for k in a.settings.keys() | b.settings.keys() if a.settings.get(k) != b.settings.get(k)}  # fmt: skip
             self.rows[a.path] = Row(a.path, b.path, a.kind, a.title, b.title, differ=differ)
-            for role in a.tensors.keys() ^ b.tensors.keys():
+            for role in sorted(a.tensors.keys() ^ b.tensors.keys()):
                 side = "port" if role in a.tensors else "reference"
                 self.verdict.uncovered.append(
                     f"{role} of {a.path}: the {side} has none; it was set to 0 on the other side"
                 )
+                if a.kind not in GATED:  # two biases that are added may be one
+                    words = f"the {side} has no {role} in {b.path if side == 'port' else a.path}"
+                    lacking.append(Cause("matching", a.path, words, {role: (side == "port", side != "port")}, proven=True))
         shapes = [
             f"{a.path}/{r}: {a.tensors[r].shape} here, {b.tensors[r].shape} there"
             for a, b in self.matching.pairs for r in a.tensors.keys() & b.tensors.keys() if a.tensors[r].shape != b.tensors[r].shape
         ]  # fmt: skip
-        verdict = DIFFERENT if held and any(one.kind != "unknown" for one, _ in held) or shapes else EQUAL
+        lacking += self._ties()
+        verdict = DIFFERENT if held and any(one.kind != "unknown" for one, _ in held) or shapes or lacking else EQUAL
         if not self.matching.pairs and (held or not any(one.layers for one in self.described)):
             verdict = NOT_JUDGED
         notes = shapes + ([f"{len(held)} layers with parameters have no partner: name them in pins"] if held else [])
-        where = held[0][0].path if held else ""
+        where = held[0][0].path if held else lacking[0].where if lacking else ""
         self.verdict.stages.append(Stage("matching", verdict, where=where, notes=notes))
+        self.verdict.causes += lacking
         if held:
             for one, side in held:
                 words = f"only the {side} has {one.path} ({one.title}) with {', '.join(f'{r} {t.shape}' for r, t in one.tensors.items())}"
-                self.verdict.causes.append(Cause("matching", one.path, words))
+                # A layer that one side alone has is a fact; of two on either side, the matching may have missed a pair.
+                fact = len({side for _, side in held}) == 1 and one.kind != "unknown"
+                settings = {"layer": (side == "reference", side == "port")} if fact else {}
+                self.verdict.causes.append(Cause("matching", one.path, words, settings, proven=fact))
+
+    def _ties(self) -> list[Cause]:
+        """Tensors that are one on one side and two on the other."""
+        keys, found = self.matching.keys(), []
+        back = {port: reference for reference, port in keys.items()}
+        ours, theirs = self.tied
+        theirs = {tuple(back.get(key, key) for key in pair) for pair in theirs}
+        for pairs, others, sides in ((ours, theirs, (True, False)), (theirs, ours, (False, True))):
+            for one, two in sorted(pairs - others - {pair[::-1] for pair in others}):
+                words = f"{two} is {one} in the {'reference' if sides[0] else 'port'}, and a tensor of its own on the other side"
+                found.append(Cause("matching", two.rsplit("/", 1)[0], words, {"tied": sides}, proven=True))
+        return found
 
     def trainable(self) -> None:
         wrong = []
@@ -189,8 +213,10 @@ class Judge:
         again = self._shaken(training)
         self.reference.put(self.values)
         bars = self._bars(ours, again)
-        parted = None
+        parted, drops = None, -1
+        dropping = {one.path for one in self.described[0].layers if one.kind == "dropout" and one.settings.get("rate")}
         for path, ins, outs in ours.calls:
+            drops += path in dropping
             row = self.rows.get(path)
             if row is None or row.port is None:
                 continue
@@ -215,7 +241,7 @@ class Judge:
                 if parted is None:
                     parted = row
                     self.repro = self.repro or repro.Repro(name, path, row.port, training, ins, self._tensors(path))
-                self._add(self._layer_cause(name, row, ins, outs, made, training))
+                self._add(self._layer_cause(name, row, ins, outs, made, training, drops))
         self._finish(name, ours, theirs, bars, parted)
 
     def _index(self, passed, path, ins):
@@ -250,8 +276,11 @@ class Judge:
             return None
         return [made[str(k)] for k in range(len(made))]
 
-    def _layer_cause(self, stage, row, ins, outs, made, training):
+    def _layer_cause(self, stage, row, ins, outs, made, training, number):
+        """`number`: which dropout of the pass it is, if it is one."""
         a, b = next((a, b) for a, b in self.matching.pairs if a.path == row.reference)
+        if a.kind == "dropout":
+            a, b = (replace(one, settings=one.settings | {"number": number}) for one in (a, b))
         return causes.of_layer(stage, a, b, self._tensors(a.path), ins, outs, made, training, row.bar)
 
     def _add(self, cause):
@@ -326,7 +355,8 @@ class Judge:
         self._restore()
         keys, worst, where, wrong = self.matching.keys(), 0.0, "", []
         scale = max((float(np.abs(v).max()) for v in ours.values()), default=0.0)
-        for key, value in ours.items():
+        places = {path: k for k, path in enumerate(self.passed.order)}
+        for key, value in sorted(ours.items(), key=lambda item: places.get(item[0].rsplit("/", 1)[0], -1)):
             if key not in keys:
                 continue
             other = theirs.get(keys[key])
@@ -450,6 +480,18 @@ class Judge:
                 Cause("trajectory", "losses", f"the losses part over {STEPS} updates, though every stage before agrees")
             )
         self.verdict.stages.append(Stage("trajectory", DIFFERENT if different else EQUAL, apart, bar))
+
+
+def tied(values: Arrays) -> set[tuple[str, str]]:
+    """Pairs of keys of one tensor, told by the random numbers that they hold."""
+    first, found = {}, set()
+    for key, value in values.items():
+        if key.rsplit("/", 1)[1] in ("mean", "variance"):
+            continue
+        other = first.setdefault((value.shape, value.tobytes()), key)
+        if other != key:
+            found.add((other, key))
+    return found
 
 
 def _worst(before, ours, theirs):

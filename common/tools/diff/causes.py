@@ -2,15 +2,18 @@
 
 import difflib
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
 from common.probing import Arrays, Layer
 from common.tools.diff.conventions import updates
-from common.tools.diff.conventions.explain import differing, explain
+from common.tools.diff.conventions.base import Unknown
+from common.tools.diff.conventions.explain import ROUNDING, explain
 from common.tools.diff.conventions.glue import explain_glue
-from common.tools.diff.conventions.layers import KNOBS, run, statistics
+from common.tools.diff.conventions.layers import DEFAULTS, KNOBS, run, statistics
 from common.tools.diff.conventions.losses import explain_loss
+from common.tools.diff.conventions.search import changing
 from common.tools.diff.numbers import deviation
 from common.tools.diff.verdict import Cause
 
@@ -44,16 +47,48 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
     theirs = explain(b.kind, b.settings, tensors, ins, made, training, bar)
     if ours is None or theirs is None:
         return unknown
-    names = differing(a.kind, ours, theirs, tensors, ins, training)
+    names = _mending(a.kind, ours, theirs, tensors, ins, outs, training, bar)
     if not names:
         return unknown
     settings = {name: (ours.get(name), theirs.get(name)) for name in names}
-    mended = run(a.kind, theirs | {name: ours.get(name) for name in names}, tensors, ins, training)
-    left = max(deviation(x, y) for x, y in zip(outs, mended, strict=True))
+    defaults = DEFAULTS.get(a.kind, {})
+    mended = run(a.kind, theirs | {name: ours.get(name, defaults.get(name)) for name in names}, tensors, ins, training)
+    left = max(deviation(x, y) for x, y in zip(outs, mended, strict=False))
     knobs = KNOBS.get(a.kind, {})
     return Cause(
         stage, a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), left
     )
+
+
+def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]:
+    """Of the settings in which two sides differ those that change the outputs: the one that alone turns the port's into the
+    reference's, if there is one and no other does, else all."""
+    def made(settings):
+        return run(kind, settings, tensors, ins, training)
+
+    names = changing(ours, theirs, DEFAULTS.get(kind, {}), made, ROUNDING)
+    alone = []
+    for name in names:
+        try:
+            found = made(theirs | {name: ours.get(name, DEFAULTS.get(kind, {}).get(name))})
+        except Unknown:
+            continue
+        if len(found) >= len(outs) and all(deviation(x, y) <= bar for x, y in zip(outs, found, strict=False)):
+            alone.append(name)
+    return alone if len(alone) == 1 else names
+
+
+def led(layer: Layer, pad: Layer | None) -> Layer:
+    """The layer with the zeros that one before it puts around its input. What cannot be said so becomes unknown."""
+    if pad is None:
+        return layer
+    own, more = layer.settings.get("padding", 0), pad.settings.get("padding")
+    plain = pad.settings.get("mode") == "constant" and not pad.settings.get("value") and "mode" not in layer.settings
+    if not plain or isinstance(own, str) or layer.kind == "pool" and np.any(own):
+        return replace(layer, kind="unknown")
+    padding = [[a + c, b + d] for (a, b), (c, d) in zip(own or [[0, 0]] * len(more), more, strict=True)]
+    fill = {} if layer.kind == "conv" else {"fill": 0, "counted": True}
+    return replace(layer, settings=layer.settings | {"padding": padding} | fill)
 
 
 def advice(b: Layer, settings) -> str:

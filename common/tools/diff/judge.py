@@ -23,6 +23,7 @@ from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Row, 
 RATES = (1.0, 0.5, 2.0)  # of the update stage, as factors
 STEPS = 10  # of the trajectory
 GATED = ("lstm", "gru")
+LED = ("conv", "pool")
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Judge:
         self.pins = about["pins"]
         self.rows: dict[str, Row] = {}
         self.repro: repro.Repro | None = None
+        self.leads: tuple[dict, dict] = ({}, {})  # {path of a layer: the layer of padding before it}, of both sides
 
     @property
     def sides(self):
@@ -209,8 +211,8 @@ class Judge:
         name = f"forward, {'training' if training else 'evaluation'}"
         for side, values in ((self.reference, self.values), (self.port, self._theirs())):
             side.put(values)
-        ours, theirs = (forward(side, self.inputs, training) for side in self.sides)
-        again = self._shaken(training)
+        ours, theirs = (self._led(k, forward(side, self.inputs, training)) for k, side in enumerate(self.sides))
+        again = self._led(0, self._shaken(training))
         self.reference.put(self.values)
         bars = self._bars(ours, again)
         parted, drops = None, -1
@@ -244,6 +246,20 @@ class Judge:
                 self._add(self._layer_cause(name, row, ins, outs, made, training, drops))
         self._finish(name, ours, theirs, bars, parted)
 
+    def _led(self, side: int, passed: Pass) -> Pass:
+        """Layers of padding without a partner become part of the convolution or pooling that they alone lead to."""
+        layers = {one.path: one for one in self.described[side].layers}
+        lonely = {one.path for one in (self.matching.only_reference, self.matching.only_port)[side] if one.kind == "pad"}
+        calls = []
+        for path, ins, outs in passed.calls:
+            before = calls[-1] if calls else None
+            if before and before[0] in lonely and layers[path].kind in LED and np.array_equal(before[2][0], ins[0]):
+                self.leads[side][path] = layers[before[0]]
+                calls[-1] = (path, before[1], outs)
+            else:
+                calls.append((path, ins, outs))
+        return Pass(passed.outputs, calls)
+
     def _index(self, passed, path, ins):
         return next(k for k, call in enumerate(passed.calls) if call[0] == path and call[1] is ins)
 
@@ -269,6 +285,9 @@ class Judge:
         return found
 
     def _alone(self, path, ins, training):
+        """Of the port, after the padding that leads to it."""
+        if lead := self.leads[1].get(path):
+            ins = self._alone(lead.path, ins, training)
         try:
             _, made = self.port.ask("alone", {str(k): v for k, v in enumerate(ins)}, path=path, training=training)
         except Exception as error:
@@ -279,6 +298,7 @@ class Judge:
     def _layer_cause(self, stage, row, ins, outs, made, training, number):
         """`number`: which dropout of the pass it is, if it is one."""
         a, b = next((a, b) for a, b in self.matching.pairs if a.path == row.reference)
+        a, b = (causes.led(one, self.leads[k].get(one.path)) for k, one in enumerate((a, b)))
         if a.kind == "dropout":
             a, b = (replace(one, settings=one.settings | {"number": number}) for one in (a, b))
         return causes.of_layer(stage, a, b, self._tensors(a.path), ins, outs, made, training, row.bar)
@@ -442,7 +462,9 @@ class Judge:
         for key in kept:
             apart = deviation(after[key], other[keys[key]])
             layer = key.rsplit("/", 1)[0]
-            if apart > bar and not any(c.where == layer and c.stage == "state" for c in self.verdict.causes):
+            if apart > bar and not any(
+                c.where == layer and (c.stage == "state" or "frozen" in c.settings) for c in self.verdict.causes
+            ):
                 a, b = next(pair for pair in self.matching.pairs if pair[0].path == layer)
                 own = (
                     {n: after[f"{layer}/{n}"] for n in ("mean", "variance")},

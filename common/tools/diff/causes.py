@@ -17,6 +17,7 @@ from common.tools.diff.conventions.search import changing
 from common.tools.diff.numbers import deviation
 from common.tools.diff.verdict import Cause
 
+ROUNDED = ("float32", "rounded")  # settings that tell what passes through float32
 SOURCES = 8  # calls before one whose outputs may be what it is given
 
 
@@ -52,7 +53,8 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
         return unknown
     settings = {name: (ours.get(name), theirs.get(name)) for name in names}
     defaults = DEFAULTS.get(a.kind, {})
-    mended = run(a.kind, theirs | {name: ours.get(name, defaults.get(name)) for name in names}, tensors, ins, training)
+    small = {name: ours.get(name) for name in ROUNDED if name in ours or name in theirs}
+    mended = run(a.kind, theirs | small | {name: ours.get(name, defaults.get(name)) for name in names}, tensors, ins, training)
     left = max(deviation(x, y) for x, y in zip(outs, mended, strict=False))
     knobs = KNOBS.get(a.kind, {})
     return Cause(
@@ -67,10 +69,13 @@ def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]
         return run(kind, settings, tensors, ins, training)
 
     names = changing(ours, theirs, DEFAULTS.get(kind, {}), made, ROUNDING)
+    # What passes through float32 is named only where nothing else makes a difference.
+    small = {name: ours.get(name) for name in names if name in ROUNDED}
+    names = [name for name in names if name not in small] or list(small)
     alone = []
     for name in names:
         try:
-            found = made(theirs | {name: ours.get(name, DEFAULTS.get(kind, {}).get(name))})
+            found = made(theirs | small | {name: ours.get(name, DEFAULTS.get(kind, {}).get(name))})
         except Unknown:
             continue
         if len(found) >= len(outs) and all(deviation(x, y) <= bar for x, y in zip(outs, found, strict=False)):
@@ -256,6 +261,7 @@ def of_update(described, before: Arrays, gradients, rates, ours, theirs, bar: fl
         which = " and ".join(n for n, one in zip(("the reference's", "the port's"), (a, b), strict=True) if one is None)
         return Cause("update", "optimizer", f"{titles} move the same parameters differently; {which} update is explained by no convention that is known")  # fmt: skip
     names = ["name"] if a["name"] != b["name"] else updates.differing(a, b, before, gradients, list(rates))
+    names = [name for name in names if name not in ROUNDED] or names
     if not names:
         return Cause(
             "update",
@@ -273,36 +279,31 @@ def _numbers(settings):
     return ", ".join(f"{name} {shown(a)}" for name, (a, _) in settings.items())
 
 
-def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> Cause:
-    """Why running statistics differ after the same pass. `after`: those of both sides, {"mean", "variance"}."""
-    found = []
-    for layer, x, own in zip((a, b), inputs, after, strict=True):
-        found.append(_explained_state(layer, before, x, own, bar))
+def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> Cause | None:
+    """Why running statistics differ after the same pass; None if they do as the inputs do, or by what passes through float32.
+    `after`: those of both sides, {"mean", "variance"}."""
+    found = [_explained_state(layer, before, x, own, bar) for layer, x, own in zip((a, b), inputs, after, strict=True)]
     if None in found:
-        return Cause(
-            "state",
-            a.path,
-            f"the running statistics of {a.title} and {b.title} differ; no convention that is known explains both",
-        )
+        words = f"the running statistics of {a.title} and {b.title} differ; no convention that is known explains both"
+        return Cause("state", a.path, words)
     settings = {n: (found[0][n], found[1][n]) for n in ("keep", "unbiased") if found[0][n] != found[1][n]}
     if not settings:
-        return Cause("state", a.path, "the running statistics differ, as the inputs of the layer do")
+        return None
     knobs = KNOBS.get("batch_norm", {})
-    return Cause(
-        "state", a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), 0.0
-    )
+    return Cause("state", a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), 0.0)
 
 
 def _explained_state(layer, before, x, own, bar):
-    keeps = dict.fromkeys(
-        (layer.settings.get("keep"), *(m for k in (0.1, 0.01, 0.001, 0.2, 0.05, 0.003) for m in (1 - k, k)))
-    )
+    declared = layer.settings.get("keep")
+    keeps = dict.fromkeys((declared, *(m for k in (0.1, 0.01, 0.001, 0.2, 0.05, 0.003) for m in (1 - k, k))))
+    is_unbiased = layer.settings.get("unbiased", False)
     for keep in keeps:
-        for unbiased in (layer.settings.get("unbiased", False), not layer.settings.get("unbiased", False)):
+        for unbiased in (is_unbiased, not is_unbiased):
             if keep is None:
                 continue
             tried = {"keep": keep, "unbiased": unbiased, "epsilon": layer.settings.get("epsilon", 0.0)}
-            new = statistics(tried, before, [x])
+            rounded = {name: layer.settings[name] for name in ROUNDED if name in layer.settings}
+            new = statistics(tried | rounded, before, [x])
             if all(deviation(own[n], new[n]) <= bar for n in own):
                 return tried
     return None

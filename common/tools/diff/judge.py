@@ -65,6 +65,8 @@ class Judge:
         self.pins = about["pins"]
         self.rows: dict[str, Row] = {}
         self.repro: repro.Repro | None = None
+        self.noise: dict[str, float] = {}  # {layer: what its numbers' passing through float32 makes of its output}
+        self.rounded = 0.0  # likewise of an update
         self.leads: tuple[dict, dict] = ({}, {})  # {path of a layer: the layer of padding before it}, of both sides
 
     @property
@@ -240,10 +242,18 @@ class Judge:
                 continue
             row.alone = _worst(row.alone, outs, made)
             if row.faulty and _worst(None, outs, made) > bar:
+                cause = self._layer_cause(name, row, ins, outs, made, training, drops)
+                if set(cause.settings) and set(cause.settings) <= set(causes.ROUNDED):
+                    row.note, row.bar = cause.words, max(row.bar, row.alone)
+                    self.noise[path] = max(self.noise.get(path, 0.0), row.alone)
+                    continue
                 if parted is None:
                     parted = row
                     self.repro = self.repro or repro.Repro(name, path, row.port, training, ins, self._tensors(path))
-                self._add(self._layer_cause(name, row, ins, outs, made, training, drops))
+                self._add(cause)
+        if self.noise:
+            bars = self._bars(ours, self._led(0, self._shaken(training)))
+            self.reference.put(self.values)
         self._finish(name, ours, theirs, bars, parted)
 
     def _led(self, side: int, passed: Pass) -> Pass:
@@ -267,9 +277,18 @@ class Judge:
         keys = self.matching.keys()
         return {keys[key]: value for key, value in self.values.items() if key in keys}
 
+    def _moved(self) -> Arrays:
+        """The weights, each off by a rounding; those of a layer of which a number passes through float32 by as much as that makes."""
+        found = numbers.moved(self.values, self.dtype, self.rng)
+        for path, apart in self.noise.items():
+            for key in self.values:
+                if key.rsplit("/", 1)[0] == path and key.rsplit("/", 1)[1] not in ("mean", "variance"):
+                    found[key] = self.values[key] * (1 + apart * self.rng.choice((-1.0, 1.0), self.values[key].shape))
+        return found
+
     def _shaken(self, training):
         """The reference's pass when every input and weight is off by a rounding."""
-        self.reference.put(numbers.moved(self.values, self.dtype, self.rng))
+        self.reference.put(self._moved())
         return forward(self.reference, numbers.moved(self.inputs, self.dtype, self.rng), training)
 
     def _bars(self, ours, again):
@@ -370,7 +389,7 @@ class Judge:
         self._restore()
         (_, ours), (_, theirs) = (side.ask("gradients", self.inputs, inputs=True) for side in self.sides)
         self._restore()
-        self.reference.put(numbers.moved(self.values, self.dtype, self.rng))
+        self.reference.put(self._moved())
         _, shaken = self.reference.ask("gradients", numbers.moved(self.inputs, self.dtype, self.rng), inputs=True)
         self._restore()
         keys, worst, where, wrong = self.matching.keys(), 0.0, "", []
@@ -440,9 +459,12 @@ class Judge:
                 for k in range(len(RATES))
             ]
             n = len(RATES)
-            self.verdict.causes.append(
-                causes.of_update(self.described, before, draws, RATES, after[:n], after[n:], bar)
-            )
+            cause = causes.of_update(self.described, before, draws, RATES, after[:n], after[n:], bar)
+            if set(cause.settings) and set(cause.settings) <= set(causes.ROUNDED):
+                self.rounded = worst
+                self.verdict.stages.append(Stage("update", EQUAL, worst, worst, notes=[cause.words]))
+                return
+            self.verdict.causes.append(cause)
         self.verdict.stages.append(
             Stage("update", DIFFERENT if different else EQUAL, worst, bar, where if different else "")
         )
@@ -457,25 +479,28 @@ class Judge:
         ours, theirs = (forward(side, self.inputs, True) for side in self.sides)
         after, other = self.reference.get(), self.port.get()
         self._restore()
-        worst, where = 0.0, ""
-        bar = 1e3 * numbers.LEAST[self.dtype]
+        worst, where, different = 0.0, "", False
+        bar, notes, seen = 1e3 * numbers.LEAST[self.dtype], [], {}
         for key in kept:
-            apart = deviation(after[key], other[keys[key]])
-            layer = key.rsplit("/", 1)[0]
-            if apart > bar and not any(
-                c.where == layer and (c.stage == "state" or "frozen" in c.settings) for c in self.verdict.causes
-            ):
-                a, b = next(pair for pair in self.matching.pairs if pair[0].path == layer)
-                own = (
-                    {n: after[f"{layer}/{n}"] for n in ("mean", "variance")},
-                    {n: other[keys[f"{layer}/{n}"]] for n in ("mean", "variance")},
-                )
-                before = {n: self.values[f"{layer}/{n}"] for n in ("mean", "variance")}
-                inputs = (ours.of(a.path)[0][1][0], theirs.of(b.path)[0][1][0])
-                self.verdict.causes.append(causes.of_state(a, b, before, inputs, own, bar))
+            apart, layer = deviation(after[key], other[keys[key]]), key.rsplit("/", 1)[0]
             if apart > worst:
                 worst, where = apart, key
-        self.verdict.stages.append(Stage("state", DIFFERENT if worst > bar else EQUAL, worst, bar, where))
+            if apart <= bar or layer in seen:
+                different |= apart > bar and seen[layer]
+                continue
+            a, b = next(pair for pair in self.matching.pairs if pair[0].path == layer)
+            own = tuple({n: v[f"{p}/{n}"] for n in ("mean", "variance")} for v, p in ((after, a.path), (other, b.path)))
+            before = {n: self.values[f"{layer}/{n}"] for n in ("mean", "variance")}
+            inputs = (ours.of(a.path)[0][1][0], theirs.of(b.path)[0][1][0])
+            cause = causes.of_state(a, b, before, inputs, own, bar)
+            earlier = self.verdict.parted
+            seen[layer] = cause is not None or earlier is not None
+            different |= seen[layer]
+            if cause is None:
+                notes.append(f"{layer}: as stage {earlier.name!r} makes them" if earlier else f"{layer}: by what passes through float32")  # fmt: skip
+            elif not any(c.where == layer and "frozen" in c.settings for c in self.verdict.causes):
+                self.verdict.causes.append(cause)
+        self.verdict.stages.append(Stage("state", DIFFERENT if different else EQUAL, worst, bar, where, notes))
 
     def trajectory(self) -> None:
         """Several updates with the models' own gradients, the same batch each time."""
@@ -488,13 +513,14 @@ class Judge:
         (a, _), (b, _) = (side.ask("train", self.inputs, inputs=True, steps=STEPS) for side in self.sides)
         self._restore()
         apart = deviation(np.array(a["losses"]), np.array(b["losses"]))
-        self.reference.put(numbers.moved(self.values, self.dtype, self.rng))
+        self.reference.put(self._moved())
         shaken, _ = self.reference.ask(
             "train", numbers.moved(self.inputs, self.dtype, self.rng), inputs=True, steps=STEPS
         )
         bar = max(
             numbers.FACTOR * deviation(np.array(a["losses"]), np.array(shaken["losses"])),
             1e3 * numbers.LEAST[self.dtype],
+            numbers.FACTOR * self.rounded,
         )
         different = not apart <= bar
         if different:

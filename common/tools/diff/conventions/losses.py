@@ -24,6 +24,7 @@ DELTAS = (1.0, 0.5, 2.0, 0.1, 1.5, 5.0, 10.0, 1 / 9)
 SMOOTHINGS = (0.0, 0.1, 0.05, 0.2, 0.01, 0.02, 0.15, 0.25, 0.3)
 GUARDS = ("none", ("clip", 1e-7), ("log", -100.0), *(("add", e) for e in (1e-7, 1e-8, 1e-10, 1e-12, 1e-15, 1e-6, 1e-5)), *(("clip", e) for e in (1e-8, 1e-12, 1e-6, 1e-5)))  # fmt: skip
 FACTORS = (1.0, 0.5, 2.0)
+LEAST = float(np.float32(1e-12))  # what PyTorch divides by at least, where its logarithm is held at -100
 
 
 def _log(p, guard):
@@ -37,7 +38,7 @@ def _log(p, guard):
         if kind == "add":
             return np.log(p + number), 1 / (p + number)
         if kind == "log":
-            return np.maximum(np.log(p), number), 1 / np.maximum(p, 1e-12)
+            return np.maximum(np.log(p), number), 1 / np.maximum(p, LEAST)
         return np.log(p), 1 / p
 
 
@@ -63,7 +64,7 @@ def _binary(x, y) -> Iterator:
         for guard in GUARDS if is_probability else ():
             (log, slope), (other, down) = _log(x, guard), _log(1 - x, guard)
             if guard != "none" and guard[0] == "log":
-                slope, down = (1 - x) / np.maximum(x * (1 - x), 1e-12), x / np.maximum(x * (1 - x), 1e-12)
+                slope, down = (1 - x) / np.maximum(x * (1 - x), LEAST), x / np.maximum(x * (1 - x), LEAST)
             with np.errstate(invalid="ignore"):
                 yield about | {"takes": "probabilities", "guard": guard}, -t * log - (1 - t) * other, -t * slope + (1 - t) * down  # fmt: skip
     if set(np.unique(y)) <= {-1.0, 1.0}:

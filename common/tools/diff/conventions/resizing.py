@@ -68,6 +68,8 @@ def resize(settings, tensors, inputs, training):
     one_of("resize", "edge", about["edge"], ("held", "dropped"))
     if about["size"] is None and about["scale"] is None:
         raise Unknown("resize needs a size or a scale")
+    if about["antialias"] and about["corners"]:
+        raise Unknown("resize: antialias with corners that stay is not understood")
     scales = sides(about["scale"], dims)
     sizes = [math.floor(n * s) for n, s in zip(x.shape[2:], scales, strict=True)] if about["size"] is None else sides(about["size"], dims)  # fmt: skip
     for axis, (m, s) in enumerate(zip(sizes, scales, strict=True), 2):

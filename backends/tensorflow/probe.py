@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from backends.tensorflow import probe_layers
-from backends.tensorflow.probe_known import Weight, replaced
-from backends.tensorflow.probe_pass import Pass
+from backends.tensorflow.probe_known import Weight, exact, replaced
+from backends.tensorflow.probe_pass import Pass, named, structured
 from common.probing import Description, Layer, Refused, Tensor
 
 
@@ -43,26 +43,30 @@ class Probe:
                 self._run([tf.convert_to_tensor(value) for value in given.values()], False)
             if layered:
                 self.known, self.rest = probe_layers.layers(self.model)
-            self.why = self._lower(given) if dtype == "float64" else ""
+            for one in self.known.values() if dtype == "float64" else ():
+                exact(one.layer)
+            calls = self.forward(list(given.values()), False)[1] if given and self.known else []
+            self.why = self._lower(calls) if dtype == "float64" else ""
         except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnimplementedError) as error:
             if dtype == "float32" or "double" not in str(error).lower():
                 raise
-            self.why = next(
-                line for line in str(error).splitlines() if "double" in line.lower()
-            )  # an operation that has no float64
+            # An operation that has no float64
+            self.why = next(line for line in str(error).splitlines() if "double" in line.lower())
         self.dtype = "float32" if self.why else dtype
         self.trained = self.model.trainable_variables if layered else [one.variable for one in self.rest.values()]
         if self.optimizer is not None:
+            if self.dtype == "float64":
+                exact(self.optimizer)
             if not self.optimizer.built:
                 self.optimizer.build(self.trained)
             self.fresh = [value.numpy() for value in self.optimizer.variables]
 
-    def _lower(self, given):
+    def _lower(self, calls):
         """Why the model does not compute in float64, "" if it does."""
         for path, one in self.known.items():
             if found := probe_layers.lower(one):
                 return f"{path}: {found}"
-        for call in self.forward(list(given.values()), False)[1] if given and self.known else ():
+        for call in calls:
             if lower := [one.dtype for one in call.outputs if one.dtype.kind == "f" and one.dtype != np.float64]:
                 return f"{call.path} gives {lower[0]}"
         return ""
@@ -179,7 +183,7 @@ class Probe:
             value = self._loss(outputs, rest)
             # What regularisers add, `fit` adds to a loss of Keras's; a function of the user's is on its own.
             value = tf.add_n([value, *self.model.losses]) if self._compiled and self.known else value
-        variables = [getattr(one, "value", one) for one in self.trained]
+        variables = [one.value if isinstance(one, keras.Variable) else one for one in self.trained]
         return float(value), tape.gradient(value, variables)
 
     def gradients(self, inputs, rest):
@@ -199,7 +203,7 @@ class Probe:
             whole = {}
             for key, one in self._tensors().items():
                 if key in given:
-                    before = whole.get(id(one.variable), np.zeros(tuple(one.variable.shape), one.variable.dtype))
+                    before = whole.get(id(one.variable), np.zeros(tuple(one.variable.shape), given[key].dtype))
                     whole[id(one.variable)] = one.write(before, np.array(given[key]))
             given = [whole.get(id(variable)) for variable in self.trained]
             self._step([None if one is None else tf.convert_to_tensor(one) for one in given], rate)
@@ -228,28 +232,6 @@ class Probe:
     def _restart(self):
         for variable, value in zip(self.optimizer.variables, self.fresh, strict=True):
             variable.assign(value)
-
-
-def named(outputs) -> dict[str, tf.Tensor]:
-    """{"": tensor} of one, {"0": ..., "h": ...} of a structure, nested ones with dots."""
-    if tf.is_tensor(outputs):
-        return {"": outputs}
-    if outputs is None:
-        return {}
-    if isinstance(outputs, dict):
-        parts = {str(name): value for name, value in outputs.items()}
-    elif isinstance(outputs, (tuple, list)):
-        parts = {str(k): value for k, value in enumerate(outputs)}
-    else:
-        raise Refused(f"the model returns {type(outputs).__name__}; expected tensors, or tuples and dicts of them")
-    return {f"{name}.{rest}".rstrip("."): value for name, part in parts.items() for rest, value in named(part).items()}
-
-
-def structured(outputs: dict):
-    """What the loss is called with, of `named` outputs: the tensor, or a tuple or dict of those."""
-    if list(outputs) == [""]:
-        return outputs[""]
-    return tuple(outputs.values()) if list(outputs) == [str(k) for k in range(len(outputs))] else outputs
 
 
 def _array(value):

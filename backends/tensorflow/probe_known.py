@@ -101,3 +101,10 @@ def replaced(thing, **values):
         for name in values:
             del vars(thing)[name]
         vars(thing).update(before)
+
+
+def exact(thing) -> None:
+    """Numbers that it has become NumPy's float64: what is none, tf.cast makes float32 first, and 0.999 another number."""
+    for name, value in vars(thing).items():
+        if type(value) is float:
+            vars(thing)[name] = np.float64(value)

@@ -4,6 +4,7 @@ An activation inside a layer, Dense(activation="relu"), is a layer of its own he
 convolutions, "path:depthwise" and "path".
 """
 
+from itertools import count
 from typing import Any
 
 import keras
@@ -20,7 +21,7 @@ def layers(model) -> tuple[dict[str, Known], dict[str, Weight]]:
     found, rest, seen = {}, {}, set()
 
     def free(path, taken):
-        return next(name for name in (path, *(f"{path}_{k}" for k in range(1, 10**6))) if name not in taken)
+        return next(name for k in count() if (name := f"{path}_{k}" if k else path) not in taken)
 
     def walk(layer, path):
         if id(layer) in seen or isinstance(layer, kl.InputLayer):
@@ -92,18 +93,9 @@ def lower(one: Known) -> str:
         return f"computes in {one.layer.compute_dtype}"
     if one.kind == "resize" and not about["mode"].startswith("nearest"):
         return "TensorFlow interpolates in float32"
-    gelu = 0.044715 if about.get("approximate") else 2**0.5
-    kept = {
-        "leaky_relu": about.get("slope"),
-        "gelu": gelu,
-        "attention": getattr(one.layer, "_inverse_sqrt_key_dim", None),
-    }
-    value = kept.get(about.get("name", one.kind))
-    return (
-        f"TensorFlow has the number {value} in float32"
-        if value is not None and float(np.float32(value)) != value
-        else ""
-    )
+    kept = {"leaky_relu": about.get("slope"), "gelu": 0.044715 if about.get("approximate") else 2**0.5}
+    value = kept.get(about.get("name"), 0.0)
+    return "" if float(np.float32(value)) == value else f"TensorFlow has the number {value} in float32"
 
 
 def _named(*names: str) -> tuple[type, ...]:
@@ -146,7 +138,7 @@ READERS = [
 def optimizer(one) -> dict:
     """Its numbers in canonical terms (common.tools.diff.updates). Keras's weight decay is always decoupled, and times the rate."""
     kind, plain = type(one).__name__, type(one).__module__.startswith("keras.")
-    rate = float(keras.ops.convert_to_numpy(one.learning_rate))
+    rate = float(keras.ops.convert_to_tensor(one.learning_rate))
     about = {
         "title": f"keras.optimizers.{kind}" if plain else kind,
         "rate": rate,

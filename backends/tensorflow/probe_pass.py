@@ -8,7 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from backends.tensorflow.probe_known import SEQUENCE, Slot, replaced
-from common.probing import Call, mask
+from common.probing import Call, Refused, mask
+
+# Arguments that come from the model around a layer, not from who wrote its call
+SET_BY_KERAS = ("training", "mask", "query_mask", "key_mask", "value_mask")
 
 
 class Pass:
@@ -68,7 +71,7 @@ class Pass:
             bound = inspect.signature(original).bind(*args, **named).arguments
             key = bound.get("key")
             args, named = (), {"query": bound.pop("query"), "key": bound["value"] if key is None else key} | {k: v for k, v in bound.items() if k != "key"}  # fmt: skip
-        kept = {name: value for name, value in named.items() if name != "training" and (name == "attention_mask" or not name.endswith("mask"))}  # fmt: skip
+        kept = {name: value for name, value in named.items() if name not in SET_BY_KERAS}
         tensors = []
 
         def slot(value):
@@ -116,3 +119,25 @@ class Pass:
         if tapped:
             path, last = parts[-1]
             self.calls.append(Call(path, last.results(tapped[0]), last.results(tapped[1])))
+
+
+def named(outputs) -> dict[str, tf.Tensor]:
+    """{"": tensor} of one, {"0": ..., "h": ...} of a structure, nested ones with dots."""
+    if tf.is_tensor(outputs):
+        return {"": outputs}
+    if outputs is None:
+        return {}
+    if isinstance(outputs, dict):
+        parts = {str(name): value for name, value in outputs.items()}
+    elif isinstance(outputs, (tuple, list)):
+        parts = {str(k): value for k, value in enumerate(outputs)}
+    else:
+        raise Refused(f"the model returns {type(outputs).__name__}; expected tensors, or tuples and dicts of them")
+    return {f"{name}.{rest}".rstrip("."): value for name, part in parts.items() for rest, value in named(part).items()}
+
+
+def structured(outputs: dict):
+    """What the loss is called with, of `named` outputs: the tensor, or a tuple or dict of those."""
+    if list(outputs) == [""]:
+        return outputs[""]
+    return tuple(outputs.values()) if list(outputs) == [str(k) for k in range(len(outputs))] else outputs

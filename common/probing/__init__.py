@@ -16,7 +16,9 @@ A tensor's key is "path/role", also across the two sides once layers are matched
 "path/", and the layout that it has.
 
 What flows between layers is canonical too where the layer knows of channels (convolutions, batch norm, pooling, resizing): the
-channels are axis 1. Elsewhere it is as it is.
+channels are axis 1. Activations, dropout and flattening have them where the layer before had; a flattening that takes them last
+says so: "channels": "last". Elsewhere it is as it is. A pool over everything keeps its axes, (N, C, 1, 1); attention gives the
+one output, and takes (query, key, value); a recurrent layer gives the whole sequence (N, T, H) and nothing else.
 
 A probe (`backends/<x>/probe.py`) has
 
@@ -65,7 +67,8 @@ KINDS = {
     # name: relu, leaky_relu (slope), elu (alpha), selu, gelu (approximate), silu, softplus (beta), sigmoid, tanh, softmax (axis),
     # log_softmax (axis), hard_sigmoid and hard_swish (slope, offset), relu6, identity
     "activation": (("name",), {}),
-    # Gates in PyTorch's order: LSTM i, f, g, o; GRU r, z, n. reset_after: n = tanh(Wx + r * (Uh + b)), PyTorch's and CuDNN's
+    # Gates in PyTorch's order: LSTM i, f, g, o; GRU r, z, n. One bias alone is bias_ih.
+    # reset_after: n = tanh(Wx + r * (Uh + b)), PyTorch's and CuDNN's
     "lstm": (("layers", "both_ways"), {"weight_ih": "(4H, I)", "weight_hh": "(4H, H)", "bias_ih": "(4H,)", "bias_hh": "(4H,)"}),
     "gru": (
         ("layers", "both_ways", "reset_after"),

@@ -136,3 +136,97 @@ class Itself(keras.Model):
 def model(layer):
     """A model of this layer, not built."""
     return layer if isinstance(layer, Itself) else keras.Sequential([layer])
+
+
+# ------------------------------------------------------------------------------------------------ a network
+
+
+def _pieces(rate):
+    return [
+        kl.Conv2D(4, 3, padding="same", activation="relu"),
+        kl.BatchNormalization(momentum=0.9, epsilon=1e-3),
+        kl.MaxPooling2D(2),
+        kl.Dropout(rate),
+        kl.Flatten(),
+        kl.Dropout(rate),
+        kl.Dense(5),
+    ]
+
+
+def _functional(rate):
+    pieces = _pieces(rate)
+    x = keras.Input((8, 8, 3))
+    y = keras.Sequential(pieces[:3], name="stem")(x)
+    for piece in pieces[3:]:
+        y = piece(y)
+    return keras.Model(x, y)
+
+
+class Written(keras.Model):
+    """In a class of the user's, not built."""
+
+    def __init__(self, rate):
+        super().__init__()
+        self.conv, self.norm, *self.rest = _pieces(rate)
+
+    def call(self, x):
+        x = self.norm(self.conv(x))
+        for piece in self.rest:
+            x = piece(x)
+        return x
+
+
+def side(model, optimizer=None, **more):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return {
+        "model": model,
+        "loss": loss,
+        "optimizer": optimizer or keras.optimizers.SGD(0.1),
+        "layout": {"x": "NHWC"},
+    } | more
+
+
+# {name: function of the dropout's rate that returns a side}; each is conv, relu, batch norm, max pool, dropout, flatten, dropout, dense
+NETWORKS = {
+    "sequential": lambda rate: side(keras.Sequential(_pieces(rate))),
+    "functional": lambda rate: side(_functional(rate)),
+    "subclassed": lambda rate: side(Written(rate)),
+}
+
+
+def own(side, x, y):
+    """(output, loss, {path/role: gradient}) of Keras's own call in training mode; x in its layout."""
+    model = side["model"]
+    with tf.GradientTape() as tape:
+        output = model(x, training=True)
+        value = side["loss"](y, output)
+    conv, norm, dense = (next(one for one in model._flatten_layers() if isinstance(one, k)) for k in (kl.Conv2D, kl.BatchNormalization, kl.Dense))  # fmt: skip
+    variables = [conv.kernel, conv.bias, norm.gamma, norm.beta, dense.kernel, dense.bias]
+    kernel, *middle, last, bias = (g.numpy() for g in tape.gradient(value, [v.value for v in variables]))
+    return output.numpy(), float(value), [np.moveaxis(kernel, (3, 2), (0, 1)), *middle, last.T, bias]
+
+
+def frozen():
+    """A side whose batch norm is not trained."""
+    pieces = _pieces(0.0)
+    pieces[1].trainable = False
+    return side(keras.Sequential(pieces))
+
+
+# Settings that describe them, for what the numbers alone do not say twice
+OPTIMIZERS = [
+    lambda: keras.optimizers.Adam(0.01, epsilon=1e-3),
+    lambda: keras.optimizers.Adam(0.01, amsgrad=True, clipnorm=0.1),
+    lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1, global_clipnorm=0.2),
+    lambda: keras.optimizers.SGD(0.1),
+    lambda: keras.optimizers.SGD(0.1, momentum=0.8, weight_decay=0.2),
+    lambda: keras.optimizers.SGD(0.1, momentum=0.8, nesterov=True, clipvalue=0.05),
+    lambda: keras.optimizers.RMSprop(0.01, rho=0.8, epsilon=1e-2),
+    lambda: keras.optimizers.RMSprop(0.01, momentum=0.7, centered=True),
+    lambda: keras.optimizers.Adagrad(0.1),
+    lambda: keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 1, 1.0)),
+]  # fmt: skip
+
+
+def network_with(optimizer):
+    return side(keras.Sequential(_pieces(0.0)), optimizer())

@@ -13,7 +13,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from backends.paddle import probe_layers, probe_settings
+from backends.paddle import probe_layers, probe_updates
 from backends.paddle.probe_layers import Held, named, tensor
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 
@@ -61,7 +61,7 @@ class LayerProbe:
     # -------------------------------------------------------------------------------------- what there is
 
     def describe(self) -> Description:
-        moved = {id(p) for p in probe_settings.moved(self.optimizer)} if self.optimizer else None
+        moved = {id(p) for p in probe_updates.moved(self.optimizer)} if self.optimizer else None
 
         def known(name, one):
             is_moved = not one.value.stop_gradient and (moved is None or id(one.value) in moved)
@@ -75,7 +75,7 @@ class LayerProbe:
         return Description(
             "Paddle", {"paddlepaddle": paddle.__version__}, layers, self.dtype, self.dtype_why,
             loss={"title": _title(self.loss_function)} if self.loss_function else None,
-            optimizer=probe_settings.optimizer(self.optimizer) if self.optimizer else None,
+            optimizer=probe_updates.optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
 
     def _tensors(self) -> dict[str, Held]:
@@ -189,11 +189,11 @@ class LayerProbe:
 
     def _fresh(self):
         """A copy of the user's optimiser as it was handed over, of the same parameters; a schedule's rate as it is now."""
-        kept = [*probe_settings.moved(self.optimizer), *self.optimizer._learning_rate_map]  # parameters, and Programs
+        kept = [*probe_updates.moved(self.optimizer), *self.optimizer._learning_rate_map]  # parameters, and Programs
         optimizer = copy.deepcopy(self.optimizer, {id(one): one for one in kept})
         for value in [v for one in optimizer._accumulators.values() for v in one.values()]:
             self._cast(value)
-        optimizer._dtype = probe_settings.moved(optimizer)[0].dtype  # its rate's, which may have been cast since
+        optimizer._dtype = probe_updates.moved(optimizer)[0].dtype  # its rate's, which may have been cast since
         optimizer._learning_rate_map.clear()
         optimizer._learning_rate = float(self.optimizer.get_lr())
         return optimizer

@@ -89,10 +89,14 @@ def named(outputs) -> dict[str, paddle.Tensor]:
 
 
 def layers(model: nn.Layer) -> dict[str, Known]:
-    """{path: Known} of every layer of its own: one that has none inside, or one that is known as a whole."""
-    found = {}
+    """{path: Known} of every layer of its own: one that has none inside, or one that is known as a whole. Shared, it has the
+    first of its paths."""
+    found, seen = {}, set()
 
     def walk(module, path):
+        if id(module) in seen:
+            return
+        seen.add(id(module))
         known = of(module)
         if known.kind == "unknown" and not isinstance(module, WHOLE) and any(True for _ in module.children()):
             for name, child in module.named_children():

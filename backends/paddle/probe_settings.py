@@ -1,8 +1,7 @@
-"""The numbers of Paddle's layers and optimisers in canonical terms, for `diff`. What Paddle does beyond its documentation was
-measured, and stands in the settings."""
+"""The numbers of Paddle's layers in canonical terms, for `diff`. What Paddle does beyond its documentation was measured, and
+stands in the settings."""
 
 import numpy as np
-import paddle
 from paddle import nn
 from paddle.nn.layer import conv, norm
 
@@ -199,63 +198,3 @@ READERS = [
     (nn.Flatten, lambda m: ("flatten", {"first": m.start_axis} | ({} if m.stop_axis == -1 else {"last": m.stop_axis}))),
     ((nn.Pad1D, nn.Pad2D, nn.Pad3D), _pad),
 ]  # fmt: skip
-
-
-def optimizer(one: paddle.optimizer.Optimizer) -> dict:
-    """Its numbers in canonical terms (common.tools.diff.updates), those of the first group; "except": parameters with others."""
-    about = {"title": f"paddle.optimizer.{type(one).__name__}", "rate": one.get_lr(), "decay": 0.0, "decoupled": False}
-    if not isinstance(one._learning_rate, float):
-        about["schedule"] = type(one._learning_rate).__name__  # it stays where it is: the user's loop would step it
-    if one.regularization is not None:
-        kind = "decay" if isinstance(one.regularization, paddle.regularizer.L2Decay) else "l1"
-        about[kind] = one.regularization._coeff
-    if clip := _clip(one._grad_clip):
-        about["clip"] = clip
-    if others := [p.name for p in moved(one) if _differs(one, p)]:
-        about["except"] = others
-    match type(one).__name__:
-        case "Adam" | "AdamW" as name:
-            if name == "AdamW":
-                about |= {"decay": one._weight_decay, "decoupled": True, "float32": ["decay"]}
-            betas = {"beta1": float(one._beta1), "beta2": float(one._beta2)}
-            return about | betas | {"name": "adam", "epsilon": float(one._epsilon), "place": "outside", "amsgrad": one._amsgrad}  # fmt: skip
-        case "SGD":
-            return about | {"name": "sgd", "momentum": 0.0, "dampening": 0.0, "nesterov": False, "rate_inside": False}
-        case "Momentum":
-            more = {} if one._rescale_grad == 1.0 else {"scale": one._rescale_grad}
-            decay = one._regularization_coeff or about["decay"]
-            return about | more | {"name": "sgd", "decay": decay, "momentum": one._momentum, "dampening": 0.0, "nesterov": one._use_nesterov, "rate_inside": False, "float32": ["momentum", "decay"]}  # fmt: skip
-        case "RMSProp":
-            return about | {"name": "rmsprop", "keep": one._rho, "epsilon": one._epsilon, "place": "inside", "start": 0.0, "momentum": one._momentum, "rate_inside": True, "centered": one._centered, "float32": ["keep", "epsilon", "momentum"]}  # fmt: skip
-        case "Adagrad":
-            return about | {"name": "adagrad", "epsilon": one._epsilon, "place": "outside", "start": one.initial_accumulator_value, "float32": ["epsilon"]}  # fmt: skip
-    return about | {"name": "unknown"}
-
-
-def moved(one: paddle.optimizer.Optimizer) -> list[paddle.Tensor]:
-    """The parameters that it was given, of all groups."""
-    return [p for part in one._parameter_list for p in (part["params"] if isinstance(part, dict) else [part])]
-
-
-def _differs(one, parameter):
-    """Whether it has another rate, decay or clipping than the optimiser says."""
-    rate = getattr(parameter, "optimize_attr", {}).get("learning_rate", 1.0)
-    decays = getattr(one, "_apply_decay_param_fun", None)
-    own = getattr(parameter, "regularizer", None)
-    groups = one._parameter_list if isinstance(one._parameter_list[0], dict) else []
-    later = any(parameter is p for group in groups[1:] for p in group["params"])
-    unclipped = one._grad_clip is not None and not getattr(parameter, "need_clip", True)
-    return rate != 1.0 or (decays and not decays(parameter.name)) or own not in (None, one.regularization) or later or unclipped  # fmt: skip
-
-
-def _clip(clip):
-    match clip:
-        case None:
-            return None
-        case nn.ClipGradByValue():
-            return {"kind": "value", "value": clip.max} | ({} if clip.min == -clip.max else {"low": clip.min})
-        case nn.ClipGradByGlobalNorm():
-            return {"kind": "global_norm", "value": clip.clip_norm}
-        case nn.ClipGradByNorm():
-            return {"kind": "norm", "value": clip.clip_norm}
-    return {"kind": type(clip).__name__}

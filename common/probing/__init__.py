@@ -9,7 +9,8 @@ Canonical terms are PyTorch's. Of every layer that a probe knows it says:
     path      the framework's own name of it, "encoder.0"
     kind      a key of KINDS below, or "unknown"
     title     as its users write it, "nn.Conv2d"
-    settings  its numbers in canonical terms, those of KINDS[kind]; what the framework does beyond them stands there too
+    settings  its numbers in canonical terms, those of KINDS[kind]; what the framework does beyond them stands there too.
+              "float32" lists those that it rounds to float32 even where it computes in float64; optimisers have it too
     tensors   {role: Tensor}: "weight" (O, I), "bias", "mean" ...; each in the canonical layout that KINDS gives
 
 A tensor's key is "path/role", also across the two sides once layers are matched; a parameter of no known layer has the key
@@ -52,7 +53,8 @@ KINDS = {
     "embedding": (("padding",), {"weight": "(N, D)"}),  # padding: the row that is kept at 0, or None
     # padding: [[before, after], ...] a side, or "same" (after the input: as TensorFlow has it), or "causal"
     "conv": (("stride", "padding", "dilation", "groups"), {"weight": "(O, I/G, K...)", "bias": "(O,)"}),
-    # padding: what is cut off the full result, [[before, after], ...], negative where zeros are added
+    # padding: what is cut off the full result, [[before, after], ...], negative where zeros are added; or "same" (Paddle's: what
+    # "same" would pad the input with)
     "conv_transpose": (("stride", "padding", "dilation", "groups"), {"weight": "(I, O/G, K...)", "bias": "(O,)"}),
     # keep: the share of the running value that stays; unbiased: the variance that it takes in
     "batch_norm": (("epsilon", "keep", "unbiased"), dict.fromkeys(("weight", "bias", "mean", "variance"), "(C,)")),

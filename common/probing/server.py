@@ -138,7 +138,8 @@ class Side:
 
     def names(self, inputs: Arrays) -> tuple[list[str], list[str]]:
         """(what the model is called with, what the loss takes beside the output)."""
-        called = list(self.side.get("call", ("x",) if "x" in inputs else tuple(inputs)[:1]))
+        # A static Program is called on all that it is fed.
+        called = list(self.side.get("call", self.side.get("feed", ("x",) if "x" in inputs else tuple(inputs)[:1])))
         if missing := [name for name in called if name not in inputs]:
             raise Refused(
                 f"call names {missing[0]!r}, which inputs(rng) does not return; it returns {', '.join(inputs)}"

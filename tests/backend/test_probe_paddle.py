@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from common.probing import Refused, mask
+from common.processes import Children
+from common.tools.diff.sides import Side, read_inputs
 
 RANDOM = np.random.default_rng(1)
 X3, X4 = RANDOM.normal(size=(2, 4, 11)), RANDOM.normal(size=(2, 4, 6, 7))
@@ -467,13 +469,14 @@ def test_loss_and_gradients_are_paddles_own(paddle):
     assert set(found) == trainable and {"body.1/mean", "body.1/variance"} == set(tensors) - trainable
 
 
-def test_running_statistics_take_the_biased_variance(paddle):
+def test_running_statistics_are_what_the_settings_say(paddle):
     one = probe(paddle.nn.Sequential(paddle.nn.BatchNorm2D(4, momentum=0.7)))
     one.put({"0/mean": np.full(4, 2.0), "0/variance": np.full(4, 3.0)})
     one.forward([X4], True)
-    keep = f32(0.7)
+    s = one.describe().layers[0].settings
+    keep, variance = f32(s["keep"]), X4.var((0, 2, 3), ddof=int(s["unbiased"]))
     close(one.get()["0/mean"], keep * 2 + (1 - keep) * X4.mean((0, 2, 3)))
-    close(one.get()["0/variance"], keep * 3 + (1 - keep) * X4.var((0, 2, 3)))
+    close(one.get()["0/variance"], keep * 3 + (1 - keep) * variance)
 
 
 # ------------------------------------------------------------------------------------------------ updates
@@ -484,7 +487,7 @@ GRADIENTS = RANDOM.normal(size=(3, 3, 2))
 
 def stepped(s, rates):
     """Three updates in NumPy, by the settings."""
-    s = s | {key: f32(s[key]) for key in s.get("float32", ())}
+    exact, s = s, s | {key: f32(s[key]) for key in s.get("float32", ())}
     w, first, second, buffer = START.copy(), 0.0, s.get("start", 0.0), 0.0
     found = []
     for t, (g, factor) in enumerate(zip(GRADIENTS, rates, strict=True), 1):
@@ -502,7 +505,8 @@ def stepped(s, rates):
                 first = s["beta1"] * first + (1 - s["beta1"]) * g
                 second = s["beta2"] * second + (1 - s["beta2"]) * g**2
                 buffer = np.maximum(buffer, second) if s["amsgrad"] else second
-                w = w - rate * first / (1 - s["beta1"] ** t) / root(buffer / (1 - s["beta2"] ** t))
+                one, two = (exact[key] * s[key] ** (t - 1) for key in ("beta1", "beta2"))  # as a Program keeps it
+                w = w - rate * first / (1 - one) / root(buffer / (1 - two))
             case "sgd":
                 buffer = s["momentum"] * buffer + g
                 w = w - rate * (g + s["momentum"] * buffer if s["nesterov"] else buffer)
@@ -656,3 +660,214 @@ def test_a_loss_or_a_model_that_returns_something_else_is_refused(paddle):
         probe(Names()).forward([X3], False)
     with pytest.raises(Refused, match="the optimiser is list; expected one of paddle.optimizer"):
         probe(paddle.nn.Linear(3, 2), optimizer=[])
+
+
+# ------------------------------------------------------------------------------------- static Programs
+
+
+@pytest.fixture
+def static(paddle):
+    paddle.enable_static()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Tensor do not have 'place' interface", UserWarning)
+        yield paddle.static
+    paddle.disable_static()
+
+
+def program(paddle, make=None, rate=0.3, **more):
+    """x (N, 3) through dense, batch norm, dropout and dense to 2 classes."""
+    main, startup = paddle.static.Program(), paddle.static.Program()
+    with paddle.static.program_guard(main, startup), paddle.utils.unique_name.guard():
+        x = paddle.static.data("image", [None, 3])
+        y = paddle.static.data("label", [None], "int64")
+        norm = paddle.nn.BatchNorm1D(4, momentum=0.7, epsilon=0.1)
+        hidden = paddle.nn.functional.dropout(norm(paddle.nn.Linear(3, 4)(x)), rate)
+        out = paddle.nn.Linear(4, 2)(hidden)
+        loss = paddle.nn.functional.cross_entropy(out, y)
+        if make:
+            make().minimize(loss)
+    from backends.paddle.probe import Probe
+
+    side = {"program": main, "startup": startup, "feed": {"x": "image", "y": "label"}, "fetch": [out], "loss": loss}
+    one = Probe(side | more, "float64")
+    random = np.random.default_rng(4)
+    one.put({key: 1 + random.normal(size=value.shape) / 2 for key, value in one.get().items()})
+    return main, one
+
+
+FED = RANDOM.normal(size=(6, 3)), RANDOM.integers(0, 2, 6)
+
+
+def in_numpy(t, x, training, rate=0.3):
+    h = x @ t["linear_0.w_0/"] + t["linear_0.b_0/"]
+    mean, variance = (h.mean(0), h.var(0)) if training else (t["batch_norm1d_0.w_1/"], t["batch_norm1d_0.w_2/"])
+    h = (h - mean) / np.sqrt(variance + f32(0.1)) * t["batch_norm1d_0.w_0/"] + t["batch_norm1d_0.b_0/"]
+    h = h * mask(0, h.shape, rate) / (1 - rate) if training else h
+    return h @ t["linear_1.w_0/"] + t["linear_1.b_0/"]
+
+
+def test_a_program_is_run_as_it_is_in_both_modes_and_left_as_it_was(paddle, static):
+    main, one = program(paddle, lambda: paddle.optimizer.Adam(0.1))
+    text, (x, y) = str(main), FED
+    for training in (False, True, False):
+        tensors = one.get()
+        outputs, calls = one.forward([x, y], training)
+        close(outputs[""], in_numpy(tensors, x, training), 1e-14)
+        h, keep = x @ tensors["linear_0.w_0/"] + tensors["linear_0.b_0/"], f32(0.7)
+        old = tensors["batch_norm1d_0.w_2/"]
+        close(one.get()["batch_norm1d_0.w_2/"], keep * old + (1 - keep) * h.var(0) if training else old, 1e-14)
+        assert not calls and all(np.array_equal(one.get()[key], tensors[key]) for key in tensors if "linear" in key)
+    one.train([x, y], [], 2)
+    assert str(main) == text
+    layers = {layer.path: layer.tensors[""].trainable for layer in one.describe().layers}
+    assert {name for name, trainable in layers.items() if not trainable} == {"batch_norm1d_0.w_1", "batch_norm1d_0.w_2"}
+    assert set(layers) == {key.rstrip("/") for key in one.get()}
+
+
+def test_a_programs_gradients_with_an_optimiser_inside_or_none(paddle, static):
+    x, y = FED
+    _, alone = program(paddle)
+    value, found = alone.gradients([x, y], [])
+    tensors = alone.get()
+    p = np.exp(in_numpy(tensors, x, True))
+    assert value == pytest.approx(-np.log((p / p.sum(1, keepdims=True))[range(6), y]).mean(), rel=1e-14)
+    for key, at in (("linear_0.w_0/", (2, 1)), ("batch_norm1d_0.b_0/", (3,)), ("linear_1.w_0/", (0, 1))):
+        losses = []
+        for step in (1e-6, -1e-6):
+            moved = tensors[key].copy()
+            moved[at] += step
+            q = np.exp(in_numpy(tensors | {key: moved}, x, True))
+            losses.append(-np.log((q / q.sum(1, keepdims=True))[range(6), y]).mean())
+        assert found[key][at] == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-6, abs=1e-9)
+    assert len(found) == 6
+    clip = paddle.nn.ClipGradByGlobalNorm(1e-3)
+    _, inside = program(paddle, lambda: paddle.optimizer.Momentum(0.1, weight_decay=0.3, grad_clip=clip))
+    again, slopes = inside.gradients([x, y], [])
+    assert again == value and set(slopes) == set(found)
+    for key in found:
+        close(slopes[key], found[key], 1e-16)
+    _, evaluated = program(paddle, lambda: paddle.optimizer.SGD(0.1), mode="eval")
+    p = np.exp(in_numpy(evaluated.get(), x, False))
+    value, slopes = evaluated.gradients([x, y], [])
+    assert value == pytest.approx(-np.log((p / p.sum(1, keepdims=True))[range(6), y]).mean(), rel=1e-14)
+    close(slopes["linear_1.b_0/"], (p / p.sum(1, keepdims=True) - np.eye(2)[y]).mean(0), 1e-15)
+
+
+PROGRAM_OPTIMIZERS = [written for written in OPTIMIZERS if "ByValue" not in written]  # which PIR has not
+
+
+@pytest.mark.parametrize("written", PROGRAM_OPTIMIZERS)
+def test_an_update_inside_a_program_is_the_settings_stepped_by_hand(paddle, static, written):
+    main, startup = static.Program(), static.Program()
+    with static.program_guard(main, startup), paddle.utils.unique_name.guard():
+        x = static.data("x", [None, 3])
+        loss = paddle.nn.Linear(3, 2, bias_attr=False)(x).sum()
+        eval(f"paddle.optimizer.{written.replace('parameters=p', 'parameters=None')}", {"paddle": paddle, "RATE": RATE}).minimize(loss)  # fmt: skip
+    one = probe(None, program=main, startup=startup, feed={"x": "x"}, fetch=[loss], loss=loss)
+    settings, rates = one.describe().optimizer, (1.0, 0.5, 2.0)
+    for _ in range(2):
+        one.put({"linear_0.w_0/": START})
+        found = one.update([{"linear_0.w_0/": g} for g in GRADIENTS], rates)
+        for a, b in zip(found, stepped(settings, rates), strict=True):
+            close(a["linear_0.w_0/"], b, 1e-15)
+    one.put({"linear_0.w_0/": START})
+    given = RANDOM.normal(size=(4, 3))
+    losses = one.train([given], [], 2)
+    assert losses[0] == pytest.approx((given @ START).sum(), rel=1e-14)
+    after = one.get()["linear_0.w_0/"]
+    one.put({"linear_0.w_0/": START})
+    slopes = {"linear_0.w_0/": np.repeat(given.sum(0)[:, None], 2, 1)}
+    close(one.update([slopes, slopes], [1.0, 1.0])[-1]["linear_0.w_0/"], after, 1e-14)
+
+
+def test_what_a_program_cannot_be_asked_is_refused(paddle, static):
+    from backends.paddle.probe import Probe
+
+    main, one = program(paddle)
+    with pytest.raises(Refused, match="no layers that could be run alone"):
+        one.alone("", [], False)
+    with pytest.raises(Refused, match="cannot be asked of given outputs"):
+        one.loss({}, [])
+    with pytest.raises(Refused, match="no optimiser inside"):
+        one.train(list(FED), [], 1)
+    side = {"program": main, "startup": None, "feed": {"x": "image"}, "fetch": one.fetch}
+    with pytest.raises(Refused, match="has no value in the Scope"):
+        Probe(side, "float64").get()
+    with pytest.raises(Refused, match="is fed no 'picture'; it is fed image, label"):
+        Probe(side | {"feed": {"x": "picture"}}, "float64")
+    with pytest.raises(Refused, match="has no variable 'out'"):
+        Probe(side | {"fetch": ["out"]}, "float64")
+    with pytest.raises(Refused, match="needs feed="):
+        Probe({"program": main}, "float64")
+    with pytest.raises(Refused, match="expected one of PIR"):
+        Probe(side | {"program": object()}, "float64")
+    noisy, startup = static.Program(), static.Program()
+    with static.program_guard(noisy, startup):
+        out = static.data("image", [None, 3]) + paddle.randn([3])
+    with pytest.raises(Refused, match="draws at random, with pd_op.gaussian"):
+        Probe({"program": noisy, "startup": startup, "feed": {"x": "image"}, "fetch": [out]}, "float64").forward(
+            [FED[0]], False
+        )
+    with pytest.raises(Refused, match="without loss="):
+        one.the_loss = None
+        one.gradients(list(FED), [])
+
+
+def test_a_program_of_float32_is_judged_in_it(paddle, static):
+    paddle.set_default_dtype("float32")
+    main, one = program(paddle)
+    paddle.set_default_dtype("float64")
+    described = one.describe()
+    assert (described.dtype, described.dtype_why) == ("float32", "the Program was built with parameters of float32")
+    assert one.forward(list(FED), True)[0][""].dtype == np.float32
+
+
+# ---------------------------------------------------------------------------------- a process of its own
+
+FILE = """
+import numpy as np
+
+def inputs(rng):
+    return {"x": rng.normal(size=(6, 4)), "y": rng.integers(0, 2, 6)}
+
+def reference():
+    import paddle
+    model = paddle.nn.Sequential(paddle.nn.Linear(4, 3), paddle.nn.Dropout(0.5), paddle.nn.Tanh(), paddle.nn.Linear(3, 2))
+    optimizer = paddle.optimizer.Adam(0.1, parameters=model.parameters())
+    return dict(model=model, loss=paddle.nn.functional.cross_entropy, optimizer=optimizer)
+
+def port():
+    import paddle
+    paddle.enable_static()
+    main, startup = paddle.static.Program(), paddle.static.Program()
+    with paddle.static.program_guard(main, startup):
+        x, y = paddle.static.data("image", [None, 4]), paddle.static.data("label", [None], "int64")
+        out = paddle.nn.Linear(4, 3)(x)
+        out = paddle.nn.Linear(3, 2)(paddle.tanh(paddle.nn.functional.dropout(out)))
+        loss = paddle.nn.functional.cross_entropy(out, y)
+        paddle.optimizer.Adam(0.1).minimize(loss)
+    return dict(program=main, startup=startup, feed={"x": "image", "y": "label"}, fetch=[out], loss=loss)
+"""
+
+
+def test_layers_and_the_same_as_a_program_from_processes_of_their_own(tmp_path):
+    (tmp_path / "mine.py").write_text(FILE)
+    with Children() as children:
+        _, given = read_inputs(children, tmp_path / "mine.py", tmp_path, 120, None)
+        layers, whole = (Side(children, tmp_path / "mine.py", name, tmp_path, "float64", 120) for name in ("reference", "port"))  # fmt: skip
+        layers.wait(), whole.wait()
+        tensors = {key: value / 2 + 1 for key, value in layers.get().items()}
+        names = dict(zip(["0/weight", "0/bias", "3/weight", "3/bias"], sorted(whole.get(), key=lambda key: (key.split(".")[0], "b_0" in key)), strict=True))  # fmt: skip
+        layers.put(tensors)
+        whole.put({own: tensors[key].T for key, own in names.items()})
+        close(
+            *(side.ask("forward", given, inputs=True, training=True)[1]["output/"] for side in (layers, whole)), 1e-15
+        )
+        (one, slopes), (two, others) = (side.ask("gradients", given, inputs=True) for side in (layers, whole))
+        assert one["value"] == pytest.approx(two["value"], rel=1e-14)
+        for key, own in names.items():
+            close(slopes[key], others[own].T, 1e-15)
+        losses = [side.ask("train", given, inputs=True, steps=3)[0]["losses"] for side in (layers, whole)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-6)  # a Program's β are of float32
+        assert losses[0][0] == one["value"] != losses[0][2]
+    assert not list(tmp_path.glob("*[0-9].tensors"))

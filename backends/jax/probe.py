@@ -126,7 +126,7 @@ class Probe:
         return {name: np.array(value) for name, value in named(outputs).items()}, calls
 
     def _run(self, values, inputs, training, record=None):
-        """(outputs, values with the new statistics). Without jit, so that what is inside is seen, each time."""
+        """(outputs, values with the new statistics). Layers are called without jit around them, so that each call is seen."""
         with jax.disable_jit():
             return self.model(values, [jnp.asarray(value) for value in inputs], training, record, self._dropper())
 
@@ -147,10 +147,9 @@ class Probe:
     def alone(self, path, arrays, training):
         one = self.model.known[path]
         given = [jnp.asarray(one.own(value)) for value in arrays]
-        with jax.disable_jit():
-            return one.returned(
-                self.model.alone(path, self.values, given, training, self._dropper(self.drawn.get(path, 0)))
-            )
+        return one.returned(
+            self.model.alone(path, self.values, given, training, self._dropper(self.drawn.get(path, 0)))
+        )
 
     def source(self, path, training):
         one = self.model.known[path]
@@ -216,8 +215,10 @@ class Probe:
 def narrows(jaxpr) -> bool:
     """Whether something in it makes float32 of float64."""
     for equation in jaxpr.eqns:
-        types = [{getattr(value.aval, "dtype", None) for value in side} for side in (equation.invars, equation.outvars)]
-        if np.float64 in types[0] and np.float32 in types[1]:
+        given, made = (
+            [str(getattr(one.aval, "dtype", "")) for one in side] for side in (equation.invars, equation.outvars)
+        )
+        if "float64" in given and "float32" in made:
             return True
         inner = jax.tree.leaves(list(equation.params.values()), is_leaf=lambda one: hasattr(one, "eqns"))
         if any(narrows(one) for one in inner if hasattr(one, "eqns")):

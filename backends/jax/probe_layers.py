@@ -27,7 +27,7 @@ def is_whole(module) -> bool:
 
 
 def _dense(module, tensors):
-    if tensors["kernel"].ndim != 2:  # stacked by nnx.vmap or nn.scan
+    if tensors["kernel"].ndim != 2:
         return None
     return Known(module, "dense", {}, {"weight": turned("kernel")} | those(tensors, bias="bias"))
 
@@ -38,7 +38,14 @@ def _dense_general(module, tensors):
     return _dense(module, tensors) if axis == (-1,) and not batch else None
 
 
+def stacked(tensors) -> bool:
+    """Whether they are those of several layers, as nnx.vmap and nn.scan keep them."""
+    return any(value.ndim != 1 for value in tensors.values())
+
+
 def _embedding(module, tensors):
+    if tensors["embedding"].ndim != 2:
+        return None
     return Known(module, "embedding", {"padding": None}, {"weight": Part(("embedding",))})
 
 
@@ -104,40 +111,47 @@ def _conv_transpose(module, tensors):
 
 
 def _batch_norm(module, tensors):
-    if not isinstance(module.axis, int) or module.axis_name is not None:
+    if not isinstance(module.axis, int) or module.axis_name is not None or stacked(tensors):
         return None
     about = {"epsilon": module.epsilon, "keep": module.momentum, "unbiased": False}
     parts = those(tensors, weight="scale", bias="bias", mean="mean", variance="var")
     return Known(module, "batch_norm", about, parts, lambda ndim: (module.axis, 1))
 
 
-def _norm(kind, **more):
+def _last(kind):
+    """A norm over the last axes, with a weight of each of their numbers."""
+
     def read(module, tensors):
-        if module.axis_name is not None:
+        reduced, scaled = (
+            sorted(axes) if isinstance(axes, (tuple, list)) else [axes]
+            for axes in (module.reduction_axes, module.feature_axes)
+        )
+        count = len(reduced)
+        if module.axis_name is not None or reduced != scaled or reduced != list(range(-count, 0)):
             return None
-        about, axes = {"epsilon": module.epsilon}, lambda ndim: (0, 0)
-        if kind in ("layer_norm", "rms_norm"):
-            reduced, scaled = (
-                sorted(one) if isinstance(one, (tuple, list)) else [one]
-                for one in (module.reduction_axes, module.feature_axes)
-            )
-            if reduced != scaled or reduced != list(range(-len(reduced), 0)):
-                return None
-            about["axes"] = len(reduced)
-        else:
-            if getattr(module, "reduction_axes", None) is not None or getattr(module, "feature_axes", -1) != -1:
-                return None
-            axes = lambda ndim: (-1, 1)  # noqa: E731
-        if kind == "group_norm":
-            about["groups"] = module.num_groups
-            if (
-                module.num_groups is None
-            ):  # linen knows the size of a group, and the channels only from the scale or the shift
-                channels = [value.size for value in tensors.values()]
-                about["groups"] = channels[0] // module.group_size if channels else None
-        return Known(module, kind, about, those(tensors, weight="scale", bias="bias"), axes)
+        if any(value.ndim != count for value in tensors.values()):
+            return None
+        parts = those(tensors, weight="scale", bias="bias")
+        return Known(module, kind, {"epsilon": module.epsilon, "axes": count}, parts)
 
     return read
+
+
+def _group_norm(module, tensors):
+    if module.axis_name is not None or module.reduction_axes is not None or stacked(tensors):
+        return None
+    groups = module.num_groups
+    if groups is None:  # linen may know how large a group is, and tells how many there are only by the weights
+        groups = next((value.size // module.group_size for value in tensors.values()), None)
+    about, parts = {"epsilon": module.epsilon, "groups": groups}, those(tensors, weight="scale", bias="bias")
+    return Known(module, "group_norm", about, parts, lambda ndim: (-1, 1))
+
+
+def _instance_norm(module, tensors):
+    if module.axis_name is not None or module.feature_axes != -1 or stacked(tensors):
+        return None
+    parts = those(tensors, weight="scale", bias="bias")
+    return Known(module, "instance_norm", {"epsilon": module.epsilon}, parts, lambda ndim: (-1, 1))
 
 
 def _dropout(module, tensors):
@@ -150,9 +164,7 @@ READERS = probe_gates.READERS | {
     nnx.Linear: _dense, nn.Dense: _dense, nnx.LinearGeneral: _dense_general, nn.DenseGeneral: _dense_general,
     nnx.Embed: _embedding, nn.Embed: _embedding, nnx.Conv: _conv, nn.Conv: _conv,
     nnx.ConvTranspose: _conv_transpose, nn.ConvTranspose: _conv_transpose,
-    nnx.BatchNorm: _batch_norm, nn.BatchNorm: _batch_norm, nnx.Dropout: _dropout, nn.Dropout: _dropout,
-} | {
-    getattr(library, name): _norm(kind)
-    for library in (nnx, nn)
-    for name, kind in (("LayerNorm", "layer_norm"), ("RMSNorm", "rms_norm"), ("GroupNorm", "group_norm"), ("InstanceNorm", "instance_norm"))
+    nnx.BatchNorm: _batch_norm, nn.BatchNorm: _batch_norm, nnx.LayerNorm: _last("layer_norm"), nn.LayerNorm: _last("layer_norm"),
+    nnx.RMSNorm: _last("rms_norm"), nn.RMSNorm: _last("rms_norm"), nnx.GroupNorm: _group_norm, nn.GroupNorm: _group_norm,
+    nnx.InstanceNorm: _instance_norm, nn.InstanceNorm: _instance_norm, nnx.Dropout: _dropout, nn.Dropout: _dropout,
 }  # fmt: skip

@@ -60,15 +60,22 @@ class Model:
         return outputs, {name: after.get(self.places[name], value) for name, value in values.items()}
 
     def _interceptor(self, record, drop):
+        inside = set()  # paths: of a user's layer the `__call__` that it has from Flax's own is no call by itself
+
         def intercept(call, args, kwargs, context):
             path = ".".join(context.module.path)
-            if context.method_name != "__call__" or path not in self.known:
+            if context.method_name != "__call__" or path not in self.known or path in inside:
                 return call(*args, **kwargs)
             one = self.known[path]
-            if one.kind == "dropout":
-                outputs = self._dropout(path, one, drop, context.module, *args, **kwargs)
-            else:
-                outputs = call(*args, **kwargs)
+            inside.add(path)
+            try:
+                if one.kind == "dropout":
+                    outputs = self._dropout(path, one, drop, context.module, *args, **kwargs)
+                else:
+                    with jax.disable_jit(False):  # nothing inside is looked at, and a recurrent layer compiles its step
+                        outputs = call(*args, **kwargs)
+            finally:
+                inside.remove(path)
             if record:
                 record(path, one, (args, kwargs), outputs)
             return outputs
@@ -98,7 +105,8 @@ class Model:
                 inside[0] = False
                 return args[0]
             has_children.append(False)
-            outputs = call(*args, **kwargs)
+            with jax.disable_jit(not whole):
+                outputs = call(*args, **kwargs)
             inside[0] = False
             if not has_children.pop() or whole:
                 self.known.setdefault(path, one)

@@ -95,8 +95,9 @@ class Model:
         """Inside, the calls of known layers are recorded, and what dropout draws is replayed."""
         classes = {type(one.module) for one in self.known.values() if callable(one.module)}
         before = {kind: (vars(kind).get("__call__"), kind.__call__) for kind in classes}
+        inside = set()  # paths: of a user's layer the `__call__` that it has from Flax's own is no call by itself
         for kind, (_, call) in before.items():
-            kind.__call__ = self._wrapped(call, record, drop)
+            kind.__call__ = self._wrapped(call, record, drop, inside)
         try:
             yield
         finally:
@@ -106,16 +107,21 @@ class Model:
                 else:
                     kind.__call__ = own
 
-    def _wrapped(self, call, record, drop):
+    def _wrapped(self, call, record, drop, inside):
         def wrapped(module, *args, **kwargs):
             path = vars(module).get(MARK, "" if "" in self.known else None)
-            if path not in self.known:
+            if path not in self.known or path in inside:
                 return call(module, *args, **kwargs)
             one = self.known[path]
-            if one.kind == "dropout":
-                outputs = self._dropout(path, one, drop, module, *args, **kwargs)
-            else:
-                outputs = call(module, *args, **kwargs)
+            inside.add(path)
+            try:
+                if one.kind == "dropout":
+                    outputs = self._dropout(path, one, drop, module, *args, **kwargs)
+                else:
+                    with jax.disable_jit(False):  # nothing inside is looked at, and a recurrent layer compiles its step
+                        outputs = call(module, *args, **kwargs)
+            finally:
+                inside.remove(path)
             if record:
                 record(path, one, (args, kwargs), outputs)
             return outputs

@@ -1,6 +1,8 @@
 """The probe of foreign models in JAX: what it says and does beside the model's own call, jax.grad, optax and closed forms."""
 
 import flax.linen as nn
+import flax.linen.recurrent
+import flax.nnx.nn.recurrent
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,15 +11,21 @@ import pytest
 from flax import nnx
 
 from backends.jax.probe import Probe
-from common.probing import mask
+from common.probing import Refused, mask, server
 
 DTYPE = "float64"
 
 
 @pytest.fixture(autouse=True)
-def only(backend):
+def prepared(backend, monkeypatch):
+    """As the server prepares a side's process."""
     if backend != "jax":
-        pytest.skip("the probe of JAX")  # merged with the other columns' one day
+        pytest.skip("the probe of JAX")
+    for module in (flax.nnx.nn.recurrent, flax.linen.recurrent):
+        for cell in vars(module).values():
+            if isinstance(cell, type) and "initialize_carry" in vars(cell):
+                monkeypatch.setattr(cell, "initialize_carry", cell.initialize_carry)  # restored when the test ends
+        server.carries(module, DTYPE)
     with jax.enable_x64(True):
         yield
 
@@ -342,3 +350,303 @@ def test_a_layer_alone(name, library):
         scope = {"np": np, "data": tensors | {"x0": x}}
         exec("\n".join(lines), scope)
         assert scope["y"] == pytest.approx(found, rel=1e-12)
+
+
+# ------------------------------------------------------------------------------- whole models, in linen and nnx
+
+
+class Block(nn.Module):
+    width: int
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        shift = self.param("shift", nn.initializers.ones, (self.width,))
+        y = nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.Conv(self.width, (3, 3), use_bias=False)(x))
+        return nn.Dropout(0.4, deterministic=not train)(nn.relu(y) + shift)
+
+
+class Linen(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=True):
+        x = Block(6, name="first")(x, train)
+        x = Block(5, name="second")(x, train)
+        x = x.reshape(len(x), -1, 5)
+        x = nn.RNN(nn.GRUCell(4))(x)
+        x = nn.MultiHeadDotProductAttention(2)(x, x)
+        return {"logits": nn.Dense(5)(nn.LayerNorm()(x.mean(1)))}
+
+
+def linen(**side):
+    model, (x, _) = Linen(), inputs()
+    variables = model.init(jax.random.key(0), jnp.asarray(x[:1], "float32"), train=False)
+    one = Probe(
+        {"model": (model, variables), "loss": lambda o, y: cross_entropy(o["logits"], y), "optimizer": optax.sgd(0.1)}
+        | side,
+        DTYPE,
+    )
+    one.look([x])
+    random = np.random.default_rng(1)
+    one.put({key: random.uniform(0.2, 0.7, value.shape) for key, value in one.get().items()})
+    return one
+
+
+def test_linen_layers_calls_and_statistics():
+    one, (x, _) = linen(), inputs()
+    kinds = {layer.path: layer.kind for layer in one.describe().layers}
+    assert kinds == {
+        "first.Conv_0": "conv", "first.BatchNorm_0": "batch_norm", "first.Dropout_0": "dropout",
+        "second.Conv_0": "conv", "second.BatchNorm_0": "batch_norm", "second.Dropout_0": "dropout",
+        "RNN_0": "gru", "MultiHeadDotProductAttention_0": "attention", "LayerNorm_0": "layer_norm", "Dense_0": "dense",
+        "first.shift": "unknown", "second.shift": "unknown",
+    }  # fmt: skip
+    before = one.get()
+    outputs, calls = one.forward([x], True)
+    assert [call.path for call in calls] == [path for path in kinds if "shift" not in path]
+    seen = {call.path: call for call in calls}
+    for number, name in enumerate(("first.Dropout_0", "second.Dropout_0")):
+        given = seen[name].inputs[0]  # channels first, as the mask is
+        assert seen[name].outputs[0] == pytest.approx(given * mask(number, given.shape, 0.4) / 0.6, rel=1e-12)
+        assert one.alone(name, [given], True)[0] == pytest.approx(seen[name].outputs[0], rel=1e-12)
+    assert one.get()["second.BatchNorm_0/mean"] == pytest.approx(
+        0.9 * before["second.BatchNorm_0/mean"] + 0.1 * seen["second.BatchNorm_0"].inputs[0].mean((0, 2, 3)), rel=1e-12
+    )
+    assert list(outputs) == ["logits"]
+    for call in calls:  # each again by itself, from where the pass started
+        one.put(before)
+        assert one.alone(call.path, call.inputs, True)[0] == pytest.approx(call.outputs[0], rel=1e-10)
+
+
+def test_linen_forward_and_gradients_are_its_own():
+    one, (x, y) = linen(mode="eval"), inputs()
+    variables = one.model._variables(one.values)
+    expected = Linen().apply(variables, jnp.asarray(x), train=False)["logits"]
+    assert one.forward([x], False)[0]["logits"] == pytest.approx(np.asarray(expected), rel=1e-12)
+
+    def loss(params):
+        return cross_entropy(
+            Linen().apply(variables | {"params": params}, jnp.asarray(x), train=False)["logits"], jnp.asarray(y)
+        )
+
+    value, own = jax.value_and_grad(loss)(variables["params"])
+    found, gradients = one.gradients([x], [y])
+    assert found == pytest.approx(float(value), rel=1e-12)
+    assert gradients["second.Conv_0/weight"] == pytest.approx(
+        np.asarray(own["second"]["Conv_0"]["kernel"]).transpose(3, 2, 0, 1), rel=1e-8, abs=1e-14
+    )
+    assert gradients["first.shift/"] == pytest.approx(np.asarray(own["first"]["shift"]), rel=1e-8, abs=1e-14)
+    cell = own["GRUCell_0"]
+    assert gradients["RNN_0/weight_ih"] == pytest.approx(
+        np.concatenate([np.asarray(cell[g]["kernel"]).T for g in ("ir", "iz", "in")]), rel=1e-8, abs=1e-14
+    )
+    assert gradients["MultiHeadDotProductAttention_0/out_weight"] == pytest.approx(
+        np.asarray(own["MultiHeadDotProductAttention_0"]["out"]["kernel"]).reshape(-1, 4).T, rel=1e-8, abs=1e-14
+    )
+    before = one.get()
+    one.train([x], [y], 1)
+    after = one.get()
+    assert all(after[key] == pytest.approx(before[key] - 0.1 * gradients[key], rel=1e-12) for key in gradients)
+
+
+def test_linen_put_and_get():
+    one, random = linen(), np.random.default_rng(3)
+    given = {key: random.normal(size=value.shape) for key, value in one.get().items()}
+    one.put(given)
+    found = one.get()
+    assert all(np.array_equal(found[key], given[key]) for key in given)
+
+
+class Noisy(nnx.Module):
+    def __init__(self, rngs):
+        self.dense, self.rngs = nnx.Linear(4, 4, rngs=rngs), rngs
+
+    def __call__(self, x, deterministic):
+        return self.dense(x) + (0 if deterministic else self.rngs.noise.normal(x.shape))
+
+
+def test_no_draw_is_left_to_chance():
+    one, x = Probe({"model": Noisy(nnx.Rngs(0))}, DTYPE), np.ones((2, 4))
+    one.forward([x], False)
+    with pytest.raises(Refused, match=r"draws from rngs.*; no draw may be left to chance"):
+        one.forward([x], True)
+
+    class Drawing(nn.Module):
+        train: bool = False
+
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(3)(x) + (jax.random.normal(self.make_rng("noise"), (3,)) if self.train else 0)
+
+    one = Probe({"model": (Drawing(), Drawing().init(jax.random.key(0), x))}, DTYPE)
+    one.look([x])
+    with pytest.raises(Refused, match='the model draws: .*PRNG for "noise"'):
+        one.forward([x], True)
+
+
+def test_what_computes_in_float32_is_named():
+    class Narrow(nnx.Module):
+        def __init__(self, rngs):
+            self.one, self.two = nnx.Linear(3, 3, rngs=rngs), nnx.Linear(3, 3, dtype=jnp.float32, rngs=rngs)
+
+        def __call__(self, x):
+            return self.two(self.one(x)).astype(x.dtype)
+
+    one = Probe({"model": Narrow(nnx.Rngs(0))}, DTYPE)
+    one.look([np.ones((2, 3))])
+    assert (one.describe().dtype, one.describe().dtype_why) == ("float32", "two (nnx.Linear) computes in float32")
+    inside = Probe(
+        {"model": lambda p, x: (x.astype(jnp.float32) @ p["w"]).astype(x.dtype), "parameters": {"w": np.ones((3, 3))}},
+        DTYPE,
+    )
+    inside.look([np.ones((2, 3))])
+    assert inside.describe().dtype_why == "something in the model computes in float32"
+
+
+def test_an_nnx_optimizer_and_what_it_trains():
+    class Last(nnx.Param):
+        pass
+
+    class Two(nnx.Module):
+        def __init__(self, rngs):
+            self.first = nnx.Linear(3, 3, rngs=rngs)
+            self.last = Last(jnp.ones(3))
+
+        def __call__(self, x):
+            return self.first(x) @ self.last
+
+    model, x, y = Two(nnx.Rngs(0)), np.ones((4, 3)), np.arange(4.0)
+    side = {
+        "model": model,
+        "loss": lambda o, y: ((o - y) ** 2).mean(),
+        "optimizer": nnx.Optimizer(model, optax.sgd(0.1), wrt=Last),
+    }
+    one = Probe(side, DTYPE)
+    trained = {tensor.name: tensor.trainable for layer in one.describe().layers for tensor in layer.tensors.values()}
+    assert trained == {"first.kernel": False, "first.bias": False, "last": True}
+    before = one.get()
+    one.train([x], [y], 2)
+    after = one.get()
+    assert np.array_equal(before["first/weight"], after["first/weight"]) and (before["last/"] != after["last/"]).all()
+    frozen = optax.partition({"a": optax.sgd(0.1), "b": optax.set_to_zero()}, {"w": "a", "b": "b"})
+    one = Probe(
+        {
+            "model": lambda p, x: x @ p["w"] + p["b"],
+            "parameters": {"w": np.ones(3), "b": np.ones(())},
+            "optimizer": frozen,
+        },
+        DTYPE,
+    )
+    assert [layer.tensors[""].trainable for layer in one.describe().layers] == [False, True]
+
+
+# ------------------------------------------------------------------------------------------------------------ optax
+
+G, RATES = [np.array([0.5, -2.0]), np.array([0.1, 3.0]), np.array([-1.0, 0.2])], [1, 0.5, 2]
+
+
+def moving(rule):
+    """Parameters after each update; `rule(g, p, t, rate)` says what is added."""
+    p, found = np.array([1.0, -1.0]), []
+    for t, (g, rate) in enumerate(zip(G, RATES, strict=True), 1):
+        p = p + rule(g, p, t, rate)
+        found.append(p)
+    return found
+
+
+def adam(root=0.0, decay=0.0, largest=False):
+    m, v, top = np.zeros(2), np.zeros(2), np.zeros(2)
+
+    def rule(g, p, t, rate):
+        nonlocal m, v, top
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        corrected = v / (1 - 0.999**t)
+        top = np.maximum(top, corrected)
+        return -0.01 * rate * (m / (1 - 0.9**t) / (np.sqrt((top if largest else corrected) + root) + 1e-8) + decay * p)
+
+    return rule
+
+
+def momentum(nesterov=False, decay=0.0, clip=np.inf):
+    velocity = np.zeros(2)
+
+    def rule(g, p, t, rate):
+        nonlocal velocity
+        g = g * min(1, clip / np.linalg.norm(g)) + decay * p
+        velocity = 0.9 * velocity + g
+        return -0.01 * rate * (g + 0.9 * velocity if nesterov else velocity)
+
+    return rule
+
+
+def rmsprop(epsilon, inside, start, momentum):
+    v, velocity = np.full(2, start), np.zeros(2)
+
+    def rule(g, p, t, rate):
+        nonlocal v, velocity
+        v = 0.8 * v + 0.2 * g * g
+        velocity = momentum * velocity - 0.01 * rate * g / (np.sqrt(v + epsilon) if inside else np.sqrt(v) + epsilon)
+        return velocity
+
+    return rule
+
+
+def adagrad():
+    v = np.full(2, 0.1)
+
+    def rule(g, p, t, rate):
+        nonlocal v
+        v = v + g * g
+        return -0.01 * rate * g / np.sqrt(v + 1e-7)
+
+    return rule
+
+
+ADAM = {
+    "name": "adam",
+    "rate": 0.01,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "epsilon": 1e-8,
+    "place": "outside",
+    "amsgrad": False,
+}
+# {name: (transformation, what is to be said of it, what it is to do)}
+OPTAX = {
+    "adam": (optax.adam(0.01), ADAM | {"decay": 0.0, "epsilon_root": 0.0}, adam()),
+    "adam_root": (optax.adam(0.01, eps_root=0.1), ADAM | {"epsilon_root": 0.1}, adam(root=0.1)),
+    "adamw": (optax.adamw(0.01, weight_decay=0.3), ADAM | {"decay": 0.3, "decoupled": True}, adam(decay=0.3)),
+    "amsgrad": (optax.amsgrad(0.01), ADAM | {"amsgrad": "corrected"}, adam(largest=True)),
+    "schedule": (optax.adam(optax.constant_schedule(0.01)), ADAM, adam()),
+    "injected": (optax.inject_hyperparams(optax.adam)(0.01), ADAM, adam()),
+    "named": (optax.named_chain(("a", optax.scale_by_adam()), ("b", optax.scale(-0.01))), ADAM, adam()),
+    "sgd": (optax.sgd(0.01), {"name": "sgd", "rate": 0.01, "momentum": 0.0}, lambda g, p, t, rate: -0.01 * rate * g),
+    "momentum": (optax.sgd(0.01, momentum=0.9), {"name": "sgd", "momentum": 0.9, "nesterov": False, "rate_inside": False}, momentum()),
+    "nesterov": (optax.sgd(0.01, 0.9, nesterov=True), {"momentum": 0.9, "nesterov": True}, momentum(nesterov=True)),
+    "coupled": (optax.chain(optax.add_decayed_weights(0.2), optax.sgd(0.01, 0.9)), {"name": "sgd", "decay": 0.2, "decoupled": False}, momentum(decay=0.2)),
+    "clipped": (optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.01, 0.9)), {"name": "sgd", "clip": {"kind": "global_norm", "value": 0.5}}, momentum(clip=0.5)),
+    "rmsprop": (optax.rmsprop(0.01, 0.8, eps=0.1), {"name": "rmsprop", "keep": 0.8, "epsilon": 0.1, "place": "root", "start": 0.0, "momentum": 0.0}, rmsprop(0.1, True, 0.0, 0.0)),
+    "rmsprop_outside": (optax.rmsprop(0.01, 0.8, eps=0.1, initial_scale=1.0, eps_in_sqrt=False), {"place": "outside", "start": 1.0}, rmsprop(0.1, False, 1.0, 0.0)),
+    "rmsprop_momentum": (optax.rmsprop(0.01, 0.8, eps=0.1, momentum=0.9), {"momentum": 0.9, "rate_inside": True}, rmsprop(0.1, True, 0.0, 0.9)),
+    "injected_momentum": (optax.inject_hyperparams(optax.rmsprop)(0.01, 0.8, eps=0.1, momentum=0.9), {"momentum": 0.9, "rate_inside": True}, rmsprop(0.1, True, 0.0, 0.9)),
+    "adagrad": (optax.adagrad(0.01), {"name": "adagrad", "epsilon": 1e-7, "place": "root", "start": 0.1}, adagrad()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTAX)
+def test_optax(name):
+    transformation, said, rule = OPTAX[name]
+    side = {"model": lambda p, x: x @ p["w"], "parameters": {"w": np.array([1.0, -1.0])}, "optimizer": transformation}
+    one = Probe(side, DTYPE)
+    settings = one.describe().optimizer
+    assert settings | said == settings
+    found = one.update([{"w/": g} for g in G], RATES)
+    assert np.stack([step["w/"] for step in found]) == pytest.approx(np.stack(moving(rule)), rel=1e-12)
+    one.put({"w/": np.array([1.0, -1.0])})
+    assert one.update([{"w/": G[0]}], [1])[0]["w/"] == pytest.approx(
+        found[0]["w/"], rel=1e-14
+    )  # nothing is left behind
+
+
+@pytest.mark.parametrize("unknown", (optax.lion(0.1), optax.masked(optax.sgd(0.1), {"w": True}), optax.adam(optax.linear_schedule(1.0, 0.0, 5))), ids=("lion", "masked", "schedule"))  # fmt: skip
+def test_an_optimizer_that_cannot_be_told(unknown):
+    side = {"model": lambda p, x: x @ p["w"], "parameters": {"w": np.array([1.0, -1.0])}, "optimizer": unknown}
+    assert Probe(side, DTYPE).describe().optimizer["name"] == "unknown"

@@ -123,7 +123,10 @@ def main() -> None:
         except Refused as error:
             said = {"error": str(error), "lines": []}
         except Exception as error:
-            said = {"error": f"{type(error).__name__}: {error}".splitlines()[0], "lines": server.users_lines(error, file)}
+            said = {
+                "error": f"{type(error).__name__}: {error}".splitlines()[0],
+                "lines": server.users_lines(error, file),
+            }
         print(json.dumps(said), file=answers, flush=True)
 
 

@@ -20,7 +20,7 @@ from tests.diff import kept, zoo
 from tests.diff.mistakes import MISTAKES
 
 HERE = Path(__file__).parent
-FILE = '''import sys
+FILE = """import sys
 sys.path.insert(0, {here!r})
 import zoo
 def inputs(rng):
@@ -29,7 +29,7 @@ def reference():
     return zoo.build({reference!r}, {network!r}, {both!r})
 def port():
     return zoo.build({port!r}, {network!r}, {knobs!r})
-'''
+"""
 OUTCOMES = ("right", "unknown", "wrong", "missed")
 
 

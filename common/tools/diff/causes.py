@@ -54,7 +54,9 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
     settings = {name: (ours.get(name), theirs.get(name)) for name in names}
     defaults = DEFAULTS.get(a.kind, {})
     small = {name: ours.get(name) for name in ROUNDED if name in ours or name in theirs}
-    mended = run(a.kind, theirs | small | {name: ours.get(name, defaults.get(name)) for name in names}, tensors, ins, training)
+    mended = run(
+        a.kind, theirs | small | {name: ours.get(name, defaults.get(name)) for name in names}, tensors, ins, training
+    )
     left = max(deviation(x, y) for x, y in zip(outs, mended, strict=False))
     knobs = KNOBS.get(a.kind, {})
     return Cause(
@@ -65,6 +67,7 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
 def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]:
     """Of the settings in which two sides differ those that change the outputs: the one that alone turns the port's into the
     reference's, if there is one and no other does, else all."""
+
     def made(settings):
         return run(kind, settings, tensors, ins, training)
 
@@ -163,7 +166,11 @@ def _dropped(before, ours, theirs, matching, x, y, tolerance):
     for passed, side, target, rest, start in ((ours, matching.only_reference, x, y, other), (theirs, matching.only_port, y, x, source)):  # fmt: skip
         for layer in side:
             for _, ins, outs in passed.of(layer.path):
-                if layer.kind != "dropout" or deviation(outs[0], target) > tolerance or deviation(ins[0], rest) > tolerance:
+                if (
+                    layer.kind != "dropout"
+                    or deviation(outs[0], target) > tolerance
+                    or deviation(ins[0], rest) > tolerance
+                ):
                     continue
                 steps = explain_glue(start, rest, tolerance)
                 if steps is not None:
@@ -290,7 +297,9 @@ def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> C
     if not settings:
         return None
     knobs = KNOBS.get("batch_norm", {})
-    return Cause("state", a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), 0.0)
+    return Cause(
+        "state", a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), 0.0
+    )
 
 
 def _explained_state(layer, before, x, own, bar):

@@ -147,7 +147,9 @@ class Judge:
                 )
                 if a.kind not in GATED:  # two biases that are added may be one
                     words = f"the {side} has no {role} in {b.path if side == 'port' else a.path}"
-                    lacking.append(Cause("matching", a.path, words, {role: (side == "port", side != "port")}, proven=True))
+                    lacking.append(
+                        Cause("matching", a.path, words, {role: (side == "port", side != "port")}, proven=True)
+                    )
         shapes = [
             f"{a.path}/{r}: {a.tensors[r].shape} here, {b.tensors[r].shape} there"
             for a, b in self.matching.pairs for r in a.tensors.keys() & b.tensors.keys() if a.tensors[r].shape != b.tensors[r].shape
@@ -259,7 +261,9 @@ class Judge:
     def _led(self, side: int, passed: Pass) -> Pass:
         """Layers of padding without a partner become part of the convolution or pooling that they alone lead to."""
         layers = {one.path: one for one in self.described[side].layers}
-        lonely = {one.path for one in (self.matching.only_reference, self.matching.only_port)[side] if one.kind == "pad"}
+        lonely = {
+            one.path for one in (self.matching.only_reference, self.matching.only_port)[side] if one.kind == "pad"
+        }
         calls = []
         for path, ins, outs in passed.calls:
             before = calls[-1] if calls else None

@@ -4,7 +4,6 @@ import jax
 import optax
 from flax import nnx
 from jax import numpy as jnp
-
 from zoo import pads
 
 ACTIVATIONS = {
@@ -82,6 +81,7 @@ def layer(op, s, shape, rngs):
         case "attention":
             return nnx.MultiHeadAttention(s["heads"], shape[-1], decode=False, attention_fn=_scores(s["scale"], shape[-1]), rngs=rngs)  # fmt: skip
         case "resize":
+
             def resize(x):
                 n, h, w, c = x.shape
                 return jax.image.resize(x, (n, h * s["scale"], w * s["scale"], c), s["mode"])
@@ -162,7 +162,9 @@ def optimizer(s):
         case "adam" if decay and not coupled:
             steps.append(optax.adamw(rate, s["beta1"], s["beta2"], s["epsilon"], weight_decay=decay))
         case "adam":
-            steps.append((optax.amsgrad if s.get("amsgrad") else optax.adam)(rate, s["beta1"], s["beta2"], s["epsilon"]))
+            steps.append(
+                (optax.amsgrad if s.get("amsgrad") else optax.adam)(rate, s["beta1"], s["beta2"], s["epsilon"])
+            )
         case "sgd":
             steps.append(optax.sgd(rate, s["momentum"] or None, s["nesterov"]))
         case "rmsprop":

@@ -5,7 +5,6 @@ from collections import OrderedDict
 import torch
 from torch import nn
 from torch.nn import functional as F
-
 from zoo import pads
 
 

@@ -136,7 +136,7 @@ class Side:
             module = importlib.import_module(f"backends.{framework}.probe")
             self.probe = module.Probe(self.side | {"inputs": called}, dtype)
         self.dtype = self.probe.dtype
-        if called and hasattr(self.probe, "look"):
+        if called is not None and hasattr(self.probe, "look"):
             self.probe.look(list(called.values()))
 
     def names(self, inputs: Arrays) -> tuple[list[str], list[str]]:

@@ -126,7 +126,9 @@ def show(
 def diff(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A Python file with inputs(rng), reference() and port(); or a model of ours."),
+        typer.Argument(
+            metavar="FILE", help="A Python file with inputs(rng), reference() and port(); or a model of ours."
+        ),
     ],
     backend: Annotated[
         list[str] | None,

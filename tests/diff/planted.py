@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.checkpoint import write_json
-from tests.diff import zoo
+from common.tools.diff import judge
+from tests.diff import kept, zoo
 from tests.diff.mistakes import MISTAKES
 
 HERE = Path(__file__).parent
@@ -75,8 +76,6 @@ def layers(one: Planted) -> set[str]:
 
 def run(one: Planted, reference: str, port: str) -> dict:
     """A row: what was found, and what of it is right."""
-    from common.tools.diff import judge
-
     start, row = time.perf_counter(), {"name": one.name, "reference": reference, "port": port}
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -136,28 +135,35 @@ def main(arguments=None) -> int:
     asked = parser.parse_args(arguments)
     rows = json.loads(asked.out.read_text()) if asked.out.exists() else []
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
     chosen = [
         (Planted(**one), pair) for one in MISTAKES for pair in one["pairs"][asked.skip : asked.pairs]
         if not asked.only or any(one["name"].startswith(name) for name in asked.only)
     ]  # fmt: skip
     if not chosen:
         parser.error(f"no mistake is called {', '.join(asked.only)}")
+    with kept.keeping(asked.out.with_suffix(".log")):
+        rows = every(chosen, rows, asked)
+    names = {one.name for one, _ in chosen}
+    rows = [row for row in rows if row["name"] in names]
+    print(summary(rows))
+    return int(any(row["cause_is"] == "wrong" or not row["stage_is"] for row in rows))
+
+
+def every(chosen, rows, asked) -> list[dict]:
+    start = time.perf_counter()
     for one, (reference, port) in chosen:
         if time.perf_counter() - start > asked.seconds:
             break
         there = [row for row in rows if key(row) == (one.name, reference, port)]
         if there and not asked.again:
             continue
+        kept.between(reference, port)
         row = run(one, reference, port)
         rows = [old for old in rows if old not in there] + [row]
         write_json(asked.out, rows)
         said = row.get("failed") or "; ".join(cause["words"] for cause in row["causes"])
         print(f"{row['cause_is']:8}{one.name} {reference}>{port}: {row.get('stage', '')}{'' if row['stage_is'] else ' (NOT ITS STAGE)'}, {row.get('where', '')}{'' if row['layer_is'] else ' (NOT ITS LAYER)'}: {said}", flush=True)  # fmt: skip
-    names = {one.name for one, _ in chosen}
-    rows = [row for row in rows if row["name"] in names]
-    print(summary(rows))
-    return int(any(row["cause_is"] == "wrong" or not row["stage_is"] for row in rows))
+    return rows
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import copy
 
 import numpy as np
 
-ADAM = {"name": "adam", "rate": 2**-7, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "place": "outside", "decay": 0.0, "decoupled": False, "clip": None}  # fmt: skip
+SGD = {"name": "sgd", "rate": 2**-7, "momentum": 0.0, "nesterov": False, "decay": 0.0, "decoupled": False, "clip": None}
 LOGITS = {"name": "cross_entropy", "takes": "logits", "reduction": "mean", "smoothing": 0.0, "factor": 1.0}
 SQUARED = {"name": "squared", "reduction": "mean", "factor": 1.0}
 CONV = {"size": 3, "stride": 1, "padding": 1, "dilation": 1, "groups": 1, "bias": True, "turned": False}
@@ -51,7 +51,7 @@ def classifier() -> dict:
         _act("act3"),
         _dense("dense2", 5),
     ]
-    return {"inputs": {"x": ("normal", (3, 20, 20)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": ADAM}  # fmt: skip
+    return {"inputs": {"x": ("normal", (3, 20, 20)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": SGD}  # fmt: skip
 
 
 def deep(blocks: int = 20) -> dict:
@@ -79,7 +79,7 @@ def deep(blocks: int = 20) -> dict:
         CUT,
         _dense("head", 5),
     ]
-    return {"inputs": {"x": ("normal", (3, 8, 8)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": ADAM}  # fmt: skip
+    return {"inputs": {"x": ("normal", (3, 8, 8)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": SGD}  # fmt: skip
 
 
 def sequence() -> dict:
@@ -99,13 +99,13 @@ def sequence() -> dict:
         ("last", "last", {}),
         _dense("head", 5),
     ]
-    return {"inputs": {"x": ("tokens", (6,), 11), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": ADAM}  # fmt: skip
+    return {"inputs": {"x": ("tokens", (6,), 11), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": SGD}  # fmt: skip
 
 
 def memory() -> dict:
     """An LSTM over given vectors."""
     nodes = [("lstm", "lstm", {"out": 6, "order": "ifgo"}), ("last", "last", {}), _dense("head", 5)]
-    return {"inputs": {"x": ("normal", (5, 7)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": ADAM}  # fmt: skip
+    return {"inputs": {"x": ("normal", (5, 7)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": SGD}  # fmt: skip
 
 
 def upsampling() -> dict:
@@ -121,7 +121,7 @@ def upsampling() -> dict:
         ("up2", "conv_transpose", {"out": 3, "size": 3, "stride": 2, "padding": 1, "more": 1, "bias": True, "turned": False}),
         _act("act3", "tanh"),
     ]  # fmt: skip
-    return {"inputs": {"x": ("normal", (12,)), "y": ("normal", (3, 24, 24))}, "nodes": nodes, "loss": SQUARED, "optimizer": ADAM}  # fmt: skip
+    return {"inputs": {"x": ("normal", (12,)), "y": ("normal", (3, 24, 24))}, "nodes": nodes, "loss": SQUARED, "optimizer": SGD}  # fmt: skip
 
 
 def mlp() -> dict:
@@ -135,20 +135,20 @@ def mlp() -> dict:
         CUT,
         _dense("dense3", 5),
     ]
-    return {"inputs": {"x": ("normal", (7,)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": ADAM}  # fmt: skip
+    return {"inputs": {"x": ("normal", (7,)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": SGD}  # fmt: skip
 
 
 def probabilities() -> dict:
     """Its loss takes what a softmax made."""
     nodes = [_dense("dense1", 9), _act("act1"), _dense("dense2", 5), _act("out", "softmax", axis=-1)]
-    return {"inputs": {"x": ("normal", (7,)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS | {"takes": "probabilities"}, "optimizer": ADAM}  # fmt: skip
+    return {"inputs": {"x": ("normal", (7,)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS | {"takes": "probabilities"}, "optimizer": SGD}  # fmt: skip
 
 
 def binary() -> dict:
     """Probabilities so near to 0 and 1 that what keeps their logarithm finite matters."""
     nodes = [_dense("dense1", 9), _act("act1"), _dense("dense2", 3), ("sharp", "affine", {"factor": 20.0, "shift": 0.0}), _act("out", "sigmoid")]  # fmt: skip
     loss = {"name": "bce", "takes": "probabilities", "reduction": "mean", "factor": 1.0, "guard": ["clip", 1e-7]}
-    return {"inputs": {"x": ("normal", (7,)), "y": ("binary", (3,))}, "nodes": nodes, "loss": loss, "optimizer": ADAM}
+    return {"inputs": {"x": ("normal", (7,)), "y": ("binary", (3,))}, "nodes": nodes, "loss": loss, "optimizer": SGD}
 
 
 def norms() -> dict:
@@ -166,7 +166,7 @@ def norms() -> dict:
         ("rms", "rms_norm", NORM),
         _dense("dense3", 5),
     ]
-    return {"inputs": {"x": ("normal", (3, 5, 5)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": ADAM}  # fmt: skip
+    return {"inputs": {"x": ("normal", (3, 5, 5)), "y": ("labels", (), 5)}, "nodes": nodes, "loss": LOGITS, "optimizer": SGD}  # fmt: skip
 
 
 NETWORKS = {f.__name__: f for f in (classifier, deep, sequence, memory, upsampling, mlp, probabilities, binary, norms)}

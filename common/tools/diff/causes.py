@@ -1,17 +1,24 @@
 """Causes, each named only when NumPy under the conventions of both sides gives the numbers of both; else "unknown"."""
 
+import difflib
+import itertools
+from dataclasses import replace
+
 import numpy as np
 
 from common.probing import Arrays, Layer
 from common.tools.diff.conventions import updates
-from common.tools.diff.conventions.explain import differing, explain
+from common.tools.diff.conventions.base import Unknown
+from common.tools.diff.conventions.explain import ROUNDING, explain
 from common.tools.diff.conventions.glue import explain_glue
-from common.tools.diff.conventions.layers import KNOBS, run, statistics
+from common.tools.diff.conventions.layers import DEFAULTS, KNOBS, run, statistics
 from common.tools.diff.conventions.losses import explain_loss
+from common.tools.diff.conventions.search import changing
 from common.tools.diff.numbers import deviation
 from common.tools.diff.verdict import Cause
 
-SOURCES = 4  # calls before one whose outputs may be what it is given
+ROUNDED = ("float32", "rounded")  # settings that tell what passes through float32
+SOURCES = 8  # calls before one whose outputs may be what it is given
 
 
 def shown(value) -> str:
@@ -41,16 +48,55 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
     theirs = explain(b.kind, b.settings, tensors, ins, made, training, bar)
     if ours is None or theirs is None:
         return unknown
-    names = differing(a.kind, ours, theirs, tensors, ins, training)
+    names = _mending(a.kind, ours, theirs, tensors, ins, outs, training, bar)
     if not names:
         return unknown
     settings = {name: (ours.get(name), theirs.get(name)) for name in names}
-    mended = run(a.kind, theirs | {name: ours.get(name) for name in names}, tensors, ins, training)
-    left = max(deviation(x, y) for x, y in zip(outs, mended, strict=True))
+    defaults = DEFAULTS.get(a.kind, {})
+    small = {name: ours.get(name) for name in ROUNDED if name in ours or name in theirs}
+    mended = run(
+        a.kind, theirs | small | {name: ours.get(name, defaults.get(name)) for name in names}, tensors, ins, training
+    )
+    left = max(deviation(x, y) for x, y in zip(outs, mended, strict=False))
     knobs = KNOBS.get(a.kind, {})
     return Cause(
         stage, a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), left
     )
+
+
+def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]:
+    """Of the settings in which two sides differ those that change the outputs: the one that alone turns the port's into the
+    reference's, if there is one and no other does, else all."""
+
+    def made(settings):
+        return run(kind, settings, tensors, ins, training)
+
+    names = changing(ours, theirs, DEFAULTS.get(kind, {}), made, ROUNDING)
+    # What passes through float32 is named only where nothing else makes a difference.
+    small = {name: ours.get(name) for name in names if name in ROUNDED}
+    names = [name for name in names if name not in small] or list(small)
+    alone = []
+    for name in names:
+        try:
+            found = made(theirs | small | {name: ours.get(name, DEFAULTS.get(kind, {}).get(name))})
+        except Unknown:
+            continue
+        if len(found) >= len(outs) and all(deviation(x, y) <= bar for x, y in zip(outs, found, strict=False)):
+            alone.append(name)
+    return alone if len(alone) == 1 else names
+
+
+def led(layer: Layer, pad: Layer | None) -> Layer:
+    """The layer with the zeros that one before it puts around its input. What cannot be said so becomes unknown."""
+    if pad is None:
+        return layer
+    own, more = layer.settings.get("padding", 0), pad.settings.get("padding")
+    plain = pad.settings.get("mode") == "constant" and not pad.settings.get("value") and "mode" not in layer.settings
+    if not plain or isinstance(own, str) or layer.kind == "pool" and np.any(own):
+        return replace(layer, kind="unknown")
+    padding = [[a + c, b + d] for (a, b), (c, d) in zip(own or [[0, 0]] * len(more), more, strict=True)]
+    fill = {} if layer.kind == "conv" else {"fill": 0, "counted": True}
+    return replace(layer, settings=layer.settings | {"padding": padding} | fill)
 
 
 def advice(b: Layer, settings) -> str:
@@ -61,53 +107,99 @@ def advice(b: Layer, settings) -> str:
 def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> Cause:
     """What lies between layers that agree: where the inputs of a call first differ though all outputs before it agree."""
     partner, seen = matching.paths, {}
-    given = [list(inputs.values())[:1] or [], list(inputs.values())[:1] or []]
-    before = ([("the input", x) for x in given[0]], [("the input", x) for x in given[1]])
-    targets = []
+    first = next(iter(inputs.values()))
+    before, target = [("the input", first, first)], None
     for path, ins, outs in ours.calls:
         number = seen[path] = seen.get(path, -1) + 1
         others = theirs.of(partner[path]) if path in partner else []
         if number >= len(others):
             continue
-        for x, y in zip(ins, others[number][1], strict=False):
-            if not deviation(x, y) <= tolerance:
-                targets.append((path, x, y))
-                break
-        if targets:
+        apart = [(x, y) for x, y in zip(ins, others[number][1], strict=False) if not deviation(x, y) <= tolerance]
+        if apart:
+            target = (path, *apart[0])
             break
-        before[0].append((path, outs[0]))
-        before[1].append((path, others[number][2][0]))
-    if not targets:
-        (name, x), *_ = ours.outputs.items()
-        targets.append(("the output", x, theirs.outputs[name]))
-    path, x, y = targets[0]
-    for (name, source), (_, other) in list(zip(*before, strict=True))[: -SOURCES - 1 : -1]:
+        before.append((path, outs[0], others[number][2][0]))
+    if target is None:
+        name = next(n for n, x in ours.outputs.items() if not deviation(x, theirs.outputs[n]) <= tolerance)
+        target = ("the output", ours.outputs[name], theirs.outputs[name])
+    path, x, y = target
+    found = _dropped(before, ours, theirs, matching, x, y, tolerance) or _between(before, x, y, tolerance)
+    if found is None:
+        words = f"what lies between {before[-1][0]} and {path} gives other numbers; no convention that is known explains both"
+        return Cause(stage, path, words)
+    names, a, b = found
+    settings = _differing_steps(a, b)
+    words = f"between {' and '.join(names)} and {path}: {_steps(a)} in the reference, {_steps(b)} in the port"
+    advice = f"in the port, before {partner.get(path, path)}: {_steps(a)}"
+    return Cause(stage, path, words, settings, True, _glue_guide(a, b), advice, 0.0)
+
+
+def _between(before, x, y, tolerance):
+    """(names of what it is made of, steps of the reference, steps of the port): of one output before, or of two that are joined."""
+    recent = before[: -SOURCES - 1 : -1]
+    singles = {}
+    for k, (name, source, other) in enumerate(recent):
         a, b = explain_glue(source, x, tolerance), explain_glue(other, y, tolerance)
-        if a is None or b is None or a == b:
+        if a is not None and b is not None and a != b:
+            return [name], a, b
+        singles[k] = (a, b)
+    for j, k in itertools.combinations(range(len(recent)), 2):
+        (one, *first), (two, *second) = recent[j], recent[k]
+        if first[0].shape != second[0].shape:
             continue
-        words = f"between {name} and {path}: {_steps(a)} in the reference, {_steps(b)} in the port"
-        settings = {f"{k + 1}": (one, two) for k, (one, two) in enumerate(_aligned(a, b)) if one != two}
-        return Cause(
-            stage,
-            path,
-            words,
-            settings,
-            True,
-            _glue_guide(a, b),
-            f"in the port, before {partner.get(path, path)}: {_steps(a)}",
-            0.0,
-        )
-    last = before[0][-1][0] if before[0] else "the input"
-    return Cause(
-        stage,
-        path,
-        f"what lies between {last} and {path} gives other numbers; no convention that is known explains both",
-    )
+        a, b = (explain_glue(list(pair), value, tolerance) for pair, value in ((z, v) for z, v in zip(zip(first, second, strict=True), (x, y), strict=True)))  # fmt: skip
+        if a is not None and b is not None and a != b:
+            return [one, two], a, b
+        # Joined on one side, one of the two alone on the other.
+        for part in (j, k):
+            alone = singles[part]
+            if a is not None and alone[1] is not None:
+                return [one, two], a, alone[1]
+            if b is not None and alone[0] is not None:
+                return [one, two], alone[0], b
+    return None
 
 
-def _aligned(a, b):
-    width = max(len(a), len(b))
-    return zip(a + [None] * (width - len(a)), b + [None] * (width - len(b)), strict=True)
+def _dropped(before, ours, theirs, matching, x, y, tolerance):
+    """A dropout that only one side has, right before: on the other its input is what is given."""
+    name, source, other = before[-1]
+    for passed, side, target, rest, start in ((ours, matching.only_reference, x, y, other), (theirs, matching.only_port, y, x, source)):  # fmt: skip
+        for layer in side:
+            for _, ins, outs in passed.of(layer.path):
+                if (
+                    layer.kind != "dropout"
+                    or deviation(outs[0], target) > tolerance
+                    or deviation(ins[0], rest) > tolerance
+                ):
+                    continue
+                steps = explain_glue(start, rest, tolerance)
+                if steps is not None:
+                    with_it = [*steps, {"kind": "dropout", "rate": layer.settings["rate"]}]
+                    return [name], *((with_it, steps) if passed is ours else (steps, with_it))
+    return None
+
+
+def _label(step):
+    return step["name"] if step["kind"] == "activation" else step["kind"]
+
+
+def _differing_steps(a, b) -> dict[str, tuple]:
+    """{setting: (the reference's, the port's)} of steps that only differ in their numbers, {kind: ...} of those that one side has."""
+    found = {}
+    matcher = difflib.SequenceMatcher(None, [s["kind"] for s in a], [s["kind"] for s in b], autojunk=False)
+    for tag, i, j, k, m in matcher.get_opcodes():
+        for one, two in itertools.zip_longest(a[i:j], b[k:m]):
+            if tag == "equal" and one.get("name") != two.get("name"):
+                found["name"] = (one["name"], two["name"])
+            elif tag == "equal":
+                found |= {n: (one.get(n), two.get(n)) for n in {*one, *two} if one.get(n) != two.get(n)}
+            else:
+                for step, place in ((one, 0), (two, 1)):
+                    if step is not None:
+                        pair = list(found.get(step["kind"], (None, None)))
+                        pair[place] = _step(step)
+                        found[step["kind"]] = tuple(pair)
+    return found
 
 
 def _steps(steps):
@@ -115,22 +207,15 @@ def _steps(steps):
 
 
 def _step(one):
-    numbers = {k: v for k, v in one["settings"].items() if k not in ("name", "op")}
-    name = one["settings"].get("name") or one["settings"].get("op") or ""
+    numbers = {k: v for k, v in one.items() if k not in ("kind", "name", "op")}
+    name = one.get("name") or one.get("op") or ""
     title = f"{name} {one['kind']}" if one["kind"] != "activation" else name
     return title.strip() + (f" ({', '.join(f'{k} {shown(v)}' for k, v in numbers.items())})" if numbers else "")
 
 
 def _glue_guide(a, b):
-    for one, two in _aligned(a, b):
-        if one != two and (step := one or two):
-            knobs = KNOBS.get(step["kind"], {})
-            names = [
-                n for n in step["settings"] if not one or not two or one["settings"].get(n) != two["settings"].get(n)
-            ]
-            if found := guide(knobs, names):
-                return found
-    return ""
+    names = _differing_steps(a, b)
+    return next((found for step in [*a, *b] if (found := guide(KNOBS.get(step["kind"], {}), names))), "")
 
 
 def of_loss(described, outputs: Arrays, inputs: Arrays, ours, theirs, bar: float) -> Cause:
@@ -150,8 +235,8 @@ def _loss(one):
 
 
 def of_gradients(wrong, count: int) -> Cause:
-    """Where all before agrees. `wrong`: (key, the reference's, the port's or None)."""
-    where = wrong[0][0].rsplit("/", 1)[0]
+    """Where all before agrees. `wrong`: (key, the reference's, the port's or None), in the order of calls."""
+    where = wrong[-1][0].rsplit("/", 1)[0]  # the nearest to the loss: gradients come from there
     names = ", ".join(key for key, _, _ in wrong[:4])
     if all(b is None or not np.any(b) for _, _, b in wrong):
         words = f"{len(wrong)} of {count} gradients are 0 or missing in the port ({names}): they are cut off from the loss there"
@@ -183,6 +268,7 @@ def of_update(described, before: Arrays, gradients, rates, ours, theirs, bar: fl
         which = " and ".join(n for n, one in zip(("the reference's", "the port's"), (a, b), strict=True) if one is None)
         return Cause("update", "optimizer", f"{titles} move the same parameters differently; {which} update is explained by no convention that is known")  # fmt: skip
     names = ["name"] if a["name"] != b["name"] else updates.differing(a, b, before, gradients, list(rates))
+    names = [name for name in names if name not in ROUNDED] or names
     if not names:
         return Cause(
             "update",
@@ -200,20 +286,16 @@ def _numbers(settings):
     return ", ".join(f"{name} {shown(a)}" for name, (a, _) in settings.items())
 
 
-def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> Cause:
-    """Why running statistics differ after the same pass. `after`: those of both sides, {"mean", "variance"}."""
-    found = []
-    for layer, x, own in zip((a, b), inputs, after, strict=True):
-        found.append(_explained_state(layer, before, x, own, bar))
+def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> Cause | None:
+    """Why running statistics differ after the same pass; None if they do as the inputs do, or by what passes through float32.
+    `after`: those of both sides, {"mean", "variance"}."""
+    found = [_explained_state(layer, before, x, own, bar) for layer, x, own in zip((a, b), inputs, after, strict=True)]
     if None in found:
-        return Cause(
-            "state",
-            a.path,
-            f"the running statistics of {a.title} and {b.title} differ; no convention that is known explains both",
-        )
+        words = f"the running statistics of {a.title} and {b.title} differ; no convention that is known explains both"
+        return Cause("state", a.path, words)
     settings = {n: (found[0][n], found[1][n]) for n in ("keep", "unbiased") if found[0][n] != found[1][n]}
     if not settings:
-        return Cause("state", a.path, "the running statistics differ, as the inputs of the layer do")
+        return None
     knobs = KNOBS.get("batch_norm", {})
     return Cause(
         "state", a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), 0.0
@@ -221,15 +303,16 @@ def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> C
 
 
 def _explained_state(layer, before, x, own, bar):
-    keeps = dict.fromkeys(
-        (layer.settings.get("keep"), *(m for k in (0.1, 0.01, 0.001, 0.2, 0.05, 0.003) for m in (1 - k, k)))
-    )
+    declared = layer.settings.get("keep")
+    keeps = dict.fromkeys((declared, *(m for k in (0.1, 0.01, 0.001, 0.2, 0.05, 0.003) for m in (1 - k, k))))
+    is_unbiased = layer.settings.get("unbiased", False)
     for keep in keeps:
-        for unbiased in (layer.settings.get("unbiased", False), not layer.settings.get("unbiased", False)):
+        for unbiased in (is_unbiased, not is_unbiased):
             if keep is None:
                 continue
             tried = {"keep": keep, "unbiased": unbiased, "epsilon": layer.settings.get("epsilon", 0.0)}
-            new = statistics(tried, before, [x])
+            rounded = {name: layer.settings[name] for name in ROUNDED if name in layer.settings}
+            new = statistics(tried | rounded, before, [x])
             if all(deviation(own[n], new[n]) <= bar for n in own):
                 return tried
     return None

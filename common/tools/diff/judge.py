@@ -7,7 +7,7 @@ Both sides are asked in float64; where one cannot, in float32, against what one 
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Row, 
 
 RATES = (1.0, 0.5, 2.0)  # of the update stage, as factors
 STEPS = 10  # of the trajectory
+GATED = ("lstm", "gru")
+LED = ("conv", "pool")
 
 
 @dataclass
@@ -63,6 +65,9 @@ class Judge:
         self.pins = about["pins"]
         self.rows: dict[str, Row] = {}
         self.repro: repro.Repro | None = None
+        self.noise: dict[str, float] = {}  # {layer: what its numbers' passing through float32 makes of its output}
+        self.rounded = 0.0  # likewise of an update
+        self.leads: tuple[dict, dict] = ({}, {})  # {path of a layer: the layer of padding before it}, of both sides
 
     @property
     def sides(self):
@@ -90,6 +95,8 @@ class Judge:
         self.values = self.reference.get()
         keys = matched.keys()
         theirs = numbers.drawn(self.described[1].layers, self.port.get(), np.random.default_rng(3))
+        self.port.put(theirs)
+        self.tied = tied(self.values), tied(self.port.get())
         # What the reference has no partner for must not count: a bias that one side lacks is 0 on the other.
         spare = {
             key: np.zeros_like(value)
@@ -129,28 +136,51 @@ class Judge:
             self.verdict.uncovered.append(
                 f"{side}: {one.path} ({one.title or names.get(one.kind, one.kind)}) has no partner"
             )
+        lacking = []
         for a, b in self.matching.pairs:
             differ = {k: (a.settings.get(k), b.settings.get(k)) for k in a.settings.keys() | b.settings.keys() if a.settings.get(k) != b.settings.get(k)}  # fmt: skip
             self.rows[a.path] = Row(a.path, b.path, a.kind, a.title, b.title, differ=differ)
-            for role in a.tensors.keys() ^ b.tensors.keys():
+            for role in sorted(a.tensors.keys() ^ b.tensors.keys()):
                 side = "port" if role in a.tensors else "reference"
                 self.verdict.uncovered.append(
                     f"{role} of {a.path}: the {side} has none; it was set to 0 on the other side"
                 )
+                if a.kind not in GATED:  # two biases that are added may be one
+                    words = f"the {side} has no {role} in {b.path if side == 'port' else a.path}"
+                    lacking.append(
+                        Cause("matching", a.path, words, {role: (side == "port", side != "port")}, proven=True)
+                    )
         shapes = [
             f"{a.path}/{r}: {a.tensors[r].shape} here, {b.tensors[r].shape} there"
             for a, b in self.matching.pairs for r in a.tensors.keys() & b.tensors.keys() if a.tensors[r].shape != b.tensors[r].shape
         ]  # fmt: skip
-        verdict = DIFFERENT if held and any(one.kind != "unknown" for one, _ in held) or shapes else EQUAL
+        lacking += self._ties()
+        verdict = DIFFERENT if held and any(one.kind != "unknown" for one, _ in held) or shapes or lacking else EQUAL
         if not self.matching.pairs and (held or not any(one.layers for one in self.described)):
             verdict = NOT_JUDGED
         notes = shapes + ([f"{len(held)} layers with parameters have no partner: name them in pins"] if held else [])
-        where = held[0][0].path if held else ""
+        where = held[0][0].path if held else lacking[0].where if lacking else ""
         self.verdict.stages.append(Stage("matching", verdict, where=where, notes=notes))
+        self.verdict.causes += lacking
         if held:
             for one, side in held:
                 words = f"only the {side} has {one.path} ({one.title}) with {', '.join(f'{r} {t.shape}' for r, t in one.tensors.items())}"
-                self.verdict.causes.append(Cause("matching", one.path, words))
+                # A layer that one side alone has is a fact; of two on either side, the matching may have missed a pair.
+                fact = len({side for _, side in held}) == 1 and one.kind != "unknown"
+                settings = {"layer": (side == "reference", side == "port")} if fact else {}
+                self.verdict.causes.append(Cause("matching", one.path, words, settings, proven=fact))
+
+    def _ties(self) -> list[Cause]:
+        """Tensors that are one on one side and two on the other."""
+        keys, found = self.matching.keys(), []
+        back = {port: reference for reference, port in keys.items()}
+        ours, theirs = self.tied
+        theirs = {tuple(back.get(key, key) for key in pair) for pair in theirs}
+        for pairs, others, sides in ((ours, theirs, (True, False)), (theirs, ours, (False, True))):
+            for one, two in sorted(pairs - others - {pair[::-1] for pair in others}):
+                words = f"{two} is {one} in the {'reference' if sides[0] else 'port'}, and a tensor of its own on the other side"
+                found.append(Cause("matching", two.rsplit("/", 1)[0], words, {"tied": sides}, proven=True))
+        return found
 
     def trainable(self) -> None:
         wrong = []
@@ -185,12 +215,14 @@ class Judge:
         name = f"forward, {'training' if training else 'evaluation'}"
         for side, values in ((self.reference, self.values), (self.port, self._theirs())):
             side.put(values)
-        ours, theirs = (forward(side, self.inputs, training) for side in self.sides)
-        again = self._shaken(training)
+        ours, theirs = (self._led(k, forward(side, self.inputs, training)) for k, side in enumerate(self.sides))
+        again = self._led(0, self._shaken(training))
         self.reference.put(self.values)
         bars = self._bars(ours, again)
-        parted = None
+        parted, drops = None, -1
+        dropping = {one.path for one in self.described[0].layers if one.kind == "dropout" and one.settings.get("rate")}
         for path, ins, outs in ours.calls:
+            drops += path in dropping
             row = self.rows.get(path)
             if row is None or row.port is None:
                 continue
@@ -212,11 +244,35 @@ class Judge:
                 continue
             row.alone = _worst(row.alone, outs, made)
             if row.faulty and _worst(None, outs, made) > bar:
+                cause = self._layer_cause(name, row, ins, outs, made, training, drops)
+                if set(cause.settings) and set(cause.settings) <= set(causes.ROUNDED):
+                    row.note, row.bar = cause.words, max(row.bar, row.alone)
+                    self.noise[path] = max(self.noise.get(path, 0.0), row.alone)
+                    continue
                 if parted is None:
                     parted = row
                     self.repro = self.repro or repro.Repro(name, path, row.port, training, ins, self._tensors(path))
-                self._add(self._layer_cause(name, row, ins, outs, made, training))
+                self._add(cause)
+        if self.noise:
+            bars = self._bars(ours, self._led(0, self._shaken(training)))
+            self.reference.put(self.values)
         self._finish(name, ours, theirs, bars, parted)
+
+    def _led(self, side: int, passed: Pass) -> Pass:
+        """Layers of padding without a partner become part of the convolution or pooling that they alone lead to."""
+        layers = {one.path: one for one in self.described[side].layers}
+        lonely = {
+            one.path for one in (self.matching.only_reference, self.matching.only_port)[side] if one.kind == "pad"
+        }
+        calls = []
+        for path, ins, outs in passed.calls:
+            before = calls[-1] if calls else None
+            if before and before[0] in lonely and layers[path].kind in LED and np.array_equal(before[2][0], ins[0]):
+                self.leads[side][path] = layers[before[0]]
+                calls[-1] = (path, before[1], outs)
+            else:
+                calls.append((path, ins, outs))
+        return Pass(passed.outputs, calls)
 
     def _index(self, passed, path, ins):
         return next(k for k, call in enumerate(passed.calls) if call[0] == path and call[1] is ins)
@@ -225,9 +281,18 @@ class Judge:
         keys = self.matching.keys()
         return {keys[key]: value for key, value in self.values.items() if key in keys}
 
+    def _moved(self) -> Arrays:
+        """The weights, each off by a rounding; those of a layer of which a number passes through float32 by as much as that makes."""
+        found = numbers.moved(self.values, self.dtype, self.rng)
+        for path, apart in self.noise.items():
+            for key in self.values:
+                if key.rsplit("/", 1)[0] == path and key.rsplit("/", 1)[1] not in ("mean", "variance"):
+                    found[key] = self.values[key] * (1 + apart * self.rng.choice((-1.0, 1.0), self.values[key].shape))
+        return found
+
     def _shaken(self, training):
         """The reference's pass when every input and weight is off by a rounding."""
-        self.reference.put(numbers.moved(self.values, self.dtype, self.rng))
+        self.reference.put(self._moved())
         return forward(self.reference, numbers.moved(self.inputs, self.dtype, self.rng), training)
 
     def _bars(self, ours, again):
@@ -243,6 +308,9 @@ class Judge:
         return found
 
     def _alone(self, path, ins, training):
+        """Of the port, after the padding that leads to it."""
+        if lead := self.leads[1].get(path):
+            ins = self._alone(lead.path, ins, training)
         try:
             _, made = self.port.ask("alone", {str(k): v for k, v in enumerate(ins)}, path=path, training=training)
         except Exception as error:
@@ -250,8 +318,12 @@ class Judge:
             return None
         return [made[str(k)] for k in range(len(made))]
 
-    def _layer_cause(self, stage, row, ins, outs, made, training):
+    def _layer_cause(self, stage, row, ins, outs, made, training, number):
+        """`number`: which dropout of the pass it is, if it is one."""
         a, b = next((a, b) for a, b in self.matching.pairs if a.path == row.reference)
+        a, b = (causes.led(one, self.leads[k].get(one.path)) for k, one in enumerate((a, b)))
+        if a.kind == "dropout":
+            a, b = (replace(one, settings=one.settings | {"number": number}) for one in (a, b))
         return causes.of_layer(stage, a, b, self._tensors(a.path), ins, outs, made, training, row.bar)
 
     def _add(self, cause):
@@ -323,12 +395,13 @@ class Judge:
         self._restore()
         (_, ours), (_, theirs) = (side.ask("gradients", self.inputs, inputs=True) for side in self.sides)
         self._restore()
-        self.reference.put(numbers.moved(self.values, self.dtype, self.rng))
+        self.reference.put(self._moved())
         _, shaken = self.reference.ask("gradients", numbers.moved(self.inputs, self.dtype, self.rng), inputs=True)
         self._restore()
         keys, worst, where, wrong = self.matching.keys(), 0.0, "", []
         scale = max((float(np.abs(v).max()) for v in ours.values()), default=0.0)
-        for key, value in ours.items():
+        places = {path: k for k, path in enumerate(self.passed.order)}
+        for key, value in sorted(ours.items(), key=lambda item: places.get(item[0].rsplit("/", 1)[0], -1)):
             if key not in keys:
                 continue
             other = theirs.get(keys[key])
@@ -394,9 +467,12 @@ class Judge:
                 for k in range(len(RATES))
             ]
             n = len(RATES)
-            self.verdict.causes.append(
-                causes.of_update(self.described, before, draws, RATES, after[:n], after[n:], bar)
-            )
+            cause = causes.of_update(self.described, before, draws, RATES, after[:n], after[n:], bar)
+            if set(cause.settings) and set(cause.settings) <= set(causes.ROUNDED):
+                self.rounded = worst
+                self.verdict.stages.append(Stage("update", EQUAL, worst, worst, notes=[cause.words]))
+                return
+            self.verdict.causes.append(cause)
         self.verdict.stages.append(
             Stage("update", DIFFERENT if different else EQUAL, worst, bar, where if different else "")
         )
@@ -411,23 +487,28 @@ class Judge:
         ours, theirs = (forward(side, self.inputs, True) for side in self.sides)
         after, other = self.reference.get(), self.port.get()
         self._restore()
-        worst, where = 0.0, ""
-        bar = 1e3 * numbers.LEAST[self.dtype]
+        worst, where, different = 0.0, "", False
+        bar, notes, seen = 1e3 * numbers.LEAST[self.dtype], [], {}
         for key in kept:
-            apart = deviation(after[key], other[keys[key]])
-            layer = key.rsplit("/", 1)[0]
-            if apart > bar and not any(c.where == layer and c.stage == "state" for c in self.verdict.causes):
-                a, b = next(pair for pair in self.matching.pairs if pair[0].path == layer)
-                own = (
-                    {n: after[f"{layer}/{n}"] for n in ("mean", "variance")},
-                    {n: other[keys[f"{layer}/{n}"]] for n in ("mean", "variance")},
-                )
-                before = {n: self.values[f"{layer}/{n}"] for n in ("mean", "variance")}
-                inputs = (ours.of(a.path)[0][1][0], theirs.of(b.path)[0][1][0])
-                self.verdict.causes.append(causes.of_state(a, b, before, inputs, own, bar))
+            apart, layer = deviation(after[key], other[keys[key]]), key.rsplit("/", 1)[0]
             if apart > worst:
                 worst, where = apart, key
-        self.verdict.stages.append(Stage("state", DIFFERENT if worst > bar else EQUAL, worst, bar, where))
+            if apart <= bar or layer in seen:
+                different |= apart > bar and seen[layer]
+                continue
+            a, b = next(pair for pair in self.matching.pairs if pair[0].path == layer)
+            own = tuple({n: v[f"{p}/{n}"] for n in ("mean", "variance")} for v, p in ((after, a.path), (other, b.path)))
+            before = {n: self.values[f"{layer}/{n}"] for n in ("mean", "variance")}
+            inputs = (ours.of(a.path)[0][1][0], theirs.of(b.path)[0][1][0])
+            cause = causes.of_state(a, b, before, inputs, own, bar)
+            earlier = self.verdict.parted
+            seen[layer] = cause is not None or earlier is not None
+            different |= seen[layer]
+            if cause is None:
+                notes.append(f"{layer}: as stage {earlier.name!r} makes them" if earlier else f"{layer}: by what passes through float32")  # fmt: skip
+            elif not any(c.where == layer and "frozen" in c.settings for c in self.verdict.causes):
+                self.verdict.causes.append(cause)
+        self.verdict.stages.append(Stage("state", DIFFERENT if different else EQUAL, worst, bar, where, notes))
 
     def trajectory(self) -> None:
         """Several updates with the models' own gradients, the same batch each time."""
@@ -439,14 +520,15 @@ class Judge:
         self._restore()
         (a, ours), (b, theirs) = (side.ask("train", self.inputs, inputs=True, steps=STEPS) for side in self.sides)
         self._restore()
-        self.reference.put(numbers.moved(self.values, self.dtype, self.rng))
+        self.reference.put(self._moved())
         c, shaken = self.reference.ask(
             "train", numbers.moved(self.inputs, self.dtype, self.rng), inputs=True, steps=STEPS
         )
         keys = self.matching.keys()
         pairs = [(np.array(a["losses"]), np.array(b["losses"]), np.array(c["losses"]))]
         pairs += [(value, theirs[keys[key]], shaken[key]) for key, value in ours.items() if key in keys]
-        least, apart, bar = 1e3 * numbers.LEAST[self.dtype], 0.0, 1.0
+        least = max(1e3 * numbers.LEAST[self.dtype], numbers.FACTOR * self.rounded)
+        apart, bar = 0.0, 1.0
         for one, other, moved in pairs:
             found, allowed = deviation(one, other), max(numbers.FACTOR * deviation(one, moved), least)
             if not found / allowed <= apart / bar:
@@ -457,6 +539,18 @@ class Judge:
                 Cause("trajectory", "losses", f"the losses part over {STEPS} updates, though every stage before agrees")
             )
         self.verdict.stages.append(Stage("trajectory", DIFFERENT if different else EQUAL, apart, bar))
+
+
+def tied(values: Arrays) -> set[tuple[str, str]]:
+    """Pairs of keys of one tensor, told by the random numbers that they hold."""
+    first, found = {}, set()
+    for key, value in values.items():
+        if key.rsplit("/", 1)[1] in ("mean", "variance"):
+            continue
+        other = first.setdefault((value.shape, value.tobytes()), key)
+        if other != key:
+            found.add((other, key))
+    return found
 
 
 def _worst(before, ours, theirs):

@@ -4,7 +4,6 @@ import jax
 import optax
 from flax import nnx
 from jax import numpy as jnp
-
 from zoo import pads
 
 ACTIVATIONS = {

@@ -3,7 +3,6 @@
 import paddle
 from paddle import nn
 from paddle.nn import functional as F
-
 from zoo import pads
 
 ACTIVATIONS = {

@@ -5,7 +5,6 @@ from collections import OrderedDict
 import torch
 from torch import nn
 from torch.nn import functional as F
-
 from zoo import pads
 
 
@@ -13,12 +12,13 @@ class BiasedBatchNorm(nn.BatchNorm2d):
     """Keeps the variance of the batch divided by n, as the other three frameworks do."""
 
     def forward(self, x):
-        before = self.running_var.clone()
-        y = super().forward(x)
-        if self.training:
-            n, keep = x.numel() / x.shape[1], 1 - self.momentum
-            self.running_var.copy_(keep * before + (self.running_var - keep * before) * (n - 1) / n)
-        return y
+        if not self.training:
+            return super().forward(x)
+        with torch.no_grad():
+            variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance, self.momentum)
+        return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
 
 
 class Frozen(nn.BatchNorm2d):

@@ -3,7 +3,6 @@
 import keras
 from keras import layers as kl
 from keras import ops
-
 from zoo import pads
 
 

@@ -13,7 +13,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from backends.paddle import probe_layers, probe_updates
+from backends.paddle import probe_layers, probe_source, probe_updates
 from backends.paddle.probe_layers import Held, named, tensor
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 
@@ -136,6 +136,9 @@ class LayerProbe:
         one.module.train() if training else one.module.eval()
         with paddle.no_grad(), replaying():
             return one.call(arrays)
+
+    def source(self, path, training):
+        return probe_source.source(self.known[path], self.dtype, training)
 
     # ------------------------------------------------------------------------- loss, gradients and updates
 

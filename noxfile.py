@@ -125,9 +125,17 @@ def test_jax(session):
 
 @nox.session(name="test-parity")
 def test_parity(session):
-    """All four columns in one environment: against each other, and the `compare` command."""
+    """All four columns in one environment: against each other, the `compare` command, and `diff`."""
     all_backends(session)
-    pytest(session, "tests/parity")
+    pytest(session, "tests/parity", "tests/diff")
+
+
+@nox.session(name="test-diff")
+def test_diff(session):
+    """Every mistake that is planted in a network, and what `tetrapla diff` finds: an hour; docs/diff-planted.json."""
+    all_backends(session)
+    out = ("--again", "--out", "docs/diff-planted.json")
+    run(session, "python", "-P", "-m", "tests.diff.planted", *out, *session.posargs)
 
 
 @nox.session(name="test-portable")

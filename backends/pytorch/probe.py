@@ -81,6 +81,7 @@ class Probe:
     def _recorder(self, path, one, calls):
         def record(module, given, named_given, output):
             inputs = [value for value in (*given, *named_given.values()) if isinstance(value, torch.Tensor)]
+            one.inputs = len(inputs)
             outputs = list(named(output).values())
             calls.append(Call(path, [_array(value) for value in inputs], [_array(value) for value in outputs]))
 
@@ -92,7 +93,7 @@ class Probe:
         self.model.train(training)
         drops, handles = iter(range(1_000_000)), []
         if training:
-            for path, one in self.known.items():
+            for one in self.known.values():
                 if one.kind == "dropout" and one.settings["rate"]:
                     handles.append(one.module.register_forward_hook(self._dropper(one, drops)))
         try:
@@ -115,6 +116,19 @@ class Probe:
         given = [torch.from_numpy(np.array(value)) for value in arrays]
         with torch.no_grad():
             return [_array(value) for value in named(one.call(one.module, given)).values()]
+
+    def source(self, path, training):
+        one = self.known[path]
+        state = ", ".join(f"{name!r}: torch.from_numpy(data[{role!r}])" for role, name in one.names.items())
+        given = ", ".join(f"torch.from_numpy(data['x{k}'])" for k in range(one.inputs))
+        return [
+            "import torch",
+            "from torch import nn",
+            f"torch.set_default_dtype(torch.{self.dtype})",
+            f"layer = nn.{one.module!r}.train({training})",
+            *([f"layer.load_state_dict({{{state}}}, strict=False)"] if state else []),
+            f"y = layer({given}).detach().numpy()",
+        ]
 
     # ------------------------------------------------------------------------- loss, gradients and updates
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules import batchnorm, conv, instancenorm, pooling
+from torch.nn.modules import batchnorm, conv, instancenorm
 
 
 @dataclass
@@ -17,6 +17,7 @@ class Known:
     settings: dict[str, Any]
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    inputs: int = 1  # tensors that it was called with
 
     @property
     def title(self) -> str:
@@ -165,6 +166,16 @@ def _named(name, **numbers):
     )
 
 
+def _pad(mode):
+    def read(module):
+        pairs = [list(module.padding[k : k + 2]) for k in range(0, len(module.padding), 2)][
+            ::-1
+        ]  # its own begin with the last axis
+        return "pad", {"padding": pairs, "mode": mode, "value": getattr(module, "value", 0.0)}
+
+    return read
+
+
 READERS = [
     (nn.Linear, lambda m: ("dense", {})),
     (nn.Embedding, lambda m: ("embedding", {"padding": m.padding_idx})),
@@ -199,6 +210,16 @@ READERS = [
     (nn.GRU, _recurrent("gru")),
     (nn.MultiheadAttention, lambda m: ("attention", {"heads": m.num_heads})),
     (nn.Upsample, _resize),
+    *(
+        (getattr(nn, f"{name}Pad{d}d"), _pad(mode))
+        for name, mode in (
+            ("Constant", "constant"),
+            ("Reflection", "reflect"),
+            ("Replication", "replicate"),
+            ("Circular", "circular"),
+        )
+        for d in (1, 2, 3)
+    ),
     (nn.Flatten, lambda m: ("flatten", {"first": m.start_dim})),
 ]
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from backends.tensorflow import probe_layers
+from backends.tensorflow import probe_layers, probe_source
 from backends.tensorflow.probe_known import Weight, exact, replaced
 from backends.tensorflow.probe_pass import Pass, named, structured
 from common.probing import Description, Layer, Refused, Tensor
@@ -146,6 +146,9 @@ class Probe:
         one = self.known[path]
         given = [tf.convert_to_tensor(one.from_canonical(np.array(value))) for value in arrays]
         return one.results(one.call(given, training))
+
+    def source(self, path, training):
+        return probe_source.source(self.known[path], self.dtype, training)
 
     # ------------------------------------------------------------------------- loss, gradients and updates
 

@@ -9,7 +9,8 @@ Canonical terms are PyTorch's. Of every layer that a probe knows it says:
     path      the framework's own name of it, "encoder.0"
     kind      a key of KINDS below, or "unknown"
     title     as its users write it, "nn.Conv2d"
-    settings  its numbers in canonical terms, those of KINDS[kind]; what the framework does beyond them stands there too
+    settings  its numbers in canonical terms, those of KINDS[kind]; what the framework does beyond them stands there too.
+              "float32" lists those that it rounds to float32 even where it computes in float64; optimisers have it too
     tensors   {role: Tensor}: "weight" (O, I), "bias", "mean" ...; each in the canonical layout that KINDS gives
 
 A tensor's key is "path/role", also across the two sides once layers are matched; a parameter of no known layer has the key
@@ -26,10 +27,14 @@ A probe (`backends/<x>/probe.py`) has
     prepare(dtype)                     before the user's function runs: the framework's default float type, no TF32, one seed
     class Probe(side, dtype), `side` what the user's function returned, and "inputs": what the model is called with, {name: array}
     or None, for a model that only its first call builds; with
+        look(inputs)                       where a probe has it: before all else, for what only a call shows
         describe() -> Description
         put(tensors), get() -> tensors     {key: array} of parameters and statistics, canonical
         forward(inputs, training) -> (outputs, calls)       outputs: {"": array}, or {"0": ..., "name": ...} of a structure
         alone(path, arrays, training) -> arrays             the layer `path` by itself on canonical inputs
+        source(path, training) -> lines    Python that users of the framework would write: given `data`, a dict of the layer's
+                                           canonical tensors by role and its inputs "x0", "x1" ..., it leaves its canonical output
+                                           in `y`, a NumPy array; a layer that cannot be written so: an empty list
         loss(outputs, inputs) -> (value, {name: gradient with respect to the output})
         gradients(inputs) -> (loss, {key: array})           in training mode, or in evaluation mode if mode == "eval"
         update(gradients, rates) -> [{key: array}]          parameters after each update with these gradients, from what `put` left
@@ -48,7 +53,8 @@ KINDS = {
     "embedding": (("padding",), {"weight": "(N, D)"}),  # padding: the row that is kept at 0, or None
     # padding: [[before, after], ...] a side, or "same" (after the input: as TensorFlow has it), or "causal"
     "conv": (("stride", "padding", "dilation", "groups"), {"weight": "(O, I/G, K...)", "bias": "(O,)"}),
-    # padding: what is cut off the full result, [[before, after], ...], negative where zeros are added
+    # padding: what is cut off the full result, [[before, after], ...], negative where zeros are added; or "same" (Paddle's: what
+    # "same" would pad the input with)
     "conv_transpose": (("stride", "padding", "dilation", "groups"), {"weight": "(I, O/G, K...)", "bias": "(O,)"}),
     # keep: the share of the running value that stays; unbiased: the variance that it takes in
     "batch_norm": (("epsilon", "keep", "unbiased"), dict.fromkeys(("weight", "bias", "mean", "variance"), "(C,)")),
@@ -121,6 +127,7 @@ class Description:
     dtype_why: str = ""
     loss: dict | None = None
     optimizer: dict | None = None
+    whole: bool = False  # it is asked for its own losses and updates, and not for those of given outputs and gradients
 
     def plain(self) -> dict:
         """In plain JSON values."""

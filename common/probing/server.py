@@ -127,17 +127,23 @@ class Side:
                 f"{file}: {name}() is to return dict(model=..., loss=..., optimizer=...), not {type(self.side).__name__}"
             )
         self.layout = self.side.get("layout", {})
-        framework = framework_of(self.side, file, name)
+        framework = "" if self.side.get("own") else framework_of(self.side, file, name)
         inputs = self.given(tensors.read(folder / INPUTS)) if (folder / INPUTS).exists() else {}
         called = {key: inputs[key] for key in self.names(inputs)[0]} if inputs else None
+        if self.side.get("own"):
+            self.probe, self.dtype = self.side["model"](dtype), dtype
+            return
         with ours(hidden):
             module = importlib.import_module(f"backends.{framework}.probe")
             self.probe = module.Probe(self.side | {"inputs": called}, dtype)
         self.dtype = self.probe.dtype
+        if called is not None and hasattr(self.probe, "look"):
+            self.probe.look(list(called.values()))
 
     def names(self, inputs: Arrays) -> tuple[list[str], list[str]]:
         """(what the model is called with, what the loss takes beside the output)."""
-        called = list(self.side.get("call", ("x",) if "x" in inputs else tuple(inputs)[:1]))
+        # A static Program is called on all that it is fed.
+        called = list(self.side.get("call", self.side.get("feed", ("x",) if "x" in inputs else tuple(inputs)[:1])))
         if missing := [name for name in called if name not in inputs]:
             raise Refused(
                 f"call names {missing[0]!r}, which inputs(rng) does not return; it returns {', '.join(inputs)}"
@@ -184,6 +190,9 @@ class Side:
     def do_alone(self, arrays, path, training):
         given = [arrays[str(k)] for k in range(len(arrays))]
         return self._give({str(k): value for k, value in enumerate(self.probe.alone(path, given, training))})
+
+    def do_source(self, arrays, path, training):
+        return self.probe.source(path, training) if hasattr(self.probe, "source") else []
 
     def do_loss(self, arrays, inputs):
         """Of the outputs "output/..." in the file."""
@@ -287,9 +296,23 @@ def prepare(dtype: str) -> None:
                 "torch": lambda torch: torch.set_default_dtype(getattr(torch, dtype)),
                 "paddle": lambda paddle: paddle.set_default_dtype(dtype),
                 "keras": lambda keras: keras.config.set_floatx(dtype),
+                "flax.nnx.nn.recurrent": lambda recurrent: carries(recurrent, dtype),
+                "flax.linen.recurrent": lambda recurrent: carries(recurrent, dtype),
             }
         ),
     )
+
+
+def carries(recurrent, dtype: str) -> None:
+    """Flax makes the state in which a cell starts in float32 unless it is told otherwise, and then refuses a float64 sequence."""
+    for cell in vars(recurrent).values():
+        if isinstance(cell, type) and "initialize_carry" in vars(cell):
+
+            def wide(*args, start=cell.initialize_carry, **kwargs):
+                found = start(*args, **kwargs)
+                return tuple(one.astype(dtype) for one in found) if isinstance(found, tuple) else found.astype(dtype)
+
+            cell.initialize_carry = wide
 
 
 class After:

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import signal
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -119,6 +120,50 @@ def show(
         return
     for table in show.tables(specs.get(model)):
         OUT.print(table)
+
+
+@app.command()
+def diff(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A Python file with inputs(rng), reference() and port(); or a model of ours."
+        ),
+    ],
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a model of ours: the reference's, then the port's.", autocompletion=BACKEND_NAMES),
+    ] = None,
+    reference_python: Annotated[Path | None, typer.Option(help="Interpreter of reference().")] = None,
+    port_python: Annotated[Path | None, typer.Option(help="Interpreter of port().")] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that a side may take for one answer.")] = 300.0,
+    dtype: Annotated[str | None, typer.Option(help="float64 or float32; default: float64, if both sides can.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for verdict.json and page.html.")] = None,
+) -> None:
+    """Where a port of anybody's model parts from its original, and why. Exit code 0 equal, 1 different, 2 not judged."""
+    from common.tools.diff import judge, own, report, sides
+    from common.tools.diff.verdict import EXIT
+
+    if dtype not in (None, "float64", "float32"):
+        raise UsageError(f"--dtype: expected float64 or float32, found {dtype!r}")
+    for python in (reference_python, port_python):
+        if python and not python.is_file():
+            raise UsageError(f"{python}: no such interpreter; name the python of an environment")
+    pythons = tuple(str(one) if one else None for one in (reference_python, port_python))
+    if backend and len(backend) != 2:
+        raise UsageError(f"--backend: expected two, the reference's and the port's, found {len(backend)}")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            chosen = own.written(str(file), *backend, Path(folder)) if backend else file
+            verdict = judge.diff(chosen, timeout=timeout, pythons=pythons, dtype=dtype)
+    except sides.SideFailed as error:
+        for line in error.lines:
+            ERR.print(line, soft_wrap=True)
+        raise
+    OUT.print(report.shown(verdict), soft_wrap=True)
+    if out:
+        report.write(verdict, out)
+    raise typer.Exit(EXIT[verdict.outcome])
 
 
 @app.command()

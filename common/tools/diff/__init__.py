@@ -1,0 +1,11 @@
+"""`tetrapla diff`: where somebody's port parts from its original, and why, proven.
+
+sides.py        the two processes, asked through common.probing
+matching.py     which layer is which
+numbers.py      deviations, bars, random tensors
+judge.py        the stages
+conventions/    every layer, loss and update in NumPy, under each known convention
+causes.py       what explains both sides
+verdict.py      what was found
+report.py       the tree on the terminal, JSON, the page; repro.py a few lines that show the difference without us
+"""

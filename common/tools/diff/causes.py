@@ -1,0 +1,318 @@
+"""Causes, each named only when NumPy under the conventions of both sides gives the numbers of both; else "unknown"."""
+
+import difflib
+import itertools
+from dataclasses import replace
+
+import numpy as np
+
+from common.probing import Arrays, Layer
+from common.tools.diff.conventions import updates
+from common.tools.diff.conventions.base import Unknown
+from common.tools.diff.conventions.explain import ROUNDING, explain
+from common.tools.diff.conventions.glue import explain_glue
+from common.tools.diff.conventions.layers import DEFAULTS, KNOBS, run, statistics
+from common.tools.diff.conventions.losses import explain_loss
+from common.tools.diff.conventions.search import changing
+from common.tools.diff.numbers import deviation
+from common.tools.diff.verdict import Cause
+
+ROUNDED = ("float32", "rounded")  # settings that tell what passes through float32
+SOURCES = 8  # calls before one whose outputs may be what it is given
+
+
+def shown(value) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def said(knobs: dict, settings: dict[str, tuple]) -> str:
+    """ "ε that is added to the variance: 1e-05 in the reference, 0.001 in the port"."""
+    return "; ".join(
+        f"{knobs[name].says if name in knobs else name}: {shown(a)} in the reference, {shown(b)} in the port"
+        for name, (a, b) in settings.items()
+    )
+
+
+def guide(knobs: dict, settings) -> str:
+    return next((knobs[name].anchor for name in settings if name in knobs and knobs[name].anchor), "")
+
+
+def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, training: bool, bar: float) -> Cause:
+    """Why the two layers give `outs` and `made` on the same inputs."""
+    unknown = Cause(stage, a.path, f"{a.title} and {b.title} give different results on the same input; no convention that is known explains both")  # fmt: skip
+    if a.kind == "unknown" or a.kind != b.kind:
+        return unknown
+    ours = explain(a.kind, a.settings, tensors, ins, outs, training, bar)
+    theirs = explain(b.kind, b.settings, tensors, ins, made, training, bar)
+    if ours is None or theirs is None:
+        return unknown
+    names = _mending(a.kind, ours, theirs, tensors, ins, outs, training, bar)
+    if not names:
+        return unknown
+    settings = {name: (ours.get(name), theirs.get(name)) for name in names}
+    defaults = DEFAULTS.get(a.kind, {})
+    small = {name: ours.get(name) for name in ROUNDED if name in ours or name in theirs}
+    mended = run(
+        a.kind, theirs | small | {name: ours.get(name, defaults.get(name)) for name in names}, tensors, ins, training
+    )
+    left = max(deviation(x, y) for x, y in zip(outs, mended, strict=False))
+    knobs = KNOBS.get(a.kind, {})
+    return Cause(
+        stage, a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), left
+    )
+
+
+def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]:
+    """Of the settings in which two sides differ those that change the outputs: the one that alone turns the port's into the
+    reference's, if there is one and no other does, else all."""
+
+    def made(settings):
+        return run(kind, settings, tensors, ins, training)
+
+    names = changing(ours, theirs, DEFAULTS.get(kind, {}), made, ROUNDING)
+    # What passes through float32 is named only where nothing else makes a difference.
+    small = {name: ours.get(name) for name in names if name in ROUNDED}
+    names = [name for name in names if name not in small] or list(small)
+    alone = []
+    for name in names:
+        try:
+            found = made(theirs | small | {name: ours.get(name, DEFAULTS.get(kind, {}).get(name))})
+        except Unknown:
+            continue
+        if len(found) >= len(outs) and all(deviation(x, y) <= bar for x, y in zip(outs, found, strict=False)):
+            alone.append(name)
+    return alone if len(alone) == 1 else names
+
+
+def led(layer: Layer, pad: Layer | None) -> Layer:
+    """The layer with the zeros that one before it puts around its input. What cannot be said so becomes unknown."""
+    if pad is None:
+        return layer
+    own, more = layer.settings.get("padding", 0), pad.settings.get("padding")
+    plain = pad.settings.get("mode") == "constant" and not pad.settings.get("value") and "mode" not in layer.settings
+    if not plain or isinstance(own, str) or layer.kind == "pool" and np.any(own):
+        return replace(layer, kind="unknown")
+    padding = [[a + c, b + d] for (a, b), (c, d) in zip(own or [[0, 0]] * len(more), more, strict=True)]
+    fill = {} if layer.kind == "conv" else {"fill": 0, "counted": True}
+    return replace(layer, settings=layer.settings | {"padding": padding} | fill)
+
+
+def advice(b: Layer, settings) -> str:
+    """Which line of the port to change."""
+    return f"in the port, {b.path} ({b.title}): " + _numbers(settings)
+
+
+def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> Cause:
+    """What lies between layers that agree: where the inputs of a call first differ though all outputs before it agree."""
+    partner, seen = matching.paths, {}
+    first = next(iter(inputs.values()))
+    before, target = [("the input", first, first)], None
+    for path, ins, outs in ours.calls:
+        number = seen[path] = seen.get(path, -1) + 1
+        others = theirs.of(partner[path]) if path in partner else []
+        if number >= len(others):
+            continue
+        apart = [(x, y) for x, y in zip(ins, others[number][1], strict=False) if not deviation(x, y) <= tolerance]
+        if apart:
+            target = (path, *apart[0])
+            break
+        before.append((path, outs[0], others[number][2][0]))
+    if target is None:
+        name = next(n for n, x in ours.outputs.items() if not deviation(x, theirs.outputs[n]) <= tolerance)
+        target = ("the output", ours.outputs[name], theirs.outputs[name])
+    path, x, y = target
+    found = _dropped(before, ours, theirs, matching, x, y, tolerance) or _between(before, x, y, tolerance)
+    if found is None:
+        words = f"what lies between {before[-1][0]} and {path} gives other numbers; no convention that is known explains both"
+        return Cause(stage, path, words)
+    names, a, b = found
+    settings = _differing_steps(a, b)
+    words = f"between {' and '.join(names)} and {path}: {_steps(a)} in the reference, {_steps(b)} in the port"
+    advice = f"in the port, before {partner.get(path, path)}: {_steps(a)}"
+    return Cause(stage, path, words, settings, True, _glue_guide(a, b), advice, 0.0)
+
+
+def _between(before, x, y, tolerance):
+    """(names of what it is made of, steps of the reference, steps of the port): of one output before, or of two that are joined."""
+    recent = before[: -SOURCES - 1 : -1]
+    singles = {}
+    for k, (name, source, other) in enumerate(recent):
+        a, b = explain_glue(source, x, tolerance), explain_glue(other, y, tolerance)
+        if a is not None and b is not None and a != b:
+            return [name], a, b
+        singles[k] = (a, b)
+    for j, k in itertools.combinations(range(len(recent)), 2):
+        (one, *first), (two, *second) = recent[j], recent[k]
+        if first[0].shape != second[0].shape:
+            continue
+        a, b = (explain_glue(list(pair), value, tolerance) for pair, value in ((z, v) for z, v in zip(zip(first, second, strict=True), (x, y), strict=True)))  # fmt: skip
+        if a is not None and b is not None and a != b:
+            return [one, two], a, b
+        # Joined on one side, one of the two alone on the other.
+        for part in (j, k):
+            alone = singles[part]
+            if a is not None and alone[1] is not None:
+                return [one, two], a, alone[1]
+            if b is not None and alone[0] is not None:
+                return [one, two], alone[0], b
+    return None
+
+
+def _dropped(before, ours, theirs, matching, x, y, tolerance):
+    """A dropout that only one side has, right before: on the other its input is what is given."""
+    name, source, other = before[-1]
+    for passed, side, target, rest, start in ((ours, matching.only_reference, x, y, other), (theirs, matching.only_port, y, x, source)):  # fmt: skip
+        for layer in side:
+            for _, ins, outs in passed.of(layer.path):
+                if (
+                    layer.kind != "dropout"
+                    or deviation(outs[0], target) > tolerance
+                    or deviation(ins[0], rest) > tolerance
+                ):
+                    continue
+                steps = explain_glue(start, rest, tolerance)
+                if steps is not None:
+                    with_it = [*steps, {"kind": "dropout", "rate": layer.settings["rate"]}]
+                    return [name], *((with_it, steps) if passed is ours else (steps, with_it))
+    return None
+
+
+def _label(step):
+    return step["name"] if step["kind"] == "activation" else step["kind"]
+
+
+def _differing_steps(a, b) -> dict[str, tuple]:
+    """{setting: (the reference's, the port's)} of steps that only differ in their numbers, {kind: ...} of those that one side has."""
+    found = {}
+    matcher = difflib.SequenceMatcher(None, [s["kind"] for s in a], [s["kind"] for s in b], autojunk=False)
+    for tag, i, j, k, m in matcher.get_opcodes():
+        for one, two in itertools.zip_longest(a[i:j], b[k:m]):
+            if tag == "equal" and one.get("name") != two.get("name"):
+                found["name"] = (one["name"], two["name"])
+            elif tag == "equal":
+                found |= {n: (one.get(n), two.get(n)) for n in {*one, *two} if one.get(n) != two.get(n)}
+            else:
+                for step, place in ((one, 0), (two, 1)):
+                    if step is not None:
+                        pair = list(found.get(step["kind"], (None, None)))
+                        pair[place] = _step(step)
+                        found[step["kind"]] = tuple(pair)
+    return found
+
+
+def _steps(steps):
+    return ", then ".join(_step(one) for one in steps) or "nothing"
+
+
+def _step(one):
+    numbers = {k: v for k, v in one.items() if k not in ("kind", "name", "op")}
+    name = one.get("name") or one.get("op") or ""
+    title = f"{name} {one['kind']}" if one["kind"] != "activation" else name
+    return title.strip() + (f" ({', '.join(f'{k} {shown(v)}' for k, v in numbers.items())})" if numbers else "")
+
+
+def _glue_guide(a, b):
+    names = _differing_steps(a, b)
+    return next((found for step in [*a, *b] if (found := guide(KNOBS.get(step["kind"], {}), names))), "")
+
+
+def of_loss(described, outputs: Arrays, inputs: Arrays, ours, theirs, bar: float) -> Cause:
+    """Each is (value, gradient with respect to the outputs)."""
+    a, b = (explain_loss(outputs, inputs, value, gradient, bar) for value, gradient in (ours, theirs))
+    titles = " and ".join(one.loss["title"] for one in described)
+    if a is None or b is None or a == b:
+        ratio = theirs[0] / ours[0] if ours[0] else float("nan")
+        return Cause("loss", "loss", f"{titles} give {ours[0]:.6g} and {theirs[0]:.6g} on the same output (a ratio of {ratio:.6g}); no loss that is known explains both")  # fmt: skip
+    settings = {n: (a.get(n), b.get(n)) for n in sorted(a.keys() | b.keys()) if a.get(n) != b.get(n)}
+    words = f"the reference's loss is {_loss(a)}, the port's {_loss(b)}"
+    return Cause("loss", "loss", words, settings, True, "reductions" if "reduction" in settings else "", f"in the port's loss: {', '.join(f'{n} {shown(x)}' for n, (x, _) in settings.items())}", 0.0)  # fmt: skip
+
+
+def _loss(one):
+    return f"{one.get('name')} ({', '.join(f'{k} {shown(v)}' for k, v in one.items() if k != 'name')})"
+
+
+def of_gradients(wrong, count: int) -> Cause:
+    """Where all before agrees. `wrong`: (key, the reference's, the port's or None), in the order of calls."""
+    where = wrong[-1][0].rsplit("/", 1)[0]  # the nearest to the loss: gradients come from there
+    names = ", ".join(key for key, _, _ in wrong[:4])
+    if all(b is None or not np.any(b) for _, _, b in wrong):
+        words = f"{len(wrong)} of {count} gradients are 0 or missing in the port ({names}): they are cut off from the loss there"
+        return Cause("gradients", where, words, {"flows": (True, False)}, True)
+    if all(not np.any(a) for _, a, _ in wrong):
+        words = (
+            f"{len(wrong)} of {count} gradients are 0 in the reference ({names}): they are cut off from the loss there"
+        )
+        return Cause("gradients", where, words, {"flows": (False, True)}, True)
+    present = [
+        (a.astype(np.float64), b.astype(np.float64)) for _, a, b in wrong if b is not None and a.shape == b.shape
+    ]
+    if len(present) == len(wrong):
+        factor = float(np.vdot(*present[0]) / np.vdot(present[0][0], present[0][0]))
+        if all(deviation(factor * a, b) < 1e-9 for a, b in present):
+            words = f"{len(wrong)} of {count} gradients are {factor:.6g} times as large in the port, while the loss is the same"
+            return Cause("gradients", where, words, {"factor": (1.0, factor)}, True)
+    words = f"{len(wrong)} of {count} gradients differ ({names}), though the loss is the same; no convention that is known explains it"
+    return Cause("gradients", where, words)
+
+
+def of_update(described, before: Arrays, gradients, rates, ours, theirs, bar: float) -> Cause:
+    a, b = (
+        updates.explain_update(one.optimizer, before, gradients, list(rates), after, bar)
+        for one, after in zip(described, (ours, theirs), strict=True)
+    )
+    titles = " and ".join(one.optimizer["title"] for one in described)
+    if a is None or b is None:
+        which = " and ".join(n for n, one in zip(("the reference's", "the port's"), (a, b), strict=True) if one is None)
+        return Cause("update", "optimizer", f"{titles} move the same parameters differently; {which} update is explained by no convention that is known")  # fmt: skip
+    names = ["name"] if a["name"] != b["name"] else updates.differing(a, b, before, gradients, list(rates))
+    names = [name for name in names if name not in ROUNDED] or names
+    if not names:
+        return Cause(
+            "update",
+            "optimizer",
+            f"{titles} move the same parameters differently; no convention that is known explains it",
+        )
+    settings = {name: (a.get(name), b.get(name)) for name in names}
+    advice = f"in the port's {described[1].optimizer['title']}: {_numbers(settings)}"
+    return Cause(
+        "update", "optimizer", said(updates.KNOBS, settings), settings, True, updates.anchor(a, names[0]), advice, 0.0
+    )
+
+
+def _numbers(settings):
+    return ", ".join(f"{name} {shown(a)}" for name, (a, _) in settings.items())
+
+
+def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> Cause | None:
+    """Why running statistics differ after the same pass; None if they do as the inputs do, or by what passes through float32.
+    `after`: those of both sides, {"mean", "variance"}."""
+    found = [_explained_state(layer, before, x, own, bar) for layer, x, own in zip((a, b), inputs, after, strict=True)]
+    if None in found:
+        words = f"the running statistics of {a.title} and {b.title} differ; no convention that is known explains both"
+        return Cause("state", a.path, words)
+    settings = {n: (found[0][n], found[1][n]) for n in ("keep", "unbiased") if found[0][n] != found[1][n]}
+    if not settings:
+        return None
+    knobs = KNOBS.get("batch_norm", {})
+    return Cause(
+        "state", a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), 0.0
+    )
+
+
+def _explained_state(layer, before, x, own, bar):
+    declared = layer.settings.get("keep")
+    keeps = dict.fromkeys((declared, *(m for k in (0.1, 0.01, 0.001, 0.2, 0.05, 0.003) for m in (1 - k, k))))
+    is_unbiased = layer.settings.get("unbiased", False)
+    for keep in keeps:
+        for unbiased in (is_unbiased, not is_unbiased):
+            if keep is None:
+                continue
+            tried = {"keep": keep, "unbiased": unbiased, "epsilon": layer.settings.get("epsilon", 0.0)}
+            rounded = {name: layer.settings[name] for name in ROUNDED if name in layer.settings}
+            new = statistics(tried | rounded, before, [x])
+            if all(deviation(own[n], new[n]) <= bar for n in own):
+                return tried
+    return None

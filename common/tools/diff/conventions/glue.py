@@ -1,0 +1,229 @@
+"""What lies between layers where activations, pooling and the like are plain functions: the steps that make one array of another.
+
+A step is {"kind": a kind of `layers`, its settings}; and of kinds that are none there
+
+    transpose  axes
+    scale      factor, shift: y = factor * x + shift
+    add, multiply, concatenate (axis)      of several sources, always first
+"""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+
+from common.tools.diff.conventions.activations import NAMES
+from common.tools.diff.conventions.base import Unknown, deviation
+from common.tools.diff.conventions.layers import run
+
+STEPS = 3
+SMALL = 200_000  # numbers, above which a search that failed on one sample is not repeated on all
+NUMBERS = {
+    "leaky_relu": [{"slope": s} for s in (0.01, 0.2, 0.3, 0.1, 1 / 6)],
+    "gelu": [{"approximate": a} for a in (False, True, "sigmoid")],
+    "hard_sigmoid": [{"slope": s, "offset": 0.5} for s in (1 / 6, 0.2)],
+    "elu": [{"alpha": a} for a in (1.0, 0.1, 0.5)],
+    "softplus": [{"beta": 1.0, "threshold": t} for t in (None, 20.0)],
+    "softmax": [{"axis": a} for a in (-1, 1)],
+    "log_softmax": [{"axis": a} for a in (-1, 1)],
+}
+ACTIVATIONS = [
+    {"kind": "activation", "name": name} | numbers
+    for name in NAMES
+    if name not in ("identity", "prelu", "bounded_relu", "celu")
+    for numbers in NUMBERS.get(name, [{}])
+]
+
+
+def apply(step: dict, x: np.ndarray) -> np.ndarray:
+    """One step. Raises Unknown where it does not fit."""
+    about = {key: value for key, value in step.items() if key != "kind"}
+    match step["kind"]:
+        case "transpose":
+            return x.transpose(about["axes"])
+        case "scale":
+            return about["factor"] * x + about["shift"]
+    return run(step["kind"], about, {}, [x], False)[0]
+
+
+def _combined(sources):
+    """[(steps, array)]: a source alone, or what may be made of all."""
+    if len(sources) == 1:
+        return [([], sources[0])]
+    found = []
+    if len({x.shape for x in sources}) == 1:
+        found += [([{"kind": "add"}], sum(sources)), ([{"kind": "multiply"}], np.prod(sources, 0))]
+    for axis in dict.fromkeys((1, sources[0].ndim - 1)):
+        try:
+            found.append(([{"kind": "concatenate", "axis": axis}], np.concatenate(sources, axis)))
+        except ValueError:
+            continue
+    return found
+
+
+def explain_glue(source: np.ndarray | list[np.ndarray], target: np.ndarray, tolerance: float) -> list[dict] | None:
+    """At most three steps that make `target` of `source`, or of several sources; [] if they are equal, None if none are found.
+
+    Activations come first; of steps that may change places, as ReLU and a maximum may, one order is tried.
+    """
+    sources = [np.asarray(x, np.float64) for x in (source if isinstance(source, (list, tuple)) else [source])]
+    target = np.asarray(target, np.float64)
+    if not target.size or not all(np.isfinite(x).all() and x.size for x in [*sources, target]):
+        return None
+    for first, x in _combined(sources):
+        if (found := _explained(x, target, tolerance, STEPS - len(first))) is not None:
+            return first + found
+    return None
+
+
+def _explained(x, y, tolerance, most):
+    def fits(steps, x=x, y=y, tolerance=tolerance):
+        try:
+            for step in steps:
+                x = apply(step, x)
+        except (Unknown, ValueError):
+            return False
+        return x.shape == y.shape and deviation(y, x) < tolerance
+
+    if x.shape == y.shape and most:
+        if fits([]):
+            return []
+        every = max(x.size // 500, 1)
+        few, wanted = x.ravel()[::every], y.ravel()[::every]
+        for steps in _elementwise(x, y):
+            # The largest of a few may be much smaller than that of all, which deviations are relative to.
+            if ("axis" in steps[0] or fits(steps, few, wanted, 1e3 * tolerance)) and fits(steps):
+                return steps
+    # One sample and some channels are enough to reject by, where the first axes are theirs.
+    part, wanted = x, y
+    if x.ndim > 1 and y.ndim > 1 and len(x) == len(y):
+        part, wanted = part[:1], wanted[:1]
+        if x.ndim == y.ndim > 2 and x.shape[1] == y.shape[1]:
+            part, wanted = part[:, :4], wanted[:, :4]
+    found = next((steps for steps in _sequences(part, wanted, most) if fits(steps, part, wanted) and fits(steps)), None)
+    if found is None and part is not x:
+        found = next(
+            ([step] for step in _steps(x.shape, y.shape) if step["kind"] == "transpose" and fits([step])), None
+        )
+    return found
+
+
+def _sequences(x, y, most):
+    """Sequences that end in the shape of y: those that only change arrangements, then those with an activation before or after."""
+    yield []
+    paths = [path for path in _paths(x.shape, y.shape, most) if len(path) <= most]
+    yield from paths
+    active = [(before, apply(before, x)) for before in ACTIVATIONS] if paths else []
+    for path in paths:
+        if len(path) == most:
+            continue
+        yield from ([before, *path] for before, _ in active)
+        try:
+            value = x
+            for step in path:
+                value = apply(step, value)
+        except (Unknown, ValueError):
+            continue
+        yield from (path + after for after in _elementwise(value, y))
+
+
+def _elementwise(x, y):
+    """Steps that keep the shape; numbers are read off the values."""
+    yield from ([step] for step in ACTIVATIONS)
+    low, high = x.ravel() < 0, x.ravel() > 0
+    x, y = x.ravel(), y.ravel()
+    if low.any() and high.any():
+        slope = float(np.median(y[low] / x[low]))
+        if 0 < abs(slope) < 1:
+            yield [{"kind": "activation", "name": "leaky_relu", "slope": float(f"{slope:.12g}")}]
+    spread = x - x.mean()
+    if (power := float(spread @ spread)) > 0:
+        factor = float(spread @ (y - y.mean())) / power
+        if abs(factor) > 1e-12:
+            shift = float(y.mean() - factor * x.mean())
+            yield [{"kind": "scale", "factor": float(f"{factor:.12g}"), "shift": float(f"{shift:.12g}")}]
+
+
+def _paths(shape, target, most):
+    """Steps that change the arrangement: one; a pad before a pool; what is flattened after it, or made a sequence."""
+    yield from ([step] for step in _steps(shape, target))
+    dims = len(shape) - 2
+    if dims not in (1, 2, 3) or shape[0] != target[0]:
+        return
+    pads = [
+        ({"kind": "pad", "padding": [ends] * dims, "mode": "constant", "value": 0.0}, (*shape[:2], *(n + sum(ends) for n in shape[2:])))
+        for ends in ([0, 1], [1, 0], [1, 1])
+    ]  # fmt: skip
+    for pad, padded in pads:
+        yield from ([pad, step] for step, after in _pools(padded) if after == tuple(target))
+    if dims > 1:
+        flat = (*shape[:2], math.prod(shape[2:]))
+        yield from (
+            [{"kind": "flatten", "first": 2}, step] for step in _steps(flat, target) if step["kind"] == "transpose"
+        )
+    if len(target) == 2 and target[1] % shape[1] == 0 and math.prod(shape) > math.prod(target):
+        for before, start in [([], shape), *(([pad], padded) for pad, padded in pads if most > 2)]:
+            for step, after in _pools(start):
+                if math.prod(after) == math.prod(target):
+                    yield from ([*before, step, last] for last in _steps(after, target))
+
+
+def _pools(shape):
+    """[(step, shape after it)]. Those with a padding come after those without."""
+    return [(step, (*shape[:2], *after)) for step, after in _pools_of(tuple(shape[2:]))]
+
+
+@functools.lru_cache(maxsize=1000)
+def _pools_of(sides):
+    found, dims = [], len(sides)
+    for op in ("average", "max"):
+        found.append(({"kind": "adaptive_pool", "op": op, "size": [1] * dims}, (1,) * dims))
+    options = itertools.product((False, True), (0, 1, "same"), ("max", "average"), (2, 3), (2, 3, 1), (False, True))
+    for ceil, padding, op, size, stride, counted in options:
+        if stride > size or counted and (op == "max" or not padding) or ceil and padding == "same":
+            continue
+        if padding == "same":
+            after = [-(-n // stride) for n in sides]
+        else:
+            after = [(n + 2 * padding - size) // stride + 1 for n in sides]
+            # What `ceil` adds, if it adds anything.
+            more = [-(-(n + 2 * padding - size) // stride) + 1 for n in sides]
+            more = [m - ((m - 1) * stride >= n + padding) for n, m in zip(sides, more, strict=True)]
+            if ceil and more == after:
+                continue
+            after = more if ceil else after
+        if min(after) > 0:
+            step = {"kind": "pool", "op": op, "size": [size] * dims, "stride": [stride] * dims, "padding": padding if padding == "same" else [[padding] * 2] * dims, "counted": counted, "ceil": ceil}  # fmt: skip
+            found.append((step, tuple(after)))
+    return found
+
+
+def _steps(shape, target):
+    """Single steps that lead from `shape` to `target`."""
+    same_size = np.prod(shape) == np.prod(target)
+    if same_size and sorted(shape) == sorted(target) and len(shape) < 6:
+        for axes in itertools.permutations(range(len(shape))):
+            if axes != tuple(range(len(shape))) and tuple(shape[k] for k in axes) == tuple(target):
+                yield {"kind": "transpose", "axes": list(axes)}
+    if same_size and shape[:1] == target[:1] and len(shape) != len(target):
+        if len(target) == 2:
+            yield from (
+                {"kind": "flatten", "first": 1, "order": order} for order in ("channels_first", "channels_last")
+            )
+        else:
+            yield from ({"kind": "reshape", "shape": list(target[1:]), "order": order} for order in ("channels_first", "channels_last"))  # fmt: skip
+    if len(shape) != len(target) or len(shape) < 3 or shape[:2] != target[:2] or len(shape) > 5:
+        return
+    yield from (step for step, after in _pools(shape) if after == tuple(target))
+    more = [m - n for n, m in zip(shape[2:], target[2:], strict=True)]
+    if any(more) and max(map(abs, more)) < 9:
+        halves = [[d // 2, d - d // 2] for d in more]
+        for ends in (halves, [half[::-1] for half in halves], [[0, d] for d in more], [[d, 0] for d in more]):
+            for mode in ("constant", "reflect", "replicate", "circular") if min(more) >= 0 else ("constant",):
+                yield {"kind": "pad", "padding": ends, "mode": mode, "value": 0.0}
+    if tuple(shape) != tuple(target):
+        size = {"kind": "resize", "size": list(target[2:])}
+        yield from (size | {"mode": mode} for mode in ("nearest", "nearest-exact", "area"))
+        yield from (size | {"mode": "linear"} | way for way in ({"corners": False}, {"corners": True}, {"half_pixel": False}, {"antialias": True}))  # fmt: skip
+        yield from (size | {"mode": "cubic"} | way for way in ({"corners": False}, {"corners": True}, {"cubic": -0.5, "edge": "dropped"}))  # fmt: skip

@@ -1,0 +1,260 @@
+"""Optimisers under every convention of them: Adam, SGD, RMSprop, Adagrad, with decay and clipping.
+
+Settings, beside "name", "rate" and what each name is known by:
+
+    decay, decoupled     λ; added to the gradient before the moments, or taken off the parameter by itself
+    decay_rate           decoupled only: λ is multiplied by the "rate" of the step, by the "base" rate whatever the step's is, or by "none"
+    clip                 {"kind": "norm" of each tensor | "global_norm" | "value", "value", "guard": added to a norm that divides}
+    decay_first          coupled decay is added before gradients are clipped
+    float32              the settings that pass through float32; "powers" among them: the β of Adam's bias correction
+"""
+
+import numpy as np
+
+from common.probing import Arrays
+from common.tools.diff.conventions.base import (
+    BOTH,
+    EPSILONS,
+    REQUIRED,
+    Knob,
+    Unknown,
+    deviation,
+    floats,
+    one_of,
+    read,
+    rounded,
+)
+from common.tools.diff.conventions.search import Search, changing
+
+COMMON = {"title": None, "name": REQUIRED, "rate": REQUIRED, "decay": 0.0, "decoupled": False, "decay_rate": "rate", "clip": None, "decay_first": False, "float32": None}  # fmt: skip
+
+
+def sgd(s, g, state, t, rate):
+    """Each gives what is taken off the parameter. state: a dict of this parameter's own; t: from 1."""
+    if not s["momentum"]:
+        return rate * g
+    m = s["momentum"]
+    step = rate * g if s["rate_inside"] else g
+    if t == 1:
+        velocity = step if s["first_whole"] else (1 - s["dampening"]) * step
+    else:
+        velocity = m * state["velocity"] + (1 - s["dampening"]) * step
+    state["velocity"] = velocity
+    moved = step + m * velocity if s["nesterov"] else velocity
+    return moved if s["rate_inside"] else rate * moved
+
+
+def adam(s, g, state, t, rate):
+    b1, b2 = s["beta1"], s["beta2"]
+    p1, p2 = (float(np.float32(b)) if "powers" in (s["float32"] or ()) else b for b in (b1, b2))
+    m = state["m"] = b1 * state.get("m", 0.0) + (1 - b1) * g
+    v = state["v"] = b2 * state.get("v", 0.0) + (1 - b2) * g * g
+    one, two = (1 - p1**t, 1 - p2**t) if s["corrected"] else (1.0, 1.0)
+    if s["amsgrad"]:
+        largest = v / two if s["amsgrad"] == "corrected" else v
+        largest = state["largest"] = np.maximum(state.get("largest", 0.0), largest)
+        v = largest * two if s["amsgrad"] == "corrected" else largest
+    if s["nesterov"]:
+        m = (b1 * m / (1 - p1 ** (t + 1)) + (1 - b1) * g / one) * one
+    return rate * (m / one) / _root(s, v, two)
+
+
+def _root(s, v, correction):
+    """place: ε is added to the corrected root ("outside"), to the root before it is corrected ("hat"), or under it ("root")."""
+    epsilon, v = s["epsilon"], v + s.get("epsilon_root", 0.0) * correction
+    match one_of("optimizer", "place", s["place"], ("outside", "hat", "root")):
+        case "outside":
+            return np.sqrt(v / correction) + epsilon
+        case "hat":
+            return (np.sqrt(v) + epsilon) / np.sqrt(correction)
+    return np.sqrt(v / correction + epsilon)
+
+
+def rmsprop(s, g, state, t, rate):
+    keep = s["keep"]
+    v = state["v"] = keep * state.get("v", np.full(g.shape, float(s["start"]))) + (1 - keep) * g * g
+    one = 1 - keep**t if s["corrected"] else 1.0
+    if s["centered"]:
+        mean = state["mean"] = keep * state.get("mean", 0.0) + (1 - keep) * g
+        v = v - mean * mean / one
+    step = g / _root(s, v, one)
+    if not s["momentum"]:
+        return rate * step
+    step = rate * step if s["rate_inside"] else step
+    velocity = state["velocity"] = s["momentum"] * state.get("velocity", 0.0) + step
+    moved = step + s["momentum"] * velocity if s["nesterov"] else velocity
+    return moved if s["rate_inside"] else rate * moved
+
+
+def adagrad(s, g, state, t, rate):
+    v = state["v"] = state.get("v", np.full(g.shape, float(s["start"]))) + g * g
+    return rate / (1 + (t - 1) * s["rate_decay"]) * g / _root(s, v, 1.0)
+
+
+# {name: (rule, its settings with what they are where nothing is said)}
+RULES = {
+    "sgd": (sgd, {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "rate_inside": False, "first_whole": True}),
+    "adam": (
+        adam,
+        {"beta1": 0.9, "beta2": 0.999, "epsilon": REQUIRED, "place": "outside", "epsilon_root": 0.0, "corrected": True, "amsgrad": False, "nesterov": False},
+    ),
+    "rmsprop": (
+        rmsprop,
+        {"keep": REQUIRED, "epsilon": REQUIRED, "place": "outside", "start": 0.0, "momentum": 0.0, "nesterov": False, "centered": False, "corrected": False, "rate_inside": False},
+    ),
+    "adagrad": (adagrad, {"epsilon": REQUIRED, "place": "outside", "start": 0.0, "rate_decay": 0.0}),
+}  # fmt: skip
+
+
+def _settings(settings):
+    if settings.get("name") not in RULES:
+        raise Unknown(f"the optimizer {settings.get('name')!r} is not understood; expected {', '.join(RULES)}")
+    rule, more = RULES[settings["name"]]
+    # "inside" is what layers call the place under a root; a clip may come by a name of its own.
+    settings = settings | ({"place": "root"} if settings.get("place") == "inside" else {})
+    for kind in ("norm", "global_norm", "value"):
+        if (limit := settings.get(f"clip_{kind}")) is not None:
+            settings = settings | {f"clip_{kind}": None, "clip": {"kind": kind, "value": limit}}
+    about = read(settings["name"], settings, COMMON | more)
+    return rule, rounded(about, about["float32"] or ())
+
+
+def clipped(clip: dict | None, gradients: Arrays) -> Arrays:
+    if not clip:
+        return gradients
+    limit, guard = clip["value"], clip.get("guard", 0.0)
+
+    def factor(norm):
+        return min(limit / (norm + guard), 1.0) if norm + guard > 0 else 1.0
+
+    match one_of("clip", "kind", clip.get("kind"), ("norm", "global_norm", "value")):
+        case "value":
+            return {name: np.clip(g, clip.get("low", -limit), limit) for name, g in gradients.items()}
+        case "norm":
+            return {name: g * factor(np.linalg.norm(g)) for name, g in gradients.items()}
+    whole = factor(np.sqrt(sum(float((g * g).sum()) for g in gradients.values())))
+    return {name: g * whole for name, g in gradients.items()}
+
+
+def run(settings: dict, parameters: Arrays, gradients: list[Arrays], rates: list[float]) -> list[Arrays]:
+    """Parameters after each update, in float64. `rates`: factors of the rate, an update. A parameter without a gradient stays.
+
+    Raises Unknown for settings that are not understood.
+    """
+    rule, s = _settings(settings)
+    values = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
+    states, found = {name: {} for name in values}, []
+    decay = s["decay"] or 0.0
+    one_of("optimizer", "decay_rate", s["decay_rate"], ("rate", "base", "none"))
+    for t, (given, factor) in enumerate(zip(gradients, rates, strict=True), 1):
+        given = {name: np.asarray(g, np.float64) for name, g in given.items() if name in values}
+        rate = s["rate"] * factor
+        if decay and not s["decoupled"] and s["decay_first"]:
+            given = {name: g + decay * values[name] for name, g in given.items()}
+        given = clipped(s["clip"], given)
+        if decay and not s["decoupled"] and not s["decay_first"]:
+            given = {name: g + decay * values[name] for name, g in given.items()}
+        after = dict(values)
+        for name, g in given.items():
+            with np.errstate(divide="ignore", invalid="ignore"):
+                after[name] = values[name] - rule(s, g, states[name], t, rate)
+            if decay and s["decoupled"]:
+                after[name] -= {"rate": rate, "base": s["rate"], "none": 1.0}[s["decay_rate"]] * decay * values[name]
+        values = after
+        found.append(values)
+    return found
+
+
+def explain_update(settings: dict, parameters: Arrays, gradients: list[Arrays], rates: list[float], after: list[Arrays], tolerance: float) -> dict | None:  # fmt: skip
+    """The settings, as they are or with one or two of them changed, that give `after`, relative to how far parameters moved.
+    None if there are none."""
+    if settings.get("name") not in RULES:
+        return None
+    moved = [_moves(parameters, one) for one in after]
+
+    def fits(changed):
+        found = run(changed, parameters, gradients, rates)
+        return all(
+            deviation(a[name], b[name]) < tolerance
+            for a, b in zip(moved, (_moves(parameters, one) for one in found), strict=True)
+            for name in a
+        )
+
+    knobs = {name: knob for name, knob in KNOBS.items() if name in COMMON or name in RULES[settings["name"]][1]}
+    return Search(knobs, COMMON | RULES[settings["name"]][1], fits).find(settings)
+
+
+def _moves(before, after):
+    return {name: np.asarray(after[name], np.float64) - before[name] for name in before if name in after}
+
+
+def differing(a: dict, b: dict, parameters: Arrays, gradients: list[Arrays], rates: list[float]) -> list[str]:
+    """Of the settings in which a and b differ those that change the parameters."""
+
+    def moved(settings):
+        return [
+            value for one in run(settings, parameters, gradients, rates) for value in _moves(parameters, one).values()
+        ]
+
+    return changing(a, b, COMMON | RULES.get(a.get("name"), (None, {}))[1], moved, 1e-11, ("title",))
+
+
+ADAM, RMS, ADAGRAD = "Where Adam adds ε, and through which precision its numbers pass", "RMSprop: ε, its place and the first accumulator", "Adagrad: ε, its place and the first accumulator"  # fmt: skip
+MOMENTUM, DECAY, CLIP = "Momentum: where the learning rate stands", "L2 and weight decay", "Gradient clipping"
+OF = {"adam": ADAM, "rmsprop": RMS, "adagrad": ADAGRAD}
+
+
+def anchor(settings: dict, name: str) -> str:
+    """The heading of docs/differences.md for the setting `name` of this optimiser."""
+    if name == "epsilon" and settings.get("name") == "adam":
+        return "Adam's default ε"
+    return (
+        OF.get(settings.get("name"), KNOBS[name].anchor)
+        if name in ("epsilon", "place", "start", "float32")
+        else KNOBS[name].anchor
+    )
+
+
+def _floats(settings):
+    """All, none, each alone; and as Keras has them: rate, decay and the β of the correction."""
+    found = floats(settings)
+    keras = [name for name in found[0] if name in ("rate", "decay")]
+    return [*found, [*keras, "powers"], ["powers"], keras]
+
+
+def _clips(settings):
+    """The same limit, applied otherwise, and none."""
+    clip = settings.get("clip") or {"kind": "norm", "value": 1.0}
+    kinds = [clip | {"kind": kind} for kind in ("norm", "global_norm", "value")]
+    return [None, *kinds, *(one | {"guard": 1e-6} for one in kinds[:2])]
+
+
+def _decays(settings):
+    decay = settings.get("decay") or 0.0
+    return 0.0, 2 * decay, decay / 2, 1e-4, 1e-2, 5e-4, 4e-3
+
+
+KNOBS = {
+    "epsilon": Knob("ε that is added to the root of the second moment", ADAM, EPSILONS),
+    "place": Knob("where ε is added: to the corrected root, before the correction (hat), under the root", ADAM, ("outside", "hat", "root")),
+    "corrected": Knob("whether moments are corrected for their start at 0", ADAM, BOTH),
+    "amsgrad": Knob("whether the largest second moment divides, plain or corrected", ADAM, (False, True, "corrected")),
+    "beta1": Knob("the share of the first moment that stays", ADAM, (0.9, 0.5, 0.0, 0.95)),
+    "beta2": Knob("the share of the second moment that stays", ADAM, (0.999, 0.99, 0.95, 0.98)),
+    "keep": Knob("the share of the mean square that stays", RMS, (0.9, 0.99, 0.95, 0.999)),
+    "start": Knob("what the squares' accumulator starts from", RMS, (0.0, 1.0, 0.1)),
+    "centered": Knob("whether the squared mean is taken off", RMS, BOTH),
+    "momentum": Knob("the share of the velocity that stays", MOMENTUM, (0.0, 0.9, 0.99, 0.5)),
+    "rate_inside": Knob("whether the velocity holds the rate: v = m v + rate g", MOMENTUM, BOTH),
+    "nesterov": Knob("whether the step looks ahead", MOMENTUM, BOTH),
+    "dampening": Knob("what is taken off a gradient that comes into the velocity", MOMENTUM, lambda s: (0.0, s.get("momentum") or 0.9)),
+    "first_whole": Knob("whether the first gradient comes in undampened", MOMENTUM, BOTH),
+    "decoupled": Knob("whether decay is in the gradient, or taken off the parameter", DECAY, BOTH),
+    "decay_rate": Knob("which rate decoupled decay is multiplied by", DECAY, ("rate", "base", "none")),
+    "decay": Knob("the factor of weight decay", DECAY, _decays),
+    "decay_first": Knob("whether decay is added before gradients are clipped", CLIP, BOTH),
+    "clip": Knob("how gradients are clipped", CLIP, _clips),
+    "float32": Knob("which numbers pass through float32", "float64 that is not", _floats),
+    "rate_decay": Knob("how the rate falls by itself", ADAGRAD, (0.0,)),
+    "rate": Knob("the learning rate", "Adam's default ε", ()),
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""The networks of zoo.py in each framework."""

@@ -1,0 +1,143 @@
+"""Sides that outlive a verdict: a process for each framework and float type, so that a hundred verdicts import each once.
+
+    python -m tests.diff.kept DTYPE        lines {"id": side, "new": [FILE, FUNCTION, FOLDER]}, {"id": ..., "do": ...}, {"id": ..., "end": true}
+
+Everything else is as in common.probing.server, whose own class answers. What `tetrapla diff` itself does, a process for each side, is
+tested by test_diff.py.
+"""
+
+import contextlib
+import gc
+import itertools
+import json
+import os
+import sys
+import uuid
+from pathlib import Path
+
+from common.probing import Refused, server, tensors
+from common.processes import Children
+from common.tools.diff import judge, sides
+
+IDS = itertools.count()
+
+
+class Process:
+    """That of a framework; the judge may not end it."""
+
+    def __init__(self, children: Children, dtype: str, log: Path):
+        about = {"stdin": -1, "stdout": -1, "text": True}
+        with log.open("a") as errors:
+            self.child = children.start("tests.diff.kept", dtype, stderr=errors, **about)
+
+    def said(self, request: dict):
+        self.child.stdin.write(json.dumps(request) + "\n")
+        self.child.stdin.flush()
+        line = self.child.stdout.readline()
+        if not line:
+            raise sides.SideFailed(f"the process ended with {self.child.wait()}")
+        found = json.loads(line)
+        if "error" in found:
+            raise sides.SideFailed(found["error"], found["lines"])
+        return found["ok"]
+
+    def kill(self):
+        pass
+
+
+class Kept(sides.Side):
+    """A side in one of those processes. `frameworks` {function: framework} and `processes` are set by `keeping`."""
+
+    frameworks: dict = {}
+    processes: dict = {}
+    children: Children
+    log: Path
+    made: list = []
+
+    def __init__(self, children, file, name, folder, dtype, timeout, python=None):
+        self.name, self.folder, self.id = name, folder, next(IDS)
+        key = self.frameworks[name], dtype
+        if key not in self.processes:
+            self.processes[key] = Process(self.children, dtype, self.log)
+        self.process, self.about = self.processes[key], [str(file), name, str(folder)]
+        self.made.append(self)
+
+    def wait(self):
+        return self.process.said({"id": self.id, "new": self.about})
+
+    def ask(self, do, arrays=None, **request):
+        if arrays is not None:
+            request["arrays"] = f"{uuid.uuid4().hex}.tensors"
+            tensors.write(self.folder / request["arrays"], arrays)
+        answer = self.process.said({"id": self.id, "do": do} | request)
+        if not isinstance(answer, dict) or "arrays" not in answer:
+            return answer, {}
+        path = self.folder / answer.pop("arrays")
+        found = tensors.read(path)
+        os.unlink(path)
+        return answer, found
+
+
+@contextlib.contextmanager
+def keeping(log: Path):
+    """Inside, judge.diff uses such sides; `log` takes what they say."""
+    before = judge.Side, sides.Side
+    with Children() as children:
+        Kept.children, Kept.log, Kept.processes = children, log, {}
+        judge.Side = sides.Side = Kept
+        try:
+            yield
+        finally:
+            judge.Side, sides.Side = before
+
+
+def between(reference: str, port: str) -> None:
+    """The frameworks of the next verdict; what the last one made is dropped."""
+    for side in Kept.made:
+        with contextlib.suppress(sides.SideFailed):
+            side.process.said({"id": side.id, "end": True})
+    Kept.made.clear()
+    Kept.frameworks = {"inputs": reference, "reference": reference, "port": port}
+
+
+def main() -> None:
+    answers, dtype, hidden, here = os.fdopen(os.dup(1), "w"), sys.argv[1], {}, {}
+    os.dup2(2, 1)
+    with server.ours(hidden):
+        pass
+    server.prepare(dtype)
+    for line in sys.stdin:
+        request = json.loads(line)
+        key, file = request.pop("id"), Path("/")
+        try:
+            if "new" in request:
+                file, name, folder = (part if k == 1 else Path(part) for k, part in enumerate(request["new"]))
+                found = _new(here, key, file, name, folder, dtype, hidden)
+            elif "end" in request:
+                here.pop(key, None)
+                gc.collect()
+                found = None
+            else:
+                found = here[key].answer(request)
+            said = {"ok": found}
+        except Refused as error:
+            said = {"error": str(error), "lines": []}
+        except Exception as error:
+            said = {
+                "error": f"{type(error).__name__}: {error}".splitlines()[0],
+                "lines": server.users_lines(error, file),
+            }
+        print(json.dumps(said), file=answers, flush=True)
+
+
+def _new(here, key, file, name, folder, dtype, hidden):
+    if name != "inputs":
+        here[key] = server.Side(file, name, folder, dtype, hidden)
+        return None
+    module = server.load(file)
+    tensors.write(folder / server.INPUTS, server.draw(module, file))
+    return {"arrays": server.INPUTS, "pins": {}, "mode": "train"}
+
+
+if __name__ == "__main__":
+    main()

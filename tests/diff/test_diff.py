@@ -1,0 +1,70 @@
+"""`tetrapla diff` on pairs that are equal, on a few planted mistakes, and on ten real threads (threads/)."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from common.tools.diff import judge
+from common.tools.diff.verdict import DIFFERENT, EQUAL
+from tests.diff import kept, planted, zoo
+from tests.diff.mistakes import ADAGRAD, ADAM, ADAMW, MISTAKES, RMS, SGD, SHORT
+
+THREADS = sorted((Path(__file__).parent / "threads").glob("*.py"))
+FEW = (
+    "batch norm ε", "running variance unbiased", "GELU by tanh", "padding at the end", "flattening order", "gradient stopped",
+    "loss summed", "Nesterov",
+)  # fmt: skip
+RING = "TK KP PJ JT"
+# The pairs that every one of the two frameworks can be told the same. Keras's Adam adds ε before the correction, and its momentum
+# holds the rate; PyTorch's RMSprop adds ε outside of the root, Keras's and Paddle's inside; of Adagrad Keras and Optax have it inside.
+OPTIMISERS = [
+    ("Adam", "TJ JP", ADAM), ("AdamW", "TJ", ADAMW), ("momentum", "TJ JP", SGD),
+    ("RMSprop", "KJ", {"optimizer": RMS["optimizer"] | {"place": "root"}}), ("Adagrad", "KJ TP", ADAGRAD),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    with kept.keeping(tmp_path_factory.mktemp("sides") / "log"):
+        yield
+
+
+def judged(pair, network, both, knobs, folder):
+    reference, port = (SHORT[one] for one in pair)
+    kept.between(reference, port)
+    return judge.diff(planted.file_of(network, reference, port, both, knobs, folder), timeout=300)
+
+
+@pytest.mark.parametrize("place, network", enumerate(zoo.NETWORKS))
+def test_networks_that_are_equal(processes, place, network, tmp_path):
+    verdict = judged(RING.split()[place % 4], network, {}, {}, tmp_path)
+    assert verdict.outcome == EQUAL, (verdict.parted, verdict.causes)
+
+
+@pytest.mark.parametrize("name, pair, both", [(n, p, b) for n, pairs, b in OPTIMISERS for p in pairs.split()])
+def test_optimisers_that_are_equal(processes, name, pair, both, tmp_path):
+    verdict = judged(pair, "mlp", both, {}, tmp_path)
+    assert verdict.outcome == EQUAL, (verdict.parted, verdict.causes)
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_a_planted_mistake_is_found_and_named(processes, name):
+    one = planted.Planted(**next(one for one in MISTAKES if one["name"] == name))
+    kept.between(*one.pairs[0])
+    row = planted.run(one, *one.pairs[0])
+    assert (row["stage_is"], row["layer_is"], row["cause_is"]) == (True, True, "right"), row
+
+
+@pytest.mark.parametrize("file", THREADS, ids=[file.stem for file in THREADS])
+def test_a_real_thread(file):
+    """Without the processes that are kept: as a user has it."""
+    said = re.match(r'"""(.*?)"""', file.read_text(), re.DOTALL)[1].strip().splitlines()[-1]
+    verdict = judge.diff(file, timeout=300)
+    if said.startswith("equal"):
+        assert verdict.outcome == EQUAL, (verdict.parted, verdict.causes)
+        return
+    layer, cause = re.match(r"layer: (\S+) · cause: (\S+)", said).groups()
+    assert verdict.outcome == DIFFERENT
+    proven = [one for one in verdict.causes if one.proven]
+    assert [(one.where, list(one.settings)) for one in proven] == [(layer, [cause])], verdict.causes

@@ -19,9 +19,10 @@ class Model:
     def __init__(self, module: nn.Module, variables, dtype: str):
         if not isinstance(module, nn.Module):
             raise Refused(f"a pair is to be (linen module, variables), not ({type(module).__name__}, ...)")
-        self.module, self.dtype, self.known, self.cells = module, dtype, {}, {}
+        self.module, self.known = module, {}
         self.values, self.trainable, self.places, self.fixed = {}, set(), {}, {}
-        for place, value in traverse_util.flatten_dict(nn.meta.unbox(nn.FrozenDict(variables).unfreeze())).items():
+        flat = traverse_util.flatten_dict(nn.meta.unbox(nn.FrozenDict(variables).unfreeze()))
+        for place, value in sorted(flat.items(), key=lambda one: one[0][0] != "params"):
             collection, *path = place
             name = ".".join(path)
             if not jnp.issubdtype(value.dtype, jnp.floating):

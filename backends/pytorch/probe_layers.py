@@ -168,7 +168,9 @@ def _named(name, **numbers):
 
 def _pad(mode):
     def read(module):
-        pairs = [list(module.padding[k : k + 2]) for k in range(0, len(module.padding), 2)][::-1]  # its own begin with the last axis
+        pairs = [list(module.padding[k : k + 2]) for k in range(0, len(module.padding), 2)][
+            ::-1
+        ]  # its own begin with the last axis
         return "pad", {"padding": pairs, "mode": mode, "value": getattr(module, "value", 0.0)}
 
     return read
@@ -208,7 +210,16 @@ READERS = [
     (nn.GRU, _recurrent("gru")),
     (nn.MultiheadAttention, lambda m: ("attention", {"heads": m.num_heads})),
     (nn.Upsample, _resize),
-    *((getattr(nn, f"{name}Pad{d}d"), _pad(mode)) for name, mode in (("Constant", "constant"), ("Reflection", "reflect"), ("Replication", "replicate"), ("Circular", "circular")) for d in (1, 2, 3)),
+    *(
+        (getattr(nn, f"{name}Pad{d}d"), _pad(mode))
+        for name, mode in (
+            ("Constant", "constant"),
+            ("Reflection", "reflect"),
+            ("Replication", "replicate"),
+            ("Circular", "circular"),
+        )
+        for d in (1, 2, 3)
+    ),
     (nn.Flatten, lambda m: ("flatten", {"first": m.start_dim})),
 ]
 

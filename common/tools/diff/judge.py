@@ -251,7 +251,8 @@ class Judge:
                     continue
                 if parted is None:
                     parted = row
-                    self.repro = self.repro or repro.Repro(name, path, row.port, training, ins, self._tensors(path))
+                    if path not in self.leads[0] and row.port not in self.leads[1]:
+                        self.repro = self.repro or repro.Repro(name, path, row.port, training, ins, self._tensors(path))
                 self._add(cause)
         if self.noise:
             bars = self._bars(ours, self._led(0, self._shaken(training)))

@@ -51,6 +51,10 @@ def signature(layer: Layer) -> tuple:
     return layer.kind, tuple(sorted(shapes.items()))
 
 
+def _roles(layer: Layer) -> tuple:
+    return tuple(sorted((role, tensor.shape) for role, tensor in layer.tensors.items()))
+
+
 def match(
     reference: list[Layer],
     port: list[Layer],
@@ -72,6 +76,15 @@ def match(
         if ours and theirs:
             costs = np.array([[_cost(a, b, places, weights) for b in theirs] for a in ours])
             pairs += [(ours[i], theirs[j]) for i, j in zip(*linear_sum_assignment(costs), strict=True)]
+    # What is unknown on one side may be what the other side knows: a layer that somebody wrote themselves.
+    for group in dict.fromkeys(map(_roles, left)):
+        taken = {one.path for pair in pairs for one in pair[:1]}, {one.path for pair in pairs for one in pair[1:]}
+        ours, theirs = (
+            [one for one in side if one.path not in used and _roles(one) == group]
+            for side, used in zip((left, right), taken, strict=True)
+        )
+        if len(ours) == len(theirs) and any(one.kind == "unknown" for one in (*ours, *theirs)):
+            pairs += zip(*(sorted(side, key=lambda one, k=k: places[k][one.path]) for k, side in enumerate((ours, theirs))), strict=True)  # fmt: skip
     pairs += _between(reference, port, calls, pairs)
     return _sorted(pairs, reference, port, places[0])
 

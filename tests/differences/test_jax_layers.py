@@ -118,7 +118,11 @@ def test_the_cubic_kernel_has_a_slope_of_a_half():
     """Its value at a distance of 0.25: (a + 2) d³ - (a + 3) d² + 1 with a = -0.5, or -0.75 by another name."""
     for method, a in (("cubic", -0.5), ("cubic-pytorch", -0.75)):
         found = resized((0, 0, 0, 0, 1, 0, 0, 0), 16, method, antialias=False)[8]
-        assert found == pytest.approx((a + 2) * 0.25**3 - (a + 3) * 0.25**2 + 1)
+        near, far = (a + 2) * 0.25**3 - (a + 3) * 0.25**2 + 1, a * (1.25**3 - 5 * 1.25**2 + 8 * 1.25 - 4)
+        assert found == pytest.approx(near)
+        # What lies beyond the edge has no weight; by the other name it is the edge's pixel.
+        edge = resized((1, 0, 0, 0, 0, 0, 0, 0), 16, method, antialias=False)[0]
+        assert edge == pytest.approx(near / (near + far) if a == -0.5 else 1 - far)
 
 
 def test_an_embedding_has_no_padding_row():

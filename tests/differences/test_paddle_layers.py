@@ -115,10 +115,12 @@ def test_resizing_takes_half_pixels_and_no_corners():
 
 
 def test_the_cubic_kernel_has_a_slope_of_three_quarters():
-    """Its value at a distance of 0.25: (a + 2) d³ - (a + 3) d² + 1 with a = -0.75."""
-    x = row(0, 0, 0, 0, 1, 0, 0, 0).reshape([1, 1, 1, 8])
-    found = F.interpolate(paddle.tile(x, [1, 1, 8, 1]), size=[8, 16], mode="bicubic")[0, 0, 0, 8].item()
+    """Its value at a distance of 0.25: (a + 2) d³ - (a + 3) d² + 1 with a = -0.75. Beyond the edge its pixel is held: it has
+    all but what is at 1.25, a (d³ - 5 d² + 8 d - 4)."""
+    found = resized((0, 0, 0, 0, 1, 0, 0, 0), 16, mode="bicubic")[8]
     assert found == pytest.approx(1.25 * 0.25**3 - 2.25 * 0.25**2 + 1, abs=1e-6)
+    edge = resized((1, 0, 0, 0, 0, 0, 0, 0), 16, mode="bicubic")[0]
+    assert edge == pytest.approx(1 + 0.75 * (1.25**3 - 5 * 1.25**2 + 8 * 1.25 - 4), abs=1e-6)
 
 
 def test_the_padding_row_of_an_embedding_comes_out_as_zeros():

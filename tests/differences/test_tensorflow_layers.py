@@ -121,9 +121,11 @@ def test_resizing_takes_half_pixels_and_no_corners():
 
 
 def test_the_cubic_kernel_has_a_slope_of_a_half():
-    """Its value at a distance of 0.25: (a + 2) d³ - (a + 3) d² + 1 with a = -0.5."""
-    found = resized((0, 0, 0, 0, 1, 0, 0, 0), 16, method="bicubic")[8]
-    assert found == pytest.approx(1.5 * 0.25**3 - 2.5 * 0.25**2 + 1, abs=1e-6)
+    """Its value at a distance of 0.25: (a + 2) d³ - (a + 3) d² + 1 with a = -0.5. What lies beyond the
+    edge has no weight: a pixel there has its share of what is at 0.25 and, a (d³ - 5 d² + 8 d - 4), at 1.25."""
+    near, far = 1.5 * 0.25**3 - 2.5 * 0.25**2 + 1, -0.5 * (1.25**3 - 5 * 1.25**2 + 8 * 1.25 - 4)
+    assert resized((0, 0, 0, 0, 1, 0, 0, 0), 16, method="bicubic")[8] == pytest.approx(near, abs=1e-6)
+    assert resized((1, 0, 0, 0, 0, 0, 0, 0), 16, method="bicubic")[0] == pytest.approx(near / (near + far), abs=1e-6)
 
 
 def test_an_embedding_trains_the_row_that_it_masks():

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from common.environment import ROOT
+from common.tools.diff.conventions import layers, updates
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -20,13 +21,14 @@ def test_every_test_that_the_field_guide_names_exists():
 
 def test_a_test_that_several_frameworks_have_is_in_each_of_their_files():
     """Where the field guide says `test_x` (PyTorch, JAX)."""
+    folder = ROOT / "tests" / "differences"
     text = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8")
     found = re.findall(r"`(test_\w+)`\s\(((?:PyTorch|TensorFlow|Paddle|JAX)[\w, ]*)\)", text)
     assert len(found) > 10
     for name, frameworks in found:
         for framework in frameworks.split(", "):
-            path = ROOT / "tests" / "differences" / f"test_{framework.lower()}.py"
-            assert f"\ndef {name}(" in path.read_text(encoding="utf-8"), (name, framework)
+            files = [path.read_text(encoding="utf-8") for path in folder.glob(f"test_{framework.lower()}*.py")]
+            assert sum(f"\ndef {name}(" in text for text in files) == 1, (name, framework)
 
 
 def test_every_entry_of_the_field_guide_says_where_the_columns_handle_it():
@@ -39,6 +41,15 @@ def test_every_entry_of_the_field_guide_points_at_a_test():
     entries = (ROOT / "docs" / "differences.md").read_text(encoding="utf-8").split("\n### ")[1:]
     without = [entry.splitlines()[0] for entry in entries if "test_" not in entry]
     assert without == ["TF32"]  # which only a GPU could show
+
+
+def test_every_cause_that_diff_knows_has_an_entry_in_the_field_guide():
+    """What `tetrapla diff` names as a guide is a heading, for each setting of the catalogue, and each rule of an optimiser."""
+    headings = re.findall(r"^### (.+)$", (ROOT / "docs" / "differences.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = {knob.anchor for knobs in layers.KNOBS.values() for knob in knobs.values()}
+    named |= {updates.anchor({"name": rule}, knob) for rule in updates.RULES for knob in updates.KNOBS}
+    assert len(named) > 25
+    assert sorted(named - {*headings}) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -82,7 +82,7 @@ def test_several_sources():
 
 def test_nothing_is_found_where_nothing_is_and_soon():
     big = RNG.normal(size=(4, 64, 28, 28))
-    start = time.perf_counter()
+    start = time.process_time()
     for y in (
         RNG.normal(size=big.shape),
         RNG.normal(size=(4, 64, 14, 14)),
@@ -90,5 +90,5 @@ def test_nothing_is_found_where_nothing_is_and_soon():
         big + 1e-6 * RNG.normal(size=big.shape),
     ):
         assert explain_glue(big, y, 1e-12) is None
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 60
     assert explain_glue(X, X * np.nan, 1e-12) is None

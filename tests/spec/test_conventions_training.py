@@ -136,7 +136,7 @@ PLANTED = [
     (ADAM, {"amsgrad": True}),
     (ADAM, {"amsgrad": "corrected"}),
     (ADAM, {"beta2": 0.99}),
-    (ADAM, {"float32": ["rate", "beta1", "beta2", "epsilon"]}),
+    (ADAM, {"float32": ["rate", "beta1", "beta2"]}),
     (ADAM, {"float32": ["rate", "powers"]}),
     (ADAM, {"epsilon": 1e-7, "place": "hat"}),
     (ADAM | COUPLED, {"decoupled": True}),

@@ -1,5 +1,6 @@
 """What all families of conventions need: settings that are read strictly, knobs, and the measure of agreement."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +20,13 @@ class Unknown(Exception):
 class Knob:
     """One setting: what it is, in one line; the heading of docs/differences.md that tells of it; what else it may be.
 
-    `values` may be a function of the settings.
+    `values` may be a function of the settings. alone: they are tried by themselves, not together with another change.
     """
 
     says: str
     anchor: str
     values: tuple | Callable[[dict], Any] = ()
+    alone: bool = False
 
     def candidates(self, settings: dict, name: str) -> list:
         """Other values that frameworks use for the setting `name`."""
@@ -68,10 +70,11 @@ def rounded(settings: dict, names) -> dict:
     return {k: float(np.float32(v)) if k in names and isinstance(v, float) else v for k, v in settings.items()}
 
 
-def floats(settings: dict) -> list[list[str]]:
-    """What of `settings` may have passed through float32: all its floats, none, each alone."""
+def floats(settings: dict, more: tuple = ()) -> list[list[str]]:
+    """What of `settings`, and of `more`, may have passed through float32: nothing, each float alone, two of them, ..."""
     names = [name for name, value in settings.items() if isinstance(value, float) and float(np.float32(value)) != value]
-    return [names, [], *([name] for name in names)]
+    names = [*names, *more][:8]
+    return [list(part) for size in range(len(names) + 1) for part in itertools.combinations(names, size)]
 
 
 def sides(value, dims: int) -> list:

@@ -33,7 +33,9 @@ def explain(kind: str, settings: dict, tensors: dict, inputs: list, outputs: lis
         return all(deviation(value, found[role]) < tolerance for role, value in state.items())
 
     def quickly(changed):
-        is_part = small is not None and "axis" not in NAMES.get(changed.get("name"), ())
+        is_part = (
+            small is not None and "axis" not in NAMES.get(changed.get("name"), ()) and not changed.get("backwards")
+        )
         return (not is_part or fits(changed, *small)) and fits(changed)
 
     return Search(KNOBS[kind], DEFAULTS[kind], quickly).find(settings)
@@ -44,18 +46,14 @@ def _part(kind, inputs, outputs):
     if kind == "activation" and outputs[0].shape == np.shape(inputs[0]) and outputs[0].size > 1000:
         step = outputs[0].size // 500
         return [np.asarray(inputs[0]).ravel()[::step]], [outputs[0].ravel()[::step]]
+    if kind in ("lstm", "gru"):  # two steps of all samples, or all steps of two samples
+        fit = len(inputs) == 1 and outputs[0].ndim == 3 and outputs[0].shape[:2] == np.shape(inputs[0])[:2]
+        return ([inputs[0][:, :2]], [outputs[0][:, :2]]) if fit else None
     arrays = [*inputs, *outputs]
     count = inputs[0].shape[0] if np.ndim(inputs[0]) > 1 else 1
     if kind in ACROSS or count < 2 or any(one.ndim < 2 or len(one) != count for one in arrays):
         return None
-    if kind in (
-        "activation",
-        "dropout",
-        "lstm",
-        "gru",
-        "attention",
-        "flatten",
-    ):  # what they mean by the first axis is a setting
+    if kind in ("activation", "dropout", "attention", "flatten"):  # what they mean by the first axis is a setting
         return None
     return [one[:1] for one in inputs], [one[:1] for one in outputs]
 

@@ -34,6 +34,7 @@ ACTIVATIONS = [
     if name not in ("identity", "prelu", "bounded_relu", "celu")
     for numbers in NUMBERS.get(name, [{}])
 ]
+RISING = {"relu", "relu6", "leaky_relu", "elu", "selu", "softplus", "sigmoid", "log_sigmoid", "tanh", "softsign", "hard_sigmoid", "hard_tanh", "exponential"}  # fmt: skip
 
 
 def apply(step: dict, x: np.ndarray) -> np.ndarray:
@@ -78,30 +79,22 @@ def explain_glue(source: np.ndarray | list[np.ndarray], target: np.ndarray, tole
 
 
 def _explained(x, y, tolerance, most):
-    def fits(steps, x=x, y=y, tolerance=tolerance):
-        try:
-            for step in steps:
-                x = apply(step, x)
-        except (Unknown, ValueError):
-            return False
-        return x.shape == y.shape and deviation(y, x) < tolerance
+    def fits(steps):
+        found = _followed(steps, x)
+        return found is not None and found.shape == y.shape and deviation(y, found) < tolerance
 
+    if fits([]):
+        return []
     if x.shape == y.shape and most:
-        if fits([]):
-            return []
-        every = max(x.size // 500, 1)
-        few, wanted = x.ravel()[::every], y.ravel()[::every]
-        for steps in _elementwise(x, y):
-            # The largest of a few may be much smaller than that of all, which deviations are relative to.
-            if ("axis" in steps[0] or fits(steps, few, wanted, 1e3 * tolerance)) and fits(steps):
-                return steps
+        if found := next((steps for steps in _elementwise(x, y, tolerance) if fits(steps)), None):
+            return found
     # One sample and some channels are enough to reject by, where the first axes are theirs.
     part, wanted = x, y
     if x.ndim > 1 and y.ndim > 1 and len(x) == len(y):
         part, wanted = part[:1], wanted[:1]
         if x.ndim == y.ndim > 2 and x.shape[1] == y.shape[1]:
             part, wanted = part[:, :4], wanted[:, :4]
-    found = next((steps for steps in _sequences(part, wanted, most) if fits(steps, part, wanted) and fits(steps)), None)
+    found = next((steps for steps in _sequences(part, wanted, tolerance, most) if fits(steps)), None)
     if found is None and part is not x:
         found = next(
             ([step] for step in _steps(x.shape, y.shape) if step["kind"] == "transpose" and fits([step])), None
@@ -109,40 +102,59 @@ def _explained(x, y, tolerance, most):
     return found
 
 
-def _sequences(x, y, most):
-    """Sequences that end in the shape of y: those that only change arrangements, then those with an activation before or after."""
-    yield []
+def _followed(steps, x):
+    """What the steps make of x; None where one does not fit."""
+    try:
+        for step in steps:
+            x = apply(step, x)
+    except (Unknown, ValueError):
+        return None
+    return x
+
+
+def _sequences(x, y, tolerance, most):
+    """Sequences that make y of x and change its arrangement: by themselves, with an activation after them, or before."""
+
+    def meets(value):
+        return value is not None and value.shape == y.shape and deviation(y, value) < tolerance
+
     paths = [path for path in _paths(x.shape, y.shape, most) if len(path) <= most]
-    yield from paths
-    active = [(before, apply(before, x)) for before in ACTIVATIONS] if paths else []
-    for path in paths:
-        if len(path) == most:
+    values = [_followed(path, x) for path in paths]
+    yield from (path for path, value in zip(paths, values, strict=True) if meets(value))
+    longer = [
+        (path, v)
+        for path, v in zip(paths, values, strict=True)
+        if len(path) < most and v is not None and v.shape == y.shape
+    ]
+    for path, value in longer:
+        yield from (path + after for after in _elementwise(value, y, tolerance) if meets(_followed(after, value)))
+    active = [(before, apply(before, x)) for before in ACTIVATIONS]
+    for path, _ in longer:
+        # What only moves numbers, and a maximum of what rises, may as well come first: that was tried.
+        op = next((step["op"] for step in path if "op" in step), None)
+        if op is None and all(step["kind"] in ("transpose", "flatten", "reshape") for step in path):
             continue
-        yield from ([before, *path] for before, _ in active)
-        try:
-            value = x
-            for step in path:
-                value = apply(step, value)
-        except (Unknown, ValueError):
-            continue
-        yield from (path + after for after in _elementwise(value, y))
+        chosen = (one for one in active if op != "max" or one[0]["name"] not in RISING)
+        yield from ([before, *path] for before, value in chosen if meets(_followed(path, value)))
 
 
-def _elementwise(x, y):
-    """Steps that keep the shape; numbers are read off the values."""
-    yield from ([step] for step in ACTIVATIONS)
-    low, high = x.ravel() < 0, x.ravel() > 0
-    x, y = x.ravel(), y.ravel()
-    if low.any() and high.any():
-        slope = float(np.median(y[low] / x[low]))
+def _elementwise(x, y, tolerance):
+    """Single steps that keep the shape and make y of x at some of its places; numbers are read off the values."""
+    step = max(x.size // 500, 1)
+    few, wanted = x.ravel()[::step], y.ravel()[::step]
+    least = 1e3 * tolerance  # the largest of a few may be smaller than that of all, which deviations are relative to
+    for one in ACTIVATIONS:
+        if "axis" in one or deviation(wanted, apply(one, few)) < least:
+            yield [one]
+    low = few < 0
+    if low.any():
+        slope = float(np.median(wanted[low] / few[low]))
         if 0 < abs(slope) < 1:
             yield [{"kind": "activation", "name": "leaky_relu", "slope": float(f"{slope:.12g}")}]
-    spread = x - x.mean()
-    if (power := float(spread @ spread)) > 0:
-        factor = float(spread @ (y - y.mean())) / power
-        if abs(factor) > 1e-12:
-            shift = float(y.mean() - factor * x.mean())
-            yield [{"kind": "scale", "factor": float(f"{factor:.12g}"), "shift": float(f"{shift:.12g}")}]
+    spread = few - few.mean()
+    if (power := float(spread @ spread)) > 0 and (factor := float(spread @ (wanted - wanted.mean())) / power):
+        shift = float(wanted.mean() - factor * few.mean())
+        yield [{"kind": "scale", "factor": float(f"{factor:.12g}"), "shift": float(f"{shift:.12g}")}]
 
 
 def _paths(shape, target, most):

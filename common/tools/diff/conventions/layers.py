@@ -17,7 +17,7 @@ from common.tools.diff.conventions.base import Knob, Unknown, floats, rounded
 FAMILIES = (activations, attention, convolution, dense, norms, pooling, recurrent, resizing)
 RUN = {kind: function for family in FAMILIES for kind, function in family.RUN.items()}
 DEFAULTS = {kind: defaults for family in FAMILIES for kind, defaults in family.DEFAULTS.items()}
-FLOAT32 = Knob("which of a layer's numbers pass through float32", "float64 that is not", floats)
+FLOAT32 = Knob("which of a layer's numbers pass through float32", "float64 that is not", floats, alone=True)
 KNOBS = {kind: knobs | {"float32": FLOAT32} for family in FAMILIES for kind, knobs in family.KNOBS.items()}
 
 # What an activation of their own means is said by these themselves.

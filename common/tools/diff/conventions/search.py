@@ -22,7 +22,8 @@ class Search:
         for name, value in singles:
             if self._fits(settings | {name: value}):
                 return settings | {name: value}
-        for (a, x), (b, y) in itertools.combinations(singles, 2):
+        paired = [(name, value) for name, value in singles if not self.knobs[name].alone]
+        for (a, x), (b, y) in itertools.combinations(paired, 2):
             if a != b and self._fits(settings | {a: x, b: y}):
                 return settings | {a: x, b: y}
         return None

@@ -15,7 +15,6 @@ from common.probing import Arrays
 from common.tools.diff.conventions.base import (
     BOTH,
     EPSILONS,
-    REQUIRED,
     Knob,
     Unknown,
     deviation,
@@ -24,86 +23,8 @@ from common.tools.diff.conventions.base import (
     read,
     rounded,
 )
+from common.tools.diff.conventions.rules import COMMON, RULES
 from common.tools.diff.conventions.search import Search, changing
-
-COMMON = {"title": None, "name": REQUIRED, "rate": REQUIRED, "decay": 0.0, "decoupled": False, "decay_rate": "rate", "clip": None, "decay_first": False, "float32": None}  # fmt: skip
-
-
-def sgd(s, g, state, t, rate):
-    """Each gives what is taken off the parameter. state: a dict of this parameter's own; t: from 1."""
-    if not s["momentum"]:
-        return rate * g
-    m = s["momentum"]
-    step = rate * g if s["rate_inside"] else g
-    if t == 1:
-        velocity = step if s["first_whole"] else (1 - s["dampening"]) * step
-    else:
-        velocity = m * state["velocity"] + (1 - s["dampening"]) * step
-    state["velocity"] = velocity
-    moved = step + m * velocity if s["nesterov"] else velocity
-    return moved if s["rate_inside"] else rate * moved
-
-
-def adam(s, g, state, t, rate):
-    b1, b2 = s["beta1"], s["beta2"]
-    p1, p2 = (float(np.float32(b)) if "powers" in (s["float32"] or ()) else b for b in (b1, b2))
-    m = state["m"] = b1 * state.get("m", 0.0) + (1 - b1) * g
-    v = state["v"] = b2 * state.get("v", 0.0) + (1 - b2) * g * g
-    one, two = (1 - p1**t, 1 - p2**t) if s["corrected"] else (1.0, 1.0)
-    if s["amsgrad"]:
-        largest = v / two if s["amsgrad"] == "corrected" else v
-        largest = state["largest"] = np.maximum(state.get("largest", 0.0), largest)
-        v = largest * two if s["amsgrad"] == "corrected" else largest
-    if s["nesterov"]:
-        m = (b1 * m / (1 - p1 ** (t + 1)) + (1 - b1) * g / one) * one
-    return rate * (m / one) / _root(s, v, two)
-
-
-def _root(s, v, correction):
-    """place: ε is added to the corrected root ("outside"), to the root before it is corrected ("hat"), or under it ("root")."""
-    epsilon, v = s["epsilon"], v + s.get("epsilon_root", 0.0) * correction
-    match one_of("optimizer", "place", s["place"], ("outside", "hat", "root")):
-        case "outside":
-            return np.sqrt(v / correction) + epsilon
-        case "hat":
-            return (np.sqrt(v) + epsilon) / np.sqrt(correction)
-    return np.sqrt(v / correction + epsilon)
-
-
-def rmsprop(s, g, state, t, rate):
-    keep = s["keep"]
-    v = state["v"] = keep * state.get("v", np.full(g.shape, float(s["start"]))) + (1 - keep) * g * g
-    one = 1 - keep**t if s["corrected"] else 1.0
-    if s["centered"]:
-        mean = state["mean"] = keep * state.get("mean", 0.0) + (1 - keep) * g
-        v = v - mean * mean / one
-    step = g / _root(s, v, one)
-    if not s["momentum"]:
-        return rate * step
-    step = rate * step if s["rate_inside"] else step
-    velocity = state["velocity"] = s["momentum"] * state.get("velocity", 0.0) + step
-    moved = step + s["momentum"] * velocity if s["nesterov"] else velocity
-    return moved if s["rate_inside"] else rate * moved
-
-
-def adagrad(s, g, state, t, rate):
-    v = state["v"] = state.get("v", np.full(g.shape, float(s["start"]))) + g * g
-    return rate / (1 + (t - 1) * s["rate_decay"]) * g / _root(s, v, 1.0)
-
-
-# {name: (rule, its settings with what they are where nothing is said)}
-RULES = {
-    "sgd": (sgd, {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "rate_inside": False, "first_whole": True}),
-    "adam": (
-        adam,
-        {"beta1": 0.9, "beta2": 0.999, "epsilon": REQUIRED, "place": "outside", "epsilon_root": 0.0, "corrected": True, "amsgrad": False, "nesterov": False},
-    ),
-    "rmsprop": (
-        rmsprop,
-        {"keep": REQUIRED, "epsilon": REQUIRED, "place": "outside", "start": 0.0, "momentum": 0.0, "nesterov": False, "centered": False, "corrected": False, "rate_inside": False},
-    ),
-    "adagrad": (adagrad, {"epsilon": REQUIRED, "place": "outside", "start": 0.0, "rate_decay": 0.0}),
-}  # fmt: skip
 
 
 def _settings(settings):
@@ -119,10 +40,12 @@ def _settings(settings):
     return rule, rounded(about, about["float32"] or ())
 
 
-def clipped(clip: dict | None, gradients: Arrays) -> Arrays:
+def clipped(clip: dict | None, gradients: Arrays, norms: dict[str, float] | None = None) -> Arrays:
+    """`norms`: of whole gradients, where these are parts of them."""
     if not clip:
         return gradients
     limit, guard = clip["value"], clip.get("guard", 0.0)
+    norms = norms or _norms(gradients)
 
     def factor(norm):
         return min(limit / (norm + guard), 1.0) if norm + guard > 0 else 1.0
@@ -131,13 +54,18 @@ def clipped(clip: dict | None, gradients: Arrays) -> Arrays:
         case "value":
             return {name: np.clip(g, clip.get("low", -limit), limit) for name, g in gradients.items()}
         case "norm":
-            return {name: g * factor(np.linalg.norm(g)) for name, g in gradients.items()}
-    whole = factor(np.sqrt(sum(float((g * g).sum()) for g in gradients.values())))
+            return {name: g * factor(norms[name]) for name, g in gradients.items()}
+    whole = factor(np.linalg.norm([norms[name] for name in gradients]))
     return {name: g * whole for name, g in gradients.items()}
 
 
-def run(settings: dict, parameters: Arrays, gradients: list[Arrays], rates: list[float]) -> list[Arrays]:
+def _norms(gradients):
+    return {name: float(np.linalg.norm(g)) for name, g in gradients.items()}
+
+
+def run(settings: dict, parameters: Arrays, gradients: list[Arrays], rates: list[float], norms: list | None = None) -> list[Arrays]:  # fmt: skip
     """Parameters after each update, in float64. `rates`: factors of the rate, an update. A parameter without a gradient stays.
+    `norms`: {name: norm} of each update's gradients, where only parts of them are given.
 
     Raises Unknown for settings that are not understood.
     """
@@ -151,7 +79,7 @@ def run(settings: dict, parameters: Arrays, gradients: list[Arrays], rates: list
         rate = s["rate"] * factor
         if decay and not s["decoupled"] and s["decay_first"]:
             given = {name: g + decay * values[name] for name, g in given.items()}
-        given = clipped(s["clip"], given)
+        given = clipped(s["clip"], given, norms and norms[t - 1])
         if decay and not s["decoupled"] and not s["decay_first"]:
             given = {name: g + decay * values[name] for name, g in given.items()}
         after = dict(values)
@@ -170,18 +98,26 @@ def explain_update(settings: dict, parameters: Arrays, gradients: list[Arrays], 
     None if there are none."""
     if settings.get("name") not in RULES:
         return None
-    moved = [_moves(parameters, one) for one in after]
+    norms = [_norms(given) for given in gradients]
+    few = [[_few(one) for one in arrays] for arrays in ([parameters], gradients, after)]
 
-    def fits(changed):
-        found = run(changed, parameters, gradients, rates)
-        return all(
-            deviation(a[name], b[name]) < tolerance
-            for a, b in zip(moved, (_moves(parameters, one) for one in found), strict=True)
-            for name in a
-        )
+    def fits(changed, parameters=parameters, gradients=gradients, after=after, norms=None, tolerance=tolerance):
+        found = run(changed, parameters, gradients, rates, norms)
+        moves = ((_moves(parameters, a), _moves(parameters, b)) for a, b in zip(after, found, strict=True))
+        return all(deviation(a[name], b[name]) < tolerance for a, b in moves for name in a)
+
+    def quickly(changed):
+        # What is added before a clip changes norms, which then only the whole has.
+        part = changed.get("decay_first") or fits(changed, *few[0], *few[1:], norms, 100 * tolerance)
+        return part and fits(changed)
 
     knobs = {name: knob for name, knob in KNOBS.items() if name in COMMON or name in RULES[settings["name"]][1]}
-    return Search(knobs, COMMON | RULES[settings["name"]][1], fits).find(settings)
+    return Search(knobs, COMMON | RULES[settings["name"]][1], quickly).find(settings)
+
+
+def _few(arrays):
+    """Up to a hundred numbers of each."""
+    return {name: np.asarray(value).ravel()[:: max(np.size(value) // 100, 1)] for name, value in arrays.items()}
 
 
 def _moves(before, after):
@@ -213,13 +149,6 @@ def anchor(settings: dict, name: str) -> str:
         if name in ("epsilon", "place", "start", "float32")
         else KNOBS[name].anchor
     )
-
-
-def _floats(settings):
-    """All, none, each alone; and as Keras has them: rate, decay and the β of the correction."""
-    found = floats(settings)
-    keras = [name for name in found[0] if name in ("rate", "decay")]
-    return [*found, [*keras, "powers"], ["powers"], keras]
 
 
 def _clips(settings):
@@ -254,7 +183,7 @@ KNOBS = {
     "decay": Knob("the factor of weight decay", DECAY, _decays),
     "decay_first": Knob("whether decay is added before gradients are clipped", CLIP, BOTH),
     "clip": Knob("how gradients are clipped", CLIP, _clips),
-    "float32": Knob("which numbers pass through float32", "float64 that is not", _floats),
+    "float32": Knob("which numbers pass through float32", "float64 that is not", lambda s: floats(s, ("powers",) if "beta1" in s else ()), alone=True),
     "rate_decay": Knob("how the rate falls by itself", ADAGRAD, (0.0,)),
     "rate": Knob("the learning rate", "Adam's default ε", ()),
 }  # fmt: skip

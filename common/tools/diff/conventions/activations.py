@@ -8,9 +8,10 @@ from common.probing import mask
 from common.tools.diff.conventions.base import BOTH, Knob, Unknown, one_of, read
 
 SCALE, ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+ROOT, CUBE = math.sqrt(0.5), 0.044715  # of GELU by erf and by tanh, which TensorFlow rounds to float32
 # Defaults are PyTorch's, so that a name alone means something.
 NAMES = {
-    "relu": {}, "bounded_relu": {"slope": 0.0, "most": None, "threshold": 0.0}, "leaky_relu": {"slope": 0.01}, "elu": {"alpha": 1.0}, "celu": {"alpha": 1.0}, "selu": {"scale": SCALE, "alpha": ALPHA}, "gelu": {"approximate": False},
+    "relu": {}, "bounded_relu": {"slope": 0.0, "most": None, "threshold": 0.0}, "leaky_relu": {"slope": 0.01}, "elu": {"alpha": 1.0}, "celu": {"alpha": 1.0}, "selu": {"scale": SCALE, "alpha": ALPHA}, "gelu": {"approximate": False, "root": ROOT, "cube": CUBE},
     "silu": {"beta": 1.0}, "mish": {}, "softplus": {"beta": 1.0, "threshold": None}, "sigmoid": {}, "log_sigmoid": {}, "tanh": {}, "softsign": {},
     "softmax": {"axis": -1}, "log_softmax": {"axis": -1}, "hard_sigmoid": {"slope": 1 / 6, "offset": 0.5},
     "hard_swish": {"slope": 1 / 6, "offset": 0.5}, "hard_tanh": {"low": -1.0, "high": 1.0}, "relu6": {}, "prelu": {}, "exponential": {},
@@ -48,12 +49,12 @@ def _bounded_relu(x, slope, most, threshold):
     )
 
 
-def _gelu(x, approximate):
+def _gelu(x, approximate, root, cube):
     if approximate == "sigmoid":
         return x * sigmoid(1.702 * x)
     if approximate:
-        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + cube * x**3)))
+    return 0.5 * x * (1 + erf(x * root))
 
 
 def _softplus(x, beta, threshold):
@@ -154,6 +155,8 @@ KNOBS = {
         "alpha": Knob("ELU's limit far below 0", "Numbers of ELU, SiLU and softplus", (1.0, 0.1, 0.5, ALPHA)),
         "beta": Knob("the factor inside SiLU or softplus", "Numbers of ELU, SiLU and softplus", (1.0, 1.702, 0.5, 2.0)),
         "threshold": Knob("from where on softplus returns its input", "Softplus gives up early (Paddle)", (None, 20.0, 40.0)),
+        "root": Knob("√½ in GELU by erf, or what float32 makes of it", "float64 that is not", (ROOT, float(np.float32(ROOT)))),
+        "cube": Knob("0.044715 in GELU by tanh, or what float32 makes of it", "float64 that is not", (CUBE, float(np.float32(CUBE)))),
         "name": Knob("which function it is", "Activations of another name", tuple(NAMES)),
     },
     "dropout": {

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from common.tools.diff.conventions.activations import NAMES
+from common.tools.diff.conventions.activations import CUBE, NAMES, ROOT
 from common.tools.diff.conventions.base import Unknown, deviation
 from common.tools.diff.conventions.layers import run
 
@@ -21,7 +21,11 @@ STEPS = 3
 SMALL = 200_000  # numbers, above which a search that failed on one sample is not repeated on all
 NUMBERS = {
     "leaky_relu": [{"slope": s} for s in (0.01, 0.2, 0.3, 0.1, 1 / 6)],
-    "gelu": [{"approximate": a} for a in (False, True, "sigmoid")],
+    "gelu": [
+        *({"approximate": a} for a in (False, True, "sigmoid")),
+        {"approximate": False, "root": float(np.float32(ROOT))},
+        {"approximate": True, "cube": float(np.float32(CUBE))},
+    ],
     "hard_sigmoid": [{"slope": s, "offset": 0.5} for s in (1 / 6, 0.2)],
     "elu": [{"alpha": a} for a in (1.0, 0.1, 0.5)],
     "softplus": [{"beta": 1.0, "threshold": t} for t in (None, 20.0)],

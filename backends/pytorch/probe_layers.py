@@ -208,7 +208,7 @@ READERS = [
     (nn.Identity, lambda m: ("activation", {"name": "identity"})),
     (nn.LSTM, _recurrent("lstm")),
     (nn.GRU, _recurrent("gru")),
-    (nn.MultiheadAttention, lambda m: ("attention", {"heads": m.num_heads})),
+    (nn.MultiheadAttention, lambda m: ("attention", {"heads": m.num_heads} | ({} if m.batch_first else {"batch": 1}))),
     (nn.Upsample, _resize),
     *(
         (getattr(nn, f"{name}Pad{d}d"), _pad(mode))

@@ -148,7 +148,7 @@ LOSSES = {
     "smooth l1": loss(F.smooth_l1_loss, {"name": "huber", "delta": 1.0, "factor": 1.0}, logits, logits),
     "bce on logits": loss(F.binary_cross_entropy_with_logits, {"name": "bce", "takes": "logits"}, logits, bits),
     "cross entropy": loss(F.cross_entropy, {"name": "cross_entropy", "takes": "logits", "labels": "integers", "reduction": "mean"}, logits, labels),
-    "smoothed": loss(nn.CrossEntropyLoss(label_smoothing=0.1), {"name": "cross_entropy", "smoothing": 0.1, "spread": "even"}, logits, labels),
+    "smoothed": loss(nn.CrossEntropyLoss(label_smoothing=0.1), {"name": "cross_entropy", "smoothing": 0.1, "float32": ["labels"], "spread": "even"}, logits, labels),
     "kl": loss(lambda x, y: F.kl_div(x, y, reduction="batchmean"), {"name": "kl", "takes": "log_probabilities", "reduction": "batch"}, lambda rng: np.log(shares(rng)), shares),
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ Settings:
     takes      logits | probabilities | log_probabilities
     guard      of probabilities: none | ["clip", ε] | ["log", lowest] | ["add", ε]: what keeps their logarithm finite
     smoothing  of labels; spread: even, a / K for each of K classes | others, a / (K - 1) for each but the right one
+    float32    ["labels"]: smoothed ones are rounded
     normalised probabilities are divided by their sum first
 """
 
@@ -71,19 +72,27 @@ def _binary(x, y) -> Iterator:
         yield {"name": "hinge"}, np.maximum(1 - x * y, 0), np.where(x * y < 1, -y, 0.0)
 
 
+def _smoothed(t, ones, a, spread, count):
+    """Labels with a share `a` spread over all classes, or over the others; `ones`: what a label's shares sum to."""
+    return t * (1 - a) + (ones.astype(t.dtype) * (a / count) if spread == "even" else (1 - t) * (a / (count - 1)))
+
+
 def _classes(x, t, axis) -> Iterator:
     """`t`: each class's share, of x's shape. Elements are one number a label."""
     count = x.shape[axis]
     log, ones = log_softmax(x, axis), t.sum(axis, keepdims=True)
     is_probability = x.min() >= 0 and x.max() <= 1
-    for spread, a in itertools.product(("even", "others"), SMOOTHINGS):
-        if spread == "others" and (not a or count < 2):
+    # Paddle smooths labels in float32, and takes their sum for 1.
+    for narrow, spread, a in itertools.product((False, True), ("even", "others"), SMOOTHINGS):
+        if (spread == "others" or narrow) and (not a or count < 2):
             continue
-        t_a = t * (1 - a) + (a / count if spread == "even" else a / (count - 1) * (1 - t)) * (
-            ones if spread == "even" else 1
-        )
+        t_a = _smoothed(t, ones, a, spread, count)
+        if narrow:
+            t_a = _smoothed(t.astype(np.float32), ones, np.float32(a), spread, np.float32(count)).astype(np.float64)
         about = {"name": "cross_entropy", "smoothing": a, "axis": axis} | ({"spread": spread} if a else {})
-        yield about | {"takes": "logits"}, -(t_a * log).sum(axis), np.exp(log) * t_a.sum(axis, keepdims=True) - t_a
+        about |= {"float32": ["labels"]} if narrow else {}
+        total = ones if narrow else t_a.sum(axis, keepdims=True)
+        yield about | {"takes": "logits"}, -(t_a * log).sum(axis), np.exp(log) * total - t_a
         yield about | {"takes": "log_probabilities"}, -(t_a * x).sum(axis), -t_a
         for guard, normalised in itertools.product(GUARDS if is_probability else (), (False, True)):
             total = x.sum(axis, keepdims=True) if normalised else 1.0

@@ -8,9 +8,13 @@ from itertools import product
 
 import numpy as np
 
+GELU = {"factor": math.sqrt(0.5), "cubic": 0.044715}
+
 
 def compute(kind, settings, tensors, x, training=False):
-    """The output of one layer of x, or of (query, key, value) for attention."""
+    """The output of one layer of x, or of (query, key, value) for attention; some settings may be rounded to "float32"."""
+    for name in settings.get("float32", ()):
+        settings = settings | {name: float(np.float32(settings.get(name, GELU.get(name))))}
     return globals()[kind](settings, tensors, x, training)
 
 
@@ -149,14 +153,21 @@ def activation(s, t, x, training):
     erf = np.vectorize(math.erf)
     positive, negative = np.maximum(x, 0.0), np.minimum(x, 0.0)
     hard = lambda: np.clip(s["slope"] * x + s["offset"], 0.0, 1.0)  # noqa: E731
-    cubic = lambda: np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))  # noqa: E731
+    cubic = lambda: np.tanh(math.sqrt(2 / math.pi) * (x + s.get("cubic", GELU["cubic"]) * x**3))  # noqa: E731
     return {
         "relu": lambda: positive,
         "relu6": lambda: np.minimum(positive, 6.0),
         "leaky_relu": lambda: positive + s["slope"] * negative,
+        "bounded_relu": lambda: np.where(
+            x >= s["threshold"],
+            np.minimum(x, np.inf if s["most"] is None else s["most"]),
+            s["slope"] * (x - s["threshold"]),
+        ),
+        "prelu": lambda: positive + per_channel(t["weight"], x) * negative,
+        "celu": lambda: positive + s["alpha"] * np.expm1(negative / s["alpha"]),
         "elu": lambda: positive + s["alpha"] * np.expm1(negative),
         "selu": lambda: 1.0507009873554805 * (positive + 1.6732632423543772 * np.expm1(negative)),
-        "gelu": lambda: x / 2 * (1 + (cubic() if s["approximate"] else erf(x / math.sqrt(2)))),
+        "gelu": lambda: x / 2 * (1 + (cubic() if s["approximate"] else erf(x * s.get("factor", GELU["factor"])))),
         "silu": lambda: x * sigmoid(x),
         "softplus": lambda: np.log1p(np.exp(s["beta"] * x)) / s["beta"],
         "sigmoid": lambda: sigmoid(x),

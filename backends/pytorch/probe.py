@@ -95,7 +95,7 @@ class Probe:
         if training:
             for one in self.known.values():
                 if one.kind == "dropout" and one.settings["rate"]:
-                    handles.append(one.module.register_forward_hook(self._dropper(one, drops)))
+                    handles.append(one.module.register_forward_hook(self._dropper(one, drops), prepend=True))
         try:
             return self.model(*inputs)
         finally:

@@ -3,9 +3,10 @@
 import functools
 import inspect
 
+import numpy as np
 from keras import layers as kl
 
-from backends.tensorflow.probe_known import Known
+from backends.tensorflow.probe_known import Known, Weight
 
 NAMES = {"swish": "silu", "hard_silu": "hard_swish", "linear": "identity"}
 
@@ -27,11 +28,14 @@ def activation(function) -> dict:
         case "relu":
             return _relu(values.get("negative_slope", 0.0), values.get("max_value"), values.get("threshold", 0.0))
         case "leaky_relu":
-            return {"name": name, "slope": values.get("negative_slope", values.get("alpha"))}
+            return _leaky(values.get("negative_slope", values.get("alpha")))
         case "elu":
             return {"name": name, "alpha": values.get("alpha", 1.0)}
         case "gelu":
-            return {"name": name, "approximate": values.get("approximate", False)}
+            approximate = values.get("approximate", False)
+            return {"name": name, "approximate": approximate, "float32": ["cubic" if approximate else "factor"]}
+        case "celu":
+            return {"name": name, "alpha": values.get("alpha", 1.0)}
         case "softplus":
             return {"name": name, "beta": 1}
         case "softmax" | "log_softmax":
@@ -41,10 +45,18 @@ def activation(function) -> dict:
     return {"name": name}
 
 
+def _leaky(slope):
+    """TensorFlow has the slope in float32, and so it has gelu's numbers."""
+    slope = float(slope)
+    return {"name": "leaky_relu", "slope": slope} | (
+        {} if float(np.float32(slope)) == slope else {"float32": ["slope"]}
+    )
+
+
 def _relu(slope, most, threshold):
     if threshold or slope and most is not None or most not in (None, 6):
-        return {"name": "relu", "slope": slope, "most": most, "threshold": threshold}
-    return {"name": "relu6"} if most is not None else {"name": "leaky_relu", "slope": slope} if slope else {"name": "relu"}  # fmt: skip
+        return {"name": "bounded_relu", "slope": slope, "most": most, "threshold": threshold}
+    return {"name": "relu6"} if most is not None else _leaky(slope) if slope else {"name": "relu"}
 
 
 def activation_layer(layer) -> dict | None:
@@ -54,7 +66,7 @@ def activation_layer(layer) -> dict | None:
         case kl.ReLU():
             return _relu(float(layer.negative_slope), layer.max_value, layer.threshold)
         case kl.LeakyReLU():
-            return {"name": "leaky_relu", "slope": layer.negative_slope}
+            return _leaky(layer.negative_slope)
         case kl.ELU():
             return {"name": "elu", "alpha": layer.alpha}
         case kl.Softmax():
@@ -65,5 +77,10 @@ def activation_layer(layer) -> dict | None:
 
 
 def read(layer):
+    if isinstance(layer, kl.PReLU):
+        if set(layer.alpha.shape[:-1]) - {1}:
+            return None
+        weight = Weight(layer.alpha, "alpha", lambda whole: whole.reshape(-1), lambda whole, value: value.reshape(whole.shape))  # fmt: skip
+        return Known(layer, "activation", {"name": "prelu"}, {"weight": weight}, follows=True)
     about = activation_layer(layer)
     return about and Known(layer, "activation", about, follows=True)

@@ -60,8 +60,7 @@ def depthwise(layer, kernel=None):
 
 
 def separable(layer):
-    ones, dims = [1] * layer.rank, layer.rank
-    about = {"padding": layer.padding, "data_format": layer.data_format}
+    ones, dims, about = [1] * layer.rank, layer.rank, {"padding": layer.padding, "data_format": layer.data_format}
     first = depthwise(layer, layer.depthwise_kernel)
     first.tensors.pop("bias", None)
     first.run = lambda given: keras.ops.depthwise_conv(
@@ -90,9 +89,8 @@ def conv_transpose(layer):
         rest = extent - stride if more is None else extent - extent % 2 - more
         return [max(rest, 0) // 2, rest - max(rest, 0) // 2]
 
-    sides = zip(
-        layer.kernel_size, layer.strides, layer.dilation_rate, layer.output_padding or [None] * dims, strict=True
-    )
+    more = layer.output_padding or [None] * dims
+    sides = zip(layer.kernel_size, layer.strides, layer.dilation_rate, more, strict=True)
     about = {"stride": list(layer.strides), "padding": [cut(*one) for one in sides], "dilation": list(layer.dilation_rate), "groups": 1}  # fmt: skip
     return Known(layer, "conv_transpose", about, {"weight": _turned(layer.kernel, dims + 1, dims, *range(dims))} | _tensors(layer, bias="bias"), _axis(layer))  # fmt: skip
 
@@ -115,9 +113,8 @@ def layer_norm(layer):
     axes = _last(layer)
     if axes is None or layer.rms_scaling:
         return None
-    return Known(
-        layer, "layer_norm", {"epsilon": layer.epsilon, "axes": axes}, _tensors(layer, weight="gamma", bias="beta")
-    )
+    about = {"epsilon": layer.epsilon, "axes": axes}
+    return Known(layer, "layer_norm", about, _tensors(layer, weight="gamma", bias="beta"))
 
 
 def rms_norm(layer):
@@ -197,13 +194,12 @@ def attention(layer):
     if layer._use_gate or len(layer._query_dense.kernel.shape) != 3 or layer._attention_axes != (1,) or len(layer._output_dense.bias_axes or "e") != 1:  # fmt: skip
         return None
     about = {"heads": layer.num_heads} | ({"dropout": layer.dropout} if layer.dropout else {})
-    tensors = {}
+    tensors, out = {}, layer._output_dense
     for part in ("query", "key", "value"):
         dense = getattr(layer, f"_{part}_dense")
         tensors[f"{part}_weight"] = _joined(dense.kernel, f"{part}/kernel")
         if dense.bias is not None:
             tensors[f"{part}_bias"] = Weight(dense.bias, f"{part}/bias", lambda whole: whole.reshape(-1), lambda whole, value: value.reshape(whole.shape))  # fmt: skip
-    out = layer._output_dense
     tensors["out_weight"] = Weight(
         out.kernel, "attention_output/kernel", lambda whole: whole.reshape(-1, whole.shape[-1]).T,
         lambda whole, value: value.T.reshape(whole.shape),
@@ -219,6 +215,7 @@ def _joined(kernel, name):
 
 
 RESIZED = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
+CUBIC = {"cubic": -0.5, "edge": "dropped"}  # Keys's kernel as TensorFlow has it
 EXACT = RESIZED | {"nearest": "nearest-exact"}  # what is resized, and not repeated, takes the nearest centre
 
 
@@ -226,14 +223,16 @@ def up_sampling(layer):
     size = [layer.size] if isinstance(layer.size, int) else list(layer.size)
     mode = getattr(layer, "interpolation", "nearest")
     channels = _axis(layer) if hasattr(layer, "data_format") else -1
-    return Known(layer, "resize", {"size": None, "scale": size, "mode": RESIZED.get(mode, mode), "corners": False}, channels=channels)  # fmt: skip
+    about = {"size": None, "scale": size, "mode": RESIZED.get(mode, mode), "corners": False}
+    return Known(layer, "resize", about | (CUBIC if mode == "bicubic" else {}), channels=channels)
 
 
 def resizing(layer):
     if layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio:
         return None
     about = {"size": [layer.height, layer.width], "scale": None, "mode": EXACT.get(layer.interpolation, layer.interpolation), "corners": False}  # fmt: skip
-    return Known(layer, "resize", about | ({"antialias": True} if layer.antialias else {}), channels=_axis(layer))
+    more = (CUBIC if layer.interpolation == "bicubic" else {}) | ({"antialias": True} if layer.antialias else {})
+    return Known(layer, "resize", about | more, channels=_axis(layer))
 
 
 def zero_padding(layer):

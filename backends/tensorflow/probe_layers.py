@@ -8,7 +8,6 @@ from itertools import count
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers as kl
 
 from backends.tensorflow import probe_activations as activations
@@ -87,15 +86,13 @@ def _computes_as_keras(layer):
 
 
 def lower(one: Known) -> str:
-    """What of a layer is in float32 though its type is float64, "" for nothing. TensorFlow keeps some numbers in float32 only."""
+    """What of a layer is in float32 though its type is float64, "" for nothing."""
     about = one.settings
     if one.layer.compute_dtype in ("float32", "float16", "bfloat16"):
         return f"computes in {one.layer.compute_dtype}"
     if one.kind == "resize" and not about["mode"].startswith("nearest"):
         return "TensorFlow interpolates in float32"
-    kept = {"leaky_relu": about.get("slope"), "gelu": 0.044715 if about.get("approximate") else 2**0.5}
-    value = kept.get(about.get("name"), 0.0)
-    return "" if float(np.float32(value)) == value else f"TensorFlow has the number {value} in float32"
+    return ""
 
 
 def _named(*names: str) -> tuple[type, ...]:
@@ -123,7 +120,7 @@ READERS = [
     (_each("GlobalAveragePooling{}D") + _each("AdaptiveAveragePooling{}D"), kinds.adaptive_pool("average")),
     (_each("GlobalMaxPooling{}D") + _each("AdaptiveMaxPooling{}D"), kinds.adaptive_pool("max")),
     (kl.Dropout, kinds.dropout),
-    ((kl.Activation, kl.ReLU, kl.LeakyReLU, kl.ELU, kl.Softmax, kl.Identity), activations.read),
+    ((kl.Activation, kl.ReLU, kl.LeakyReLU, kl.ELU, kl.PReLU, kl.Softmax, kl.Identity), activations.read),
     (kl.LSTM, kinds.recurrent("lstm", [0, 1, 2, 3])),
     (kl.GRU, kinds.recurrent("gru", [1, 0, 2])),
     (kl.MultiHeadAttention, kinds.attention),

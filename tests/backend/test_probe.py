@@ -100,7 +100,7 @@ ORDER = ["conv", "activation", "batch_norm", "pool", "dropout", "flatten", "drop
 def data(theirs):
     """x in the framework's layout, y."""
     rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(6, 3, 8, 8)), rng.integers(0, 5, 6)
+    x, y = rng.normal(size=(6, 3, 8, 6)), rng.integers(0, 5, 6)
     return {"x": theirs.native(x)}, x, y
 
 

@@ -85,12 +85,13 @@ CASES = {
             lambda name=name: one(kl.Activation(name), (3, 4))
             for name in (
                 "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "sigmoid", "tanh", "softmax", "log_softmax",
-                "hard_sigmoid", "hard_silu", "linear", keras.ops.gelu, tf.nn.leaky_relu, tf.nn.gelu,
+                "hard_sigmoid", "hard_silu", "celu", "linear", keras.ops.gelu, tf.nn.leaky_relu, tf.nn.gelu,
             )
         ),
         lambda: one(kl.ReLU(), (3, 4)),
         lambda: one(kl.ReLU(negative_slope=0.3), (3, 4)),
         lambda: one(kl.ReLU(max_value=6), (3, 4)),
+        lambda: one(kl.ReLU(1.5, 0.3, 0.2), (3, 4)),
         lambda: one(kl.LeakyReLU(), (3, 4)),
         lambda: one(kl.ELU(0.7), (3, 4)),
         lambda: one(kl.Softmax(1), TIME, images=False),
@@ -143,7 +144,7 @@ def model(layer):
 
 def _pieces(rate):
     return [
-        kl.Conv2D(4, 3, padding="same", activation="relu"),
+        kl.Conv2D(5, 3, padding="same", activation="relu"),
         kl.BatchNormalization(momentum=0.9, epsilon=1e-3),
         kl.MaxPooling2D(2),
         kl.Dropout(rate),
@@ -155,7 +156,7 @@ def _pieces(rate):
 
 def _functional(rate):
     pieces = _pieces(rate)
-    x = keras.Input((8, 8, 3))
+    x = keras.Input((8, 6, 3))
     y = keras.Sequential(pieces[:3], name="stem")(x)
     for piece in pieces[3:]:
         y = piece(y)

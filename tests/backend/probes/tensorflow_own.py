@@ -39,7 +39,8 @@ def check_activations_and_separable_convolutions_are_layers(make):
     x = RNG.normal(size=(2, 3, 6, 5))
     pieces = [
         kl.SeparableConv2D(4, 3, padding="same", depth_multiplier=2, activation="tanh", name="a"),
-        kl.LeakyReLU(0.25),
+        kl.LeakyReLU(0.2),
+        kl.PReLU("ones", shared_axes=[1, 2]),
         kl.Softmax(),
         kl.Conv2DTranspose(2, 3, strides=2, padding="same", activation=keras.activations.softmax, name="b"),
         kl.GlobalAveragePooling2D(keepdims=True),
@@ -50,6 +51,21 @@ def check_activations_and_separable_convolutions_are_layers(make):
     assert [path for path, _ in found if path[:1] in "abc" and len(path.split(":")[0]) == 1] == [
         "a:depthwise", "a", "a:activation", "b", "b:activation", "c", "c:activation",
     ]  # fmt: skip
+
+
+def check_cubic_resizing(make):
+    """Keys's kernel with a slope of -1/2; what lies outside has no weight. In float32, as TensorFlow has it."""
+    x = RNG.normal(size=(2, 5, 3))
+    probe = make(lambda: side(keras.Sequential([kl.Resizing(8, 3, interpolation="bicubic")])), {"x": x[..., None]})
+    (one,) = probe.describe().layers
+    assert (one.settings["mode"], one.settings["cubic"], one.settings["edge"]) == ("cubic", -0.5, "dropped")
+    place = (np.arange(8) + 0.5) * 5 / 8 - 0.5
+    away = abs(place[:, None] - np.arange(5))
+    near, far = ((1.5 * away - 2.5) * away**2 + 1), ((-0.5 * away + 2.5) * away - 4) * away + 2
+    weights = np.where(away < 1, near, np.where(away < 2, far, 0.0))
+    expected = np.einsum("oi,bij->boj", weights / weights.sum(1, keepdims=True), x)[:, None]
+    found = probe.alone(one.path, [x[:, None].astype(probe.dtype)], False)[0]
+    assert found.shape == expected.shape and abs(found - expected).max() < 1e-2
 
 
 def rebuilt(pieces):

@@ -47,6 +47,10 @@ def _prepared(kind, settings, tensors, inputs):
         raise Unknown(f"{kind!r} is no kind of layer that is known; expected one of {', '.join(RUN)}")
     settings = dict(settings)
     after = settings.pop("activation", None) if kind not in INSIDE else None
-    settings = rounded(settings, settings.pop("float32", None) or ())
+    if narrow := settings.pop("float32", None):
+        # gelu's own numbers are among those that may be narrow, and nobody sets them.
+        settings = rounded(
+            (activations.NAMES.get(settings.get("name"), {}) if kind == "activation" else {}) | settings, narrow
+        )
     wide = {role: np.asarray(value, np.float64) for role, value in tensors.items()}
     return settings, after, [np.asarray(one, np.float64) for one in inputs], wide

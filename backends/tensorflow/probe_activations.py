@@ -33,7 +33,7 @@ def activation(function) -> dict:
             return {"name": name, "alpha": values.get("alpha", 1.0)}
         case "gelu":
             approximate = values.get("approximate", False)
-            return {"name": name, "approximate": approximate, "float32": ["cubic" if approximate else "factor"]}
+            return {"name": name, "approximate": approximate, "float32": ["cube" if approximate else "root"]}
         case "celu":
             return {"name": name, "alpha": values.get("alpha", 1.0)}
         case "softplus":

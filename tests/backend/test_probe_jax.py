@@ -124,6 +124,18 @@ def test_gradients_are_jax_grad(backend):
     assert set(gradients) == set(one.get()) - {"norm/mean", "norm/variance"}
 
 
+def test_gradients_in_training_move_the_statistics_as_a_pass_does():
+    one, (x, y) = probe(), inputs()
+    before = one.get()
+    one.forward([x], True)
+    expected = one.get()
+    one.put(before)
+    one.gradients([x], [y])
+    found = one.get()
+    assert (found["norm/variance"] != before["norm/variance"]).all()
+    assert all(found[key] == pytest.approx(expected[key], rel=1e-12) for key in expected)
+
+
 def test_updates_by_hand():
     one, beta1, beta2 = probe(optimizer=optax.adam(1e-3)), 0.9, 0.999
     start, random = one.get(), np.random.default_rng(2)

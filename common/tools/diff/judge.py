@@ -247,7 +247,8 @@ class Judge:
                 cause = self._layer_cause(name, row, ins, outs, made, training, drops)
                 if set(cause.settings) and set(cause.settings) <= set(causes.ROUNDED):
                     row.note, row.bar = cause.words, max(row.bar, row.alone)
-                    self.noise[path] = max(self.noise.get(path, 0.0), row.alone)
+                    where = self._weighted(ours, path)
+                    self.noise[where] = max(self.noise.get(where, 0.0), row.alone)
                     continue
                 if parted is None:
                     parted = row
@@ -274,6 +275,12 @@ class Judge:
             else:
                 calls.append((path, ins, outs))
         return Pass(passed.outputs, calls)
+
+    def _weighted(self, passed, path):
+        """The layer with weights at which noise of the layer `path` can be made: itself, or the last before it, or the first."""
+        held = {one.path for one in self.described[0].layers if one.tensors}
+        before = [one for one in passed.order[: passed.order.index(path) + 1] if one in held]
+        return before[-1] if before else next((one for one in passed.order if one in held), path)
 
     def _index(self, passed, path, ins):
         return next(k for k, call in enumerate(passed.calls) if call[0] == path and call[1] is ins)

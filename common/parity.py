@@ -232,7 +232,7 @@ def _inexact(case, dtype, roundings, number):
 
 def _settle(settled, spec, expected, found):
     """Take out of `settled` the elements whose gradient, and so Adam's first step, may have either sign."""
-    for update in spec.updates:
+    for update in _by_sign(spec):
         for name in spec.parameter_shapes(update.networks):
             moment = f"{update.name}.first.{name}"
             error = CLEARANCE * np.abs(found[moment] - expected[moment])
@@ -242,11 +242,16 @@ def _settle(settled, spec, expected, found):
 def _strays(spec, expected, settled):
     """{parameter: how far it is off when a share STRAY of its settled elements takes its first step of Adam the wrong way}."""
     found = {}
-    for update in spec.updates:
+    for update in _by_sign(spec):
         for name in spec.parameter_shapes(update.networks):
             step = 2 * update.optimizer.learning_rate * int(STRAY * settled[name].sum()) ** 0.5
             found[name] = step / max(float(np.linalg.norm(expected[name][settled[name]])), 1e-30)
     return found
+
+
+def _by_sign(spec):
+    """The updates whose first step is the sign of the gradient: Adam's."""
+    return [update for update in spec.updates if "first" in update.optimizer.moments]
 
 
 def _distances(expected, found, masks):

@@ -150,6 +150,16 @@ def test_noise_of_another_update(backend, train, model, old, new):
         assert failure(spec, train, planted).name == "losses"
 
 
+def test_a_softmax_of_a_softmax(backend, train):
+    """The erratum of the repository that aae_few_labels follows: probabilities taken for logits."""
+    spec = get("aae_few_labels").training.twin
+    call = {"pytorch": "F.softmax({}, dim=1)", "tensorflow": "tf.nn.softmax({})", "paddle": "F.softmax({}, axis=1)"}
+    softmax = call.get(backend, "nnx.softmax({}, axis=1)")
+    of = 'model.category(hidden(model, inputs["labelled_images"], noise, "supervised"))'
+    planted = with_text(backend, spec, of, softmax.format(of))
+    assert failure(spec, train, planted).name == "losses"
+
+
 def test_another_z_for_the_generator(backend, train):
     """-z has the distribution of z; only the article's demonstration shows both updates of a step the same."""
     spec = get("gan_two_layer")

@@ -2,7 +2,7 @@
 
 from common.errors import UsageError, choose
 from common.specs.aae import AAE, AAE_AS_PUBLISHED
-from common.specs.aae_few_labels import (
+from common.specs.aae_labels import (
     AAE_CLUSTERS,
     AAE_CLUSTERS_30,
     AAE_FEW_LABELS,

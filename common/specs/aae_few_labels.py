@@ -17,9 +17,10 @@
 
 Each update has an optimiser of its own, so that the encoder has three.
 
-`aae_few_labels` does all four; `aae_clusters`, without labels, the first three, with more categories than there are digits.
-`aae_few_labels_paper` has the paper's settings: no dropout, but noise N(0, .3²) on the images that the encoder is given in
-training, and gradient descent with momentum. In `aae_few_labels_supervised` only the last update moves anything.
+The models are in aae_labels.py. `aae_few_labels` does all four; `aae_clusters`, without labels, the first three, with more
+categories than there are digits. `aae_few_labels_paper` has the paper's settings: no dropout, but noise N(0, .3²) on the images
+that the encoder is given in training, and gradient descent with momentum. In `aae_few_labels_supervised` only the last update
+moves anything.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ from common.specs.aae import EPS, dropout_masks
 from common.specs.draws import FanInUniform, Noise, Normal, OneHot
 from common.specs.inputs import Images, Labels
 from common.specs.layers import RELU, SIGMOID, Dense, Dropout, Network
-from common.specs.records import About, Adam, Momentum, Optimizer, Spec, Steps, Training, Update
+from common.specs.records import Adam, Optimizer, Spec, Training, Update
 
 CLASSES, STYLE = 10, 10
 WIDTH, TWIN = 1000, 100  # hidden units of every layer, of the model and of its narrow twin
@@ -115,7 +116,7 @@ def sample(networks, noise):
     return sigmoid(decode(networks, noise["category"], noise["z"]))
 
 
-def _adam(learning_rate):
+def adam(learning_rate):
     return Adam(learning_rate=learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 
@@ -132,15 +133,15 @@ REPOSITORY = Settings(
     dropout=True,
     input_noise=0.0,
     optimizers={
-        "reconstruction": _adam(6e-4),
-        "discriminator": _adam(8e-4),
-        "generator": _adam(8e-4),
-        "supervised": _adam(1e-3),
+        "reconstruction": adam(6e-4),
+        "discriminator": adam(8e-4),
+        "generator": adam(8e-4),
+        "supervised": adam(1e-3),
     },
 )
 
 
-def _spec(name, categories, labelled, about, settings=REPOSITORY, width=WIDTH):
+def few_labels(name, categories, labelled, about, settings=REPOSITORY, width=WIDTH):
     prior, optimizers = Normal(0.0, 1.0), settings.optimizers
     coder_dropout = (CODER_DROPOUT,) if settings.dropout else ()
     discriminator_dropout = (DISCRIMINATOR_DROPOUT,) if settings.dropout else ()
@@ -256,93 +257,7 @@ def _spec(name, categories, labelled, about, settings=REPOSITORY, width=WIDTH):
             batch_size=100,
             epochs=100,
             labelled=labelled,
-            twin=_spec(name, categories, labelled, about, settings, TWIN) if width != TWIN else None,
+            twin=few_labels(name, categories, labelled, about, settings, TWIN) if width != TWIN else None,
         ),
         about=about,
     )
-
-
-SOURCE = "arXiv 1511.05644, section {}; sizes of fducau/AAE_pytorch, aae_semisupervised.py"
-NOTES = (
-    "The article announces this model and leaves it to part 4 of its series; sizes and rates are those of the repository "
-    "that the series follows, but the style, which has 2 dimensions there, has 10 as in the paper.",
-    "The repository adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it needs "
-    "none.",
-    "The repository's optimisers of the reconstruction update (encoder, decoder) are one Adam over both, and so are those of the "
-    "two discriminators: it acts element by element.",
-    "Initial values are PyTorch's defaults, the repository's framework.",
-)
-
-AAE_FEW_LABELS = _spec(
-    "aae_few_labels",
-    categories=CLASSES,
-    labelled=1000,
-    about=About(
-        title="Adversarial autoencoder, classes from a few labels",
-        article="aae",
-        source=SOURCE.format(5),
-        notes=(
-            *NOTES,
-            "Erratum: the repository takes the cross-entropy of probabilities as if they were logits, a softmax of a softmax; "
-            "here it is that of the logits.",
-            "Erratum: the repository's epochs end with the labelled batches, 30 of them, since izip ends with the shorter; here "
-            "an epoch is all training images, and the labelled ones come round again.",
-        ),
-    ),
-)
-
-# Of 600 batches an epoch.
-PAPER = Steps(at=(50 * 600, 1000 * 600), factors=(0.1, 0.1))
-
-AAE_FEW_LABELS_PAPER = _spec(
-    "aae_few_labels_paper",
-    categories=CLASSES,
-    labelled=1000,
-    settings=Settings(
-        dropout=False,
-        input_noise=0.3,
-        optimizers={
-            "reconstruction": Momentum(learning_rate=0.01, momentum=0.9, steps=PAPER),
-            "discriminator": Momentum(learning_rate=0.1, momentum=0.1, steps=PAPER),
-            "generator": Momentum(learning_rate=0.1, momentum=0.1, steps=PAPER),
-            "supervised": Momentum(learning_rate=0.1, momentum=0.9, steps=PAPER),
-        },
-    ),
-    about=replace(AAE_FEW_LABELS.about, title="Adversarial autoencoder, classes from a few labels, as in the paper"),
-)
-
-# What the labels alone teach the same encoder.
-AAE_FEW_LABELS_SUPERVISED = _spec(
-    "aae_few_labels_supervised",
-    categories=CLASSES,
-    labelled=1000,
-    settings=replace(
-        REPOSITORY,
-        optimizers={name: _adam(0.0) for name in REPOSITORY.optimizers}
-        | {"supervised": REPOSITORY.optimizers["supervised"]},
-    ),
-    about=replace(
-        AAE_FEW_LABELS.about,
-        title="A classifier from a few labels: of aae_few_labels the supervised update alone",
-        notes=(*AAE_FEW_LABELS.about.notes, "For comparison: the rates of the other three updates are 0."),
-    ),
-)
-
-AAE_CLUSTERS = _spec(
-    "aae_clusters",
-    categories=16,
-    labelled=None,
-    about=About(
-        title="Adversarial autoencoder, clusters without labels",
-        article="aae",
-        source=SOURCE.format(6),
-        notes=(*NOTES, "16 clusters; the paper has 30 as well."),
-    ),
-)
-
-AAE_CLUSTERS_30 = _spec(
-    "aae_clusters_30",
-    categories=30,
-    labelled=None,
-    about=replace(AAE_CLUSTERS.about, title="Adversarial autoencoder, 30 clusters without labels"),
-)

@@ -19,8 +19,14 @@ from common.specs.inputs import Images, Labels
 
 BATCH = 16
 # What an engine promises does not depend on the model; one in each precision, one with two updates a step, and one whose
-# labelled images come from rows of their own show it.
-CASES = (("vae", "float32"), ("vae_z100", "float64"), ("gan_two_layer", "float32"), ("aae_few_labels", "float32"))
+# labelled images come from rows of their own, with Adam and with momentum, show it.
+CASES = (
+    ("vae", "float32"),
+    ("vae_z100", "float64"),
+    ("gan_two_layer", "float32"),
+    ("aae_few_labels", "float32"),
+    ("aae_few_labels_paper", "float64"),
+)
 
 
 @pytest.fixture(params=CASES, ids=["-".join(case) for case in CASES], scope="module")

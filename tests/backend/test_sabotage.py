@@ -222,6 +222,25 @@ def test_a_supervised_update_that_moves_the_decoder(backend, train, monkeypatch)
     assert (found.name, found.tensor) == ("one update", "decoder.fc1.weight")
 
 
+@pytest.mark.parametrize("convention", ["inside", "nesterov", "dampened"])
+def test_another_momentum(backend, train, monkeypatch, convention):
+    """Planted in the oracle: the rate in what is kept (Keras), Nesterov's, and PyTorch's dampening."""
+
+    def other(momentum, parameter, gradient, velocity, step):
+        mu, rate = momentum.momentum, momentum.learning_rate
+        if convention == "inside":
+            velocity = mu * velocity - rate * gradient
+            return parameter + velocity, velocity
+        velocity = mu * velocity + gradient * (1 - mu if convention == "dampened" else 1)
+        return parameter - rate * (gradient + mu * velocity if convention == "nesterov" else velocity), velocity
+
+    spec = get("aae_few_labels_paper").training.twin
+    keep(spec, train)
+    monkeypatch.setattr(reference, "momentum_update", other)
+    found = failure(spec, train, lambda s, p: backends.create(backend, s, p, dtype="float64"), planted_oracle)
+    assert found.name == "one update"
+
+
 def test_an_unbiased_running_variance(backend, train, monkeypatch):
     """Planted in the oracle: PyTorch's nn.BatchNorm divides by n - 1 in what it keeps, and by n in what it uses."""
     real = Networks._batch_norm

@@ -64,14 +64,14 @@ class Case:
         return initial_parameters(self.spec, self.seed)
 
     def indices(self):
-        return batch_indices(row_sets(self.spec, self.data), self.batch, self.seed, range(self.steps))
+        return batch_indices(row_sets(self.spec, self.data, self.seed), self.batch, self.seed, range(self.steps))
 
     def noise(self):
         return draw_steps(self.spec.noise, self.batch, self.seed, "training", range(self.steps))
 
     def first_batch(self):
         """(inputs, noise) of step 0."""
-        indices = batch_indices(row_sets(self.spec, self.data), self.batch, self.seed, range(1))
+        indices = batch_indices(row_sets(self.spec, self.data, self.seed), self.batch, self.seed, range(1))
         inputs = model_inputs(self.spec, self.data, {name: rows[0] for name, rows in indices.items()})
         return inputs, draw(self.spec.noise, self.batch, self.seed, "training", 0)
 

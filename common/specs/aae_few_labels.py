@@ -36,6 +36,7 @@ from common.specs.layers import RELU, SIGMOID, Dense, Dropout, Network
 from common.specs.records import Adam, Optimizer, Spec, Training, Update
 
 CLASSES, STYLE = 10, 10
+STEPS = 15_000  # the repository's 500 epochs, each of the 30 batches of its 3,000 labelled images
 WIDTH, TWIN = 1000, 100  # hidden units of every layer, of the model and of its narrow twin
 CODER_DROPOUT, DISCRIMINATOR_DROPOUT = Dropout(0.25), Dropout(0.2)
 
@@ -141,7 +142,7 @@ REPOSITORY = Settings(
 )
 
 
-def few_labels(name, categories, labelled, about, settings=REPOSITORY, width=WIDTH):
+def few_labels(name, categories, labelled, about, settings=REPOSITORY, steps=STEPS, width=WIDTH):
     prior, optimizers = Normal(0.0, 1.0), settings.optimizers
     coder_dropout = (CODER_DROPOUT,) if settings.dropout else ()
     discriminator_dropout = (DISCRIMINATOR_DROPOUT,) if settings.dropout else ()
@@ -255,9 +256,9 @@ def few_labels(name, categories, labelled, about, settings=REPOSITORY, width=WID
         sample=sample,
         training=Training(
             batch_size=100,
-            epochs=100,
+            steps=steps,
             labelled=labelled,
-            twin=few_labels(name, categories, labelled, about, settings, TWIN) if width != TWIN else None,
+            twin=few_labels(name, categories, labelled, about, settings, steps, TWIN) if width != TWIN else None,
         ),
         about=about,
     )

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from common.errors import UsageError
 from common.specs.draws import Initial, Noise
 from common.specs.fingerprint import fingerprint, plain
 from common.specs.inputs import ROWS, Images, Input
@@ -277,6 +278,12 @@ class Spec:
         )
         twin = self.training.twin and self.training.twin.calmed(rate)
         return replace(self, updates=updates, training=replace(self.training, parity_rate=1.0, twin=twin))
+
+    def with_labelled(self, count: int) -> "Spec":
+        """The same with so many training images whose labels may be used. Raises UsageError if no input asks for any."""
+        if "labelled" not in self.rows:
+            raise UsageError(f"{self.name} has no use for labelled images; leave --labelled out")
+        return replace(self, training=replace(self.training, labelled=count))
 
     def described(self) -> dict:
         """The specification in plain JSON values; functions stand there by their name."""

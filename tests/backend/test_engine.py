@@ -54,7 +54,7 @@ def make(backend, case, train):
 @pytest.fixture
 def indices(spec):
     def of(first, stop, train):
-        return batch_indices(row_sets(spec, train), BATCH, 0, range(first, stop))
+        return batch_indices(row_sets(spec, train, 0), BATCH, 0, range(first, stop))
 
     return of
 

@@ -64,12 +64,13 @@ def told(result, data) -> tuple[float, float]:
 
 def errors(evidence: Evidence, model: str, labelled: int | None = None) -> list[float]:
     """In percent, of the runs of full length with so many labels, or of all where there are none; a run each."""
-    runs = [run for run in evidence.whole(model) or evidence.of(model) if run.run.labelled == labelled]
-    return [100 * label_error(r.spec, r.probe["codes"], r.probe["known"], evidence.data) for r in runs]
+    whole, every = ([r for r in of(model) if r.run.labelled == labelled] for of in (evidence.whole, evidence.of))
+    return [100 * label_error(r.spec, r.probe["codes"], r.probe["known"], evidence.data) for r in whole or every]
 
 
 def spread(found: list[float]) -> str:
-    return f"{np.mean(found):.2f}% ({min(found):.2f} to {max(found):.2f}, {len(found)} runs)"
+    within = f" ({min(found):.2f} to {max(found):.2f}, {len(found)} runs)" if len(found) > 1 else " (one run)"
+    return f"{np.mean(found):.2f}%{within}"
 
 
 def _apart_from_style(evidence: Evidence):

@@ -194,7 +194,7 @@ CHECKS = (
         runs=SEEDS,
     ),
     Check(
-        what="Error of c1 with the settings of the paper's code",
+        what="c1 with the settings of the paper's code",
         whose=PAPER,
         claim="The same 5%: the paper's code fixes the deviation of c2 and c3, weighs all codes by 1, and has a slope of 0.01.",
         criterion="As above: at most 7% in the mean over the seeds; in part: in the best.",

@@ -31,7 +31,7 @@ SAYS = (
 DEVIATIONS = (
     "The article prints no sizes for InfoGAN and refers to the paper, whose MNIST network this is; each model's notes stand with "
     "its run below.",
-    "The study over seeds takes 2,000 of the 5,000 steps, its variants 1,000, the plain GAN all of them; it runs in TensorFlow unless "
+    "The study over seeds takes 2,000 of the 5,000 steps, its variants 1,000, the plain GAN and the settings of the paper's code all of them; it runs in TensorFlow unless "
     "--backend says otherwise: the columns are proven equal, and a step takes two thirds of Paddle's time on this CPU.",
 )
 WALK, VARIED = 9, 6  # columns of a walk; rows of the figure that varies c1
@@ -43,6 +43,7 @@ STUDY = {
     "infogan_slope": (2, 1_000),
     "infogan_codes": (2, 1_000),
     "infogan_category": (2, 1_000),
+    "infogan_paper": (5, 5_000),
 }
 TITLES = {
     "infogan": "InfoGAN",
@@ -50,6 +51,7 @@ TITLES = {
     "infogan_slope": "InfoGAN, slope 0.01",
     "infogan_codes": "InfoGAN, weight of c2 and c3 1",
     "infogan_category": "InfoGAN, weight of c2 and c3 0",
+    "infogan_paper": "InfoGAN, the paper's code",
 }
 
 

@@ -84,10 +84,10 @@ TOPICS = (
         "Adam",
         "Algorithm 1 of its paper, with every number passed, restricted to some networks.",
         _each(
-            pytorch=("optimizer.py", "adam"),
-            tensorflow=("optimizer.py", "Adam"),
+            pytorch=("optimizer.py", "adam", "_parameters"),
+            tensorflow=("optimizer.py", "Adam", "_parameters"),
             paddle=("optimizer.py", "adam", "parameters", "exact.py", "number", "CoupledL2"),
-            jax=("optimizer.py", "adam", "transformation"),
+            jax=("optimizer.py", "adam", "_restricted", "transformation"),
         ),
     ),
     Topic(

@@ -135,7 +135,11 @@ def main() -> None:
     options = parser.parse_args()
     models, columns = options.model or list(SPECS), options.backend or backends.installed()
     rows = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
-    passed = {(row["backend"], row["setting"], row["model"], row["seed"]) for row in rows if row["passed"]}
+    found = {
+        kind: {tuple(r[k] for k in ("backend", "setting", "model", "seed")) for r in rows if r["passed"] == kind}
+        for kind in (True, False)
+    }
+    passed = found[True] - found[False]  # in both precisions
     wanted = {}
     for pair in [(b, s) for s in options.setting or settings() for b in columns]:
         missing = [m for m in models if not {(*pair, m, k) for k in range(options.seeds)} <= passed]

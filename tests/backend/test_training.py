@@ -83,7 +83,7 @@ def test_resume_refuses_other_options(run, backend):
     assert "seed" in result.stderr
 
 
-def test_labelled_images(backend, tmp_path):
+def test_labelled_images(backend, tmp_path, monkeypatch):
     """How many are used stands in run.json, and is the same when the run goes on."""
     words = ("train", "aae_few_labels", "--backend", backend, "--out", tmp_path / "run", "--batch-size", 20)
     result = tetrapla_here(*words, "--steps", 2, "--labelled", 2000)
@@ -96,7 +96,8 @@ def test_labelled_images(backend, tmp_path):
         assert (result.returncode, result.stderr.count("\n")) == (2, 1)
         assert "the run to resume has labelled 40, not" in result.stderr
     assert tetrapla_here(*words, "--steps", 3, "--labelled", 40, "--resume").returncode == 0
-    assert "40 labelled" in tetrapla_here("runs", tmp_path).stdout
+    monkeypatch.setenv("COLUMNS", "200")  # of the table, which else breaks the words apart
+    assert "aae_few_labels, 40 labelled" in tetrapla_here("runs", tmp_path).stdout
 
 
 def test_sample(run, tmp_path):

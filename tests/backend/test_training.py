@@ -16,6 +16,7 @@ from common.checkpoint import load_checkpoint
 from common.data import load
 from common.environment import ROOT
 from common.errors import DataError, NonFiniteLoss, UsageError
+from common.terminal import OUT
 from common.tools import training
 from tests.conftest import tetrapla_here
 
@@ -96,7 +97,7 @@ def test_labelled_images(backend, tmp_path, monkeypatch):
         assert (result.returncode, result.stderr.count("\n")) == (2, 1)
         assert "the run to resume has labelled 40, not" in result.stderr
     assert tetrapla_here(*words, "--steps", 3, "--labelled", 40, "--resume").returncode == 0
-    monkeypatch.setenv("COLUMNS", "200")  # of the table, which else breaks the words apart
+    monkeypatch.setattr(OUT, "width", 200)  # of the table, which else breaks the words apart
     assert "aae_few_labels, 40 labelled" in tetrapla_here("runs", tmp_path).stdout
 
 

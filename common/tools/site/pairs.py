@@ -96,7 +96,7 @@ TOPICS = (
         _each(
             pytorch=("noise.py", "Draws"),
             tensorflow=("noise.py", "Draws"),
-            paddle=("noise.py", "seeds", "draw"),
+            paddle=("noise.py", "seeds", "drawn", "_draw"),
             jax=("noise.py", "key", "draws", "_draw"),
         ),
     ),

@@ -20,11 +20,11 @@ import paddle  # isort: skip
 from paddle import nn, static  # isort: skip
 
 import backends
+from backends.paddle.printed import infogan as paddle_program
 from common import specs
 from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.specs.records import Adam
-from common.tools.reproduction import paddle_program
 from tests.backend.test_sabotage import failure, with_text
 
 GRADIENTS = [np.array([1e-3, -2.0]) * scale for scale in (1.0, 0.5, -0.7, 1.5, 0.1)]

@@ -3,10 +3,9 @@
 import numpy as np
 from scipy import stats
 
-from common.tools.evaluation.labels import linear_error, neighbours_error
 from common.tools.reproduction.checks import ARTICLE, BESIDE, ELSEWHERE, OURS, PAPER, Check, graded
 from common.tools.reproduction.evidence import Evidence
-from common.tools.reproduction.measures import PARZEN_NOTE, label_error, shown
+from common.tools.reproduction.measures import PARZEN_NOTE, shown
 
 STD, PARTS = 5.0, 10  # of the prior; of a run
 SEEDS, LABELS = 5, (100, 1000, 3000)
@@ -55,17 +54,10 @@ def _parzen(evidence: Evidence):
 # --------------------------------------------------------------------------------------------- the series
 
 
-def told(result, data) -> tuple[float, float]:
-    """Errors of a linear classifier and of a vote of the nearest, both fitted to the codes of the first training images."""
-    known = result.probe["known"]
-    given = known, data.train_labels[: len(known)], result.probe["codes"], data.test_labels
-    return linear_error(*given), neighbours_error(*given)
-
-
 def errors(evidence: Evidence, model: str, labelled: int | None = None) -> list[float]:
     """In percent, of the runs of full length with so many labels, or of all where there are none; a run each."""
     whole, every = ([r for r in of(model) if r.run.labelled == labelled] for of in (evidence.whole, evidence.of))
-    return [100 * label_error(r.spec, r.probe["codes"], r.probe["known"], evidence.data) for r in whole or every]
+    return [100 * evidence.label_error(r) for r in whole or every]
 
 
 def spread(found: list[float]) -> str:
@@ -74,7 +66,7 @@ def spread(found: list[float]) -> str:
 
 
 def _apart_from_style(evidence: Evidence):
-    style, plain = (told(evidence.one(model), evidence.data) for model in ("aae_style", "aae"))
+    style, plain = (evidence.told(evidence.one(model)) for model in ("aae_style", "aae"))
     ours = f"linear {100 * style[0]:.1f}%, nearest {100 * style[1]:.1f}%; on the code of `aae` {100 * plain[0]:.1f}% and {100 * plain[1]:.1f}%"
     return ours, graded(min(style) >= 0.8, min(style) >= 0.5)
 

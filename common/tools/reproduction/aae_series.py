@@ -5,8 +5,8 @@ import numpy as np
 from common.data.batches import to_bytes
 from common.noise import draw
 from common.tools.reproduction import plots
-from common.tools.reproduction.aae_checks import LABELS, PAPERS, SEEDS, errors, spread, told
-from common.tools.reproduction.measures import FRECHET_NOTE, label_error, unit
+from common.tools.reproduction.aae_checks import LABELS, PAPERS, SEEDS, errors, spread
+from common.tools.reproduction.measures import FRECHET_NOTE, unit
 from common.tools.reproduction.results import Run
 
 STYLES = 8  # rows of a figure
@@ -67,8 +67,8 @@ def _style(page, result):
         rows="style",
         across="digit, 0 to 9",
     )
-    rows = [["`aae_style`, z (2)", *_told(result, page.evidence.data)]]
-    rows += [["`aae`, code (120)", *_told(one, page.evidence.data)] for one in page.evidence.of("aae")]
+    rows = [["`aae_style`, z (2)", *_told(page.evidence, result)]]
+    rows += [["`aae`, code (120)", *_told(page.evidence, one)] for one in page.evidence.of("aae")]
     page.tables.append(
         (
             "How often a classifier errs that is given the code, on the test images: fitted to the codes of the first 10,000 training "
@@ -79,8 +79,8 @@ def _style(page, result):
     )
 
 
-def _told(result, data):
-    return [f"{100 * error:.1f}%" for error in told(result, data)]
+def _told(evidence, result):
+    return [f"{100 * error:.1f}%" for error in evidence.told(result)]
 
 
 def _few(page, few):
@@ -136,7 +136,7 @@ def _classes(kept):
 
 
 def _clusters(page, clusters):
-    data = page.evidence.data
+    error = page.evidence.label_error
     for model, results in clusters.items():
         plots.image_rows(
             page.figure(
@@ -144,17 +144,11 @@ def _clusters(page, clusters):
                 f"Heads of {CLUSTERS[model]}",
                 "Each cluster's picture at z = 0, the middle of the prior; a row a seed, with its error.",
             ),
-            {
-                f"seed {r.run.seed}: {100 * label_error(r.spec, r.probe['codes'], r.probe['known'], data):.1f}%": unit(
-                    r.probe["heads"]
-                )
-                for r in results
-            },
+            {f"seed {r.run.seed}: {100 * error(r):.1f}%": unit(r.probe["heads"]) for r in results},
         )
     rows = [
-        [CLUSTERS[r.spec.name], f"{r.run.seed}", f"{100 * label_error(r.spec, r.probe['codes'], r.probe['known'], data):.2f}%",
-         f"{page.evidence.frechet(r):.2f}"]
+        [CLUSTERS[r.spec.name], f"{r.run.seed}", f"{100 * error(r):.2f}%", f"{page.evidence.frechet(r):.2f}"]
         for results in clusters.values()
         for r in results
-    ]  # fmt: skip
+    ]
     page.tables.append((f"Clusters, every run. {FRECHET_NOTE}", ["", "seed", "error", "Fréchet distance"], rows))

@@ -1,5 +1,6 @@
 """What article `infogan` and its paper claim, and how it is judged; the figures and tables are in infogan.py."""
 
+import json
 import math
 
 import numpy as np
@@ -7,7 +8,6 @@ import numpy as np
 from common.noise import draw
 from common.tools.evaluation.matching import match
 from common.tools.evaluation.nearest import nearest_labels
-from common.tools.reproduction import paddle_program
 from common.tools.reproduction.checks import ARTICLE, BESIDE, PAPER, Check, graded
 from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.measures import unit
@@ -115,11 +115,16 @@ def _autoencoder(evidence: Evidence):
     return ours, graded(comes_back and min(codes) >= 0.5, comes_back)
 
 
+def of_program(probed: dict[str, np.ndarray]) -> dict | None:
+    """What the probe of the article's own program wrote down (backends/paddle/printed); None if the program was not run."""
+    return json.loads(probed["program"].tobytes()) if "program" in probed else None
+
+
 def _of_program(judge):
     """A judge of what the article's program did, which only Paddle's run of its model knows."""
 
     def judged(evidence: Evidence):
-        found = paddle_program.read(evidence.one("gan_two_layer").probe)
+        found = of_program(evidence.one("gan_two_layer").probe)
         return judge(found) if found else ("not run: it is a program for Paddle", BESIDE)
 
     return judged

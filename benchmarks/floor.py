@@ -20,8 +20,8 @@ from common.reference.networks import Networks
 from common.specs.layers import Conv, ConvTranspose, Dense, Layer
 from common.specs.records import Spec
 
-# Of every moved number per update: parameter, both moments (read and written), gradient (written and read).
-PASSES = 8
+# Of every moved number per update: parameter (read and written), gradient (written and read); and of each of its moments.
+PASSES, OF_A_MOMENT = 4, 2
 IMAGES = 2  # that the specification is run on: operations grow with the batch
 
 
@@ -85,6 +85,7 @@ def work(spec: Spec, batch: int) -> Work:
 
         grad(objective)(moved)
         operations += networks.operations
-        numbers += PASSES * sum(value.size for value in moved.values())
+        passes = PASSES + OF_A_MOMENT * len(update.optimizer.moments)
+        numbers += passes * sum(value.size for value in moved.values())
         products += networks.products
     return Work(operations, numbers, tuple(products))

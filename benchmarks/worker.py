@@ -82,7 +82,7 @@ class Timed:
         self.spec, self.mode, self.batch, self.data = spec, mode, batch, data
         self.column = create(spec, initial_parameters(spec, 0), backend, mode, device)
         self.column.upload(data)
-        self.rows = row_sets(spec, data)
+        self.rows = row_sets(spec, data, 0)
         self.chunk = many if mode in ("fast", *LOWERED) else 1
         self.step = backends.engine(backend, "timing").naive(self.column) if mode == "naive" else None
         self.done = 0

@@ -1,6 +1,6 @@
 """Checkpoints: safetensors in canonical names and layouts, written atomically, readable by every backend.
 
-parameters.<name>, statistics.<name>, moments.<update>.<first|second>.<name>     the tensors, float32 or float64
+parameters.<name>, statistics.<name>, moments.<update>.<first|second|velocity>.<name>     the tensors, float32 or float64
 metadata    model, fingerprint of the specification, step, about (JSON: seed, data, dtype, ... of the run), crc32
 """
 

@@ -85,7 +85,8 @@ class Column(Protocol):
         """Running statistics of the batch norms: {"generator.bn0.mean": ..., "generator.bn0.variance": ...}."""
 
     def moments(self) -> Arrays:
-        """Adam's moments: {"train.first.encoder.fc0.weight": ..., "train.second...": ...}, keyed by update first."""
+        """What optimisers keep: {"train.first.encoder.fc0.weight": ..., "train.second...": ...}, keyed by update first; of
+        Momentum "train.velocity...", one of each parameter."""
 
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from here."""

@@ -64,14 +64,14 @@ class Case:
         return initial_parameters(self.spec, self.seed)
 
     def indices(self):
-        return batch_indices(row_sets(self.spec, self.data), self.batch, self.seed, range(self.steps))
+        return batch_indices(row_sets(self.spec, self.data, self.seed), self.batch, self.seed, range(self.steps))
 
     def noise(self):
         return draw_steps(self.spec.noise, self.batch, self.seed, "training", range(self.steps))
 
     def first_batch(self):
         """(inputs, noise) of step 0."""
-        indices = batch_indices(row_sets(self.spec, self.data), self.batch, self.seed, range(1))
+        indices = batch_indices(row_sets(self.spec, self.data, self.seed), self.batch, self.seed, range(1))
         inputs = model_inputs(self.spec, self.data, {name: rows[0] for name, rows in indices.items()})
         return inputs, draw(self.spec.noise, self.batch, self.seed, "training", 0)
 
@@ -232,7 +232,7 @@ def _inexact(case, dtype, roundings, number):
 
 def _settle(settled, spec, expected, found):
     """Take out of `settled` the elements whose gradient, and so Adam's first step, may have either sign."""
-    for update in spec.updates:
+    for update in _by_sign(spec):
         for name in spec.parameter_shapes(update.networks):
             moment = f"{update.name}.first.{name}"
             error = CLEARANCE * np.abs(found[moment] - expected[moment])
@@ -242,11 +242,16 @@ def _settle(settled, spec, expected, found):
 def _strays(spec, expected, settled):
     """{parameter: how far it is off when a share STRAY of its settled elements takes its first step of Adam the wrong way}."""
     found = {}
-    for update in spec.updates:
+    for update in _by_sign(spec):
         for name in spec.parameter_shapes(update.networks):
             step = 2 * update.optimizer.learning_rate * int(STRAY * settled[name].sum()) ** 0.5
             found[name] = step / max(float(np.linalg.norm(expected[name][settled[name]])), 1e-30)
     return found
+
+
+def _by_sign(spec):
+    """The updates whose first step is the sign of the gradient: Adam's."""
+    return [update for update in spec.updates if "first" in update.optimizer.moments]
 
 
 def _distances(expected, found, masks):

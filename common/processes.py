@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from common import environment
@@ -44,10 +44,12 @@ class Children:
         cores: str | None = None,
         threads: int | None = None,
         python: str = sys.executable,
+        settings: Mapping[str, str] | None = None,
         **options,
     ) -> subprocess.Popen:
         """`python -m module arguments`, on `cores` (of `environment.shares`), by default on those of this process; or with so
-        many `threads` on any of these, unless the user has said how many. `python` may be another interpreter.
+        many `threads` on any of these, unless the user has said how many. `python` may be another interpreter; `settings` are
+        further variables of its environment.
 
         `options` are Popen's. A group of its own (where the system has groups), so that Ctrl-C reaches the parent alone, which
         says one line; and when the parent dies, the kernel wakes and ends a child that is stopped.
@@ -59,6 +61,7 @@ class Children:
             variables |= environment.thread_settings(cores)
         elif threads is not None:
             variables = environment.pool_settings(threads) | variables
+        variables |= settings or {}
         options = {"stdin": subprocess.DEVNULL, "process_group": 0} | options
         with self._lock:
             if self.ended:

@@ -10,16 +10,15 @@ it stopped, and OUT with the ending .md holds the table. Exit code 1 if anything
 
 import argparse
 import contextlib
+import itertools
 import json
-import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from common import environment, parity
 from common.checkpoint import write_atomically, write_json
 from common.contract import Snapshot
 from common.data import digits
+from common.processes import Children, in_turn
 from common.specs import SPECS, get
 from common.truths import kept_truth
 
@@ -72,14 +72,14 @@ def cases(models: list[str], seeds: int) -> Iterator[tuple[str, str, list[parity
             yield model, dtype, [one if dtype == "float64" else replace(one, steps=0) for one in found]
 
 
-def prove(backend: str, models: list[str], seeds: int, folder: Path) -> None:
+def prove(backend: str, models: str, seeds: str, folder: str) -> None:
     """In a process of its own: one line of JSON per model, precision and seed, and the rate of its products."""
     say(model="", dtype="", seed=0, passed=True, rate=rate(backend))
-    for model, dtype, found in cases(models, seeds):
+    for model, dtype, found in cases(models.split(","), int(seeds)):
         column = backends.create(backend, found[0].spec, found[0].parameters(), dtype=dtype)
         for case in found:
             column.restore(Snapshot.start(case.spec, case.parameters()))
-            stages = parity.compare(kept_truth(case, dtype, folder), parity.collect(column, case, dtype), dtype)
+            stages = parity.compare(kept_truth(case, dtype, Path(folder)), parity.collect(column, case, dtype), dtype)
             worst = max(stages, key=lambda stage: (not stage.passed, stage.share))
             about = {"floors": worst.times_floor, "passed": worst.passed, "stage": worst.name, "tensor": worst.tensor}
             say(model=model, dtype=dtype, seed=case.seed, **about)
@@ -100,30 +100,22 @@ def say(**row) -> None:
     print("ROW " + json.dumps(row), flush=True)
 
 
-def ask(models: list[str], seeds: int, folder: Path) -> None:
-    """The oracle's answers, each in a process of its own, as many at a time as there are cores."""
-    code = "import sys; from pathlib import Path; from tests.portable import cases, kept_truth\n"
-    code += f"for model, dtype, found in cases([sys.argv[1]], {seeds}): kept_truth(found[int(sys.argv[2])], dtype, Path(sys.argv[3]))"
-    variables = os.environ | environment.pool_settings(1)
-    with ThreadPoolExecutor(environment.cores()) as pool:
-        commands = [
-            [sys.executable, "-P", "-c", code, model, str(seed), str(folder)]
-            for model in models
-            for seed in range(seeds)
-        ]
-        list(pool.map(partial(subprocess.run, env=variables, check=True), commands))
+def ask(model: str, seed: str, folder: str) -> None:
+    """In a process of its own: the oracle's answers."""
+    for _, dtype, found in cases([model], int(seed) + 1):
+        kept_truth(found[int(seed)], dtype, Path(folder))
 
 
-def measure(backend: str, setting: str, models: list[str], seeds: int, folder: Path) -> list[dict]:
+def measure(children: Children, backend: str, setting: str, models: list[str], seeds: int, folder: Path) -> list[dict]:
     """The rows of one process; of one that died, a row that has not passed."""
-    code = "from pathlib import Path; from tests.portable import prove; "
-    code += f"prove({backend!r}, {models}, {seeds}, Path({str(folder)!r}))"
-    variables = os.environ | settings()[setting]
-    result = subprocess.run([sys.executable, "-P", "-c", code], env=variables, capture_output=True, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    words = ("prove", backend, ",".join(models), seeds, folder)
+    process = children.start("tests.portable", *words, settings=settings()[setting], **pipes)
+    output, errors = process.communicate()
     key = {"backend": backend, "setting": setting}
-    rows = [key | json.loads(line[4:]) for line in result.stdout.splitlines() if line.startswith("ROW ")]
-    if result.returncode:
-        said = (result.stderr.strip().splitlines() or ["no output"])[-1]
+    rows = [key | json.loads(line[4:]) for line in output.splitlines() if line.startswith("ROW ")]
+    if process.returncode:
+        said = (errors.strip().splitlines() or ["no output"])[-1]
         rows.append(
             key | {"model": "", "dtype": "", "seed": 0, "passed": False, "stage": "crash", "tensor": said[:200]}
         )
@@ -143,7 +135,11 @@ def main() -> None:
     options = parser.parse_args()
     models, columns = options.model or list(SPECS), options.backend or backends.installed()
     rows = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
-    passed = {(row["backend"], row["setting"], row["model"], row["seed"]) for row in rows if row["passed"]}
+    found = {
+        kind: {tuple(r[k] for k in ("backend", "setting", "model", "seed")) for r in rows if r["passed"] == kind}
+        for kind in (True, False)
+    }
+    passed = found[True] - found[False]  # in both precisions
     wanted = {}
     for pair in [(b, s) for s in options.setting or settings() for b in columns]:
         missing = [m for m in models if not {(*pair, m, k) for k in range(options.seeds)} <= passed]
@@ -152,11 +148,24 @@ def main() -> None:
             again = ("", *missing)
             rows = [row for row in rows if (row["backend"], row["setting"]) != pair or row["model"] not in again]
     place = contextlib.nullcontext(options.truths) if options.truths else tempfile.TemporaryDirectory()
-    with place as folder, ThreadPoolExecutor(environment.cores()) as pool:
-        ask(list(dict.fromkeys(m for missing in wanted.values() for m in missing)), options.seeds, Path(folder))
-        for found in pool.map(lambda one: measure(*one[0], one[1], options.seeds, Path(folder)), wanted.items()):
-            rows += found
-            write(options.out, rows)
+    with place as folder:
+        asked = itertools.product(
+            dict.fromkeys(m for missing in wanted.values() for m in missing), range(options.seeds)
+        )
+
+        def truth(number, one, cores, children):
+            children.carry_through("tests.portable", "ask", *one, folder, cores=cores, alone=False, advice="mend it")
+
+        def proof(number, one, cores, children):
+            (backend, setting), models = one
+            found = measure(children, backend, setting, models, options.seeds, Path(folder))
+            with lock:
+                rows.extend(found)
+                write(options.out, rows)
+
+        lock = threading.Lock()
+        in_turn(asked, environment.cores(), truth)
+        in_turn(wanted.items(), environment.cores(), proof)
     write(options.out, rows)
     sys.exit(0 if rows and all(row["passed"] for row in rows) else 1)
 
@@ -200,4 +209,7 @@ def write(out: Path, rows: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] in (["ask"], ["prove"]):
+        {"ask": ask, "prove": prove}[sys.argv[1]](*sys.argv[2:])
+    else:
+        main()

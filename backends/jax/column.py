@@ -49,7 +49,7 @@ class Column:
             optimizer.begin(one, snapshot.step, self.device)
 
     def _moments(self):
-        return optimizer.moments([update.name for update in self.spec.updates], self.state.optimizers)
+        return optimizer.moments(self.spec.updates, self.state.optimizers)
 
     # -------------------------------------------------------------------------------- one call, one job
 

@@ -10,14 +10,31 @@ from flax import nnx
 
 from backends.jax import process  # noqa: F401
 from common.specs import records
+from common.specs.records import Update
 
-OPTIMIZERS = (records.Adam,)  # that are written here
+OPTIMIZERS = (records.Adam, records.Momentum)  # that are written here
+KEPT = {"first": "mu", "second": "nu", "velocity": "trace"}  # by Optax's names
+
+
+def create(update, model):
+    """The update's optimiser, as the specification has it."""
+    return (momentum if isinstance(update.optimizer, records.Momentum) else adam)(update, model)
 
 
 def adam(update, model):
-    """Optax's Adam, restricted to the update's networks; `wrt` also tells nnx.grad what to differentiate by."""
+    """Optax's Adam, restricted to the update's networks."""
+    return _restricted(transformation(update.optimizer), update, model)
+
+
+def momentum(update, model):
+    """Optax's SGD, restricted to the update's networks; it follows its rate by a count of its own."""
+    return _restricted(descent(update.optimizer), update, model)
+
+
+def _restricted(rule, update, model):
+    """`wrt` also tells nnx.grad what to differentiate by."""
     networks = nnx.Any(*(nnx.PathContains(name) for name in update.networks))
-    return nnx.Optimizer(model, transformation(update.optimizer), wrt=nnx.All(nnx.Param, networks))
+    return nnx.Optimizer(model, rule, wrt=nnx.All(nnx.Param, networks))
 
 
 @cache  # Optax's transformations compare by identity, and columns that share them share compiled steps
@@ -25,6 +42,14 @@ def transformation(adam):
     """Algorithm 1 as it stands, given that eps_root is 0. L2 is coupled by being added before it."""
     rule = optax.adam(adam.learning_rate, b1=adam.beta1, b2=adam.beta2, eps=adam.epsilon, eps_root=0.0, nesterov=False)
     return optax.chain(optax.add_decayed_weights(adam.l2), rule) if adam.l2 > 0 else rule
+
+
+@cache
+def descent(momentum):
+    """The rate stands outside of what is kept, and is Optax's from the count on that a step of it names."""
+    steps = dict(zip(momentum.steps.at, momentum.steps.factors, strict=True))
+    rate = optax.piecewise_constant_schedule(momentum.learning_rate, steps)
+    return optax.sgd(rate, momentum=momentum.momentum, nesterov=False)
 
 
 def update(state, name, losses, objective, inputs, noise):
@@ -45,11 +70,13 @@ def update(state, name, losses, objective, inputs, noise):
 def begin(optimizer: nnx.Optimizer, count: int, device: jax.Device) -> None:
     """As after `count` steps, with moments to be written."""
     optimizer.step.set_value(jax.device_put(np.uint32(count), device))  # nnx's count, for the reader only
-    optax.tree.get(optimizer.opt_state, "count").set_value(jax.device_put(np.int32(count), device))  # Adam's t
+    optax.tree.get(optimizer.opt_state, "count").set_value(
+        jax.device_put(np.int32(count), device)
+    )  # Adam's t, or the schedule's
 
 
-def moments(names: Iterable[str], optimizers) -> Iterator[tuple[str, nnx.State]]:
-    """("train.first.", nnx's variables) of every optimiser, in the order of the updates' `names`."""
-    for name in names:  # nnx.Dict would give them in alphabetical order
-        for moment, kept in (("first", "mu"), ("second", "nu")):
-            yield f"{name}.{moment}.", optax.tree.get(optimizers[name].opt_state, kept)
+def moments(updates: Iterable[Update], optimizers) -> Iterator[tuple[str, nnx.State]]:
+    """("train.first.", nnx's variables) of every optimiser, in the order of the updates."""
+    for one in updates:  # nnx.Dict would give them in alphabetical order
+        for moment in one.optimizer.moments:
+            yield f"{one.name}.{moment}.", optax.tree.get(optimizers[one.name].opt_state, KEPT[moment])

@@ -10,12 +10,11 @@ from paddle.nn import functional as F
 
 from backends.paddle.exact import number
 from backends.paddle.layouts import named
-from backends.paddle.optimizer import adam, parameters
+from backends.paddle.optimizer import create, parameters
 from backends.paddle.steps import SOURCES, State
 from backends.paddle.terms import cross_entropy
 
-EPS = 1e-15
-STYLE = 10
+EPS, STYLE = 1e-15, 10
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -86,18 +85,23 @@ class FewLabelsAAE(nn.Layer):
 
 
 def masks(noise, which):
-    return [noise.get(f"{which}_mask{k}") for k in range(2)]  # the category's discriminator has one dropout
+    return [noise.get(f"{which}_mask{k}") for k in range(2)]  # the category's discriminator has one, the paper none
 
 
-def code(model, images, masks=(None, None)):
-    """images (B, 784) -> class probabilities y (B, categories), style z (B, 10)."""
-    h = model.encoder(images, masks)
+def hidden(model, images, noise, which):
+    """The encoder's (B, 1000) in training: with dropout or, in `aae_few_labels_paper`, with noise on the images."""
+    images = images + noise[f"{which}_input"] if f"{which}_input" in noise else images
+    return model.encoder(images, masks(noise, which))
+
+
+def code(model, h):
+    """What the encoder makes of images -> class probabilities y (B, categories), style z (B, 10)."""
     return F.softmax(model.category(h), axis=1), model.style(h)
 
 
 def judged(model, inputs, noise):
     """Both discriminators' probabilities (B, 1) for draws of the priors and for the code, which has no dropout."""
-    y, z = code(model, inputs["images"])
+    y, z = code(model, hidden(model, inputs["images"], noise, "judged"))
     y.stop_gradient = z.stop_gradient = True  # the encoder learns from the other losses alone
     return {
         "real": model.discriminator(noise["prior"], masks(noise, "real")),
@@ -109,15 +113,14 @@ def judged(model, inputs, noise):
 
 def forward(model, inputs, noise):
     """images (B, 784) in [0, 1] -> y (B, categories), z (B, 10), logits (B, 784), the discriminators' probabilities (B, 1)."""
-    y, z = code(model, inputs["images"], masks(noise, "encoder"))
+    y, z = code(model, hidden(model, inputs["images"], noise, "encoder"))
     logits = model.decoder(y, z, masks(noise, "decoder"))
     return {"category": y, "style": z, "logits": logits, **judged(model, inputs, noise)}
 
 
 def reconstruction_losses(model, inputs, noise):
     """mean BCE(decoder([y, z]), x)."""
-    y, z = code(model, inputs["images"], masks(noise, "encoder"))
-    logits = model.decoder(y, z, masks(noise, "decoder"))
+    logits = model.decoder(*code(model, hidden(model, inputs["images"], noise, "encoder")), masks(noise, "decoder"))
     return {"loss_r": paddle.mean(cross_entropy(logits, inputs["images"]))}
 
 
@@ -131,17 +134,16 @@ def discriminator_losses(model, inputs, noise):
 
 def generator_losses(model, inputs, noise):
     """For both -mean log(D(code) + EPS), with dropout in the encoder."""
-    y, z = code(model, inputs["images"], masks(noise, "generator"))
-    fooled = model.discriminator(z, masks(noise, "fooled"))
+    y, z = code(model, hidden(model, inputs["images"], noise, "generator"))
+    fooled, eps = model.discriminator(z, masks(noise, "fooled")), number(EPS)
     fooled_category = model.category_discriminator(y, masks(noise, "fooled_category"))
-    eps = number(EPS)
     return {"loss_g": -paddle.mean(paddle.log(fooled + eps)) - paddle.mean(paddle.log(fooled_category + eps))}
 
 
 def supervised_losses(model, inputs, noise):
     """mean cross-entropy of the labelled images' logits with their labels (B, 10) one-hot."""
-    h = model.encoder(inputs["labelled_images"], masks(noise, "supervised"))
-    return {"loss_s": F.cross_entropy(model.category(h), inputs["labels"], soft_label=True)}
+    logits = model.category(hidden(model, inputs["labelled_images"], noise, "supervised"))
+    return {"loss_s": F.cross_entropy(logits, inputs["labels"], soft_label=True)}
 
 
 def losses(model, inputs, noise):
@@ -168,7 +170,7 @@ def build(spec, dtype, device):
             with state.program(update.name, source) as program:
                 model, losses_of = state.network(), functions[update.name]
                 program.fetch = losses_of(model, program.inputs(), program.noise(update.noise))
-                adam(update).minimize(program.fetch[update.objective], program.startup, parameters(model, update))
+                create(update).minimize(program.fetch[update.objective], program.startup, parameters(model, update))
     return state
 
 
@@ -185,12 +187,12 @@ def train_step(state, inputs, noise):
 
 def encode(model, inputs):
     """images (B, 784) -> (B, categories + 10): class probabilities, style."""
-    return paddle.concat(code(model, inputs["images"]), axis=1)
+    return paddle.concat(code(model, model.encoder(inputs["images"])), axis=1)
 
 
 def reconstruct(model, inputs, noise):
     """images (B, 784) -> pixels (B, 784) in [0, 1]."""
-    return F.sigmoid(model.decoder(*code(model, inputs["images"])))
+    return F.sigmoid(model.decoder(*code(model, model.encoder(inputs["images"]))))
 
 
 def sample(model, noise):

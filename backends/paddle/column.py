@@ -66,6 +66,7 @@ class Column:
         return result
 
     def train_step(self, inputs, noise):
+        self._follow(self.step)
         self.step += 1
         return _floats(self.module.train_step(self.state, inputs, noise))
 
@@ -100,6 +101,7 @@ class Column:
         rows = []
         for k in range(len(next(iter(indices.values())))):
             self._seed(self.step)
+            self._follow(self.step)
             inputs = {f"{name}.indices": batch[k] for name, batch in indices.items()}
             one = {name: value[k] for name, value in noise.items()} if noise is not None else None
             rows.append(self.module.train_step(self.state, inputs, one))
@@ -114,6 +116,10 @@ class Column:
             for name in fresh(self.spec):
                 draws[-1] |= self.state.run(f"{name}.noise", rows)
         return {name: np.stack([one[name] for one in draws]) for name in draws[0]}
+
+    def _follow(self, step):
+        for variable, rate in optimizer.rates(self.spec, step):
+            self._write(variable, [rate])
 
     def _seed(self, step):
         found = seeds(self.spec.updates, self.seed, step)

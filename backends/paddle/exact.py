@@ -36,6 +36,17 @@ class CoupledL2(paddle.regularizer.WeightDecayRegularizer):
         return self.l2 * parameter
 
 
+class ExactMomentum(paddle.optimizer.Momentum):
+    """paddle.optimizer.Momentum rounds μ to float32."""
+
+    def _append_optimize_op(self, block, param_and_grad):
+        parameter, gradient = param_and_grad
+        velocity = self._get_accumulator_master(self._velocity_acc_str, parameter)
+        moved = tensor(self._momentum) * velocity + gradient
+        paddle.assign(moved, velocity)  # in place, so in every run of the Program
+        paddle.assign(parameter - self._create_param_lr(param_and_grad) * moved, parameter)
+
+
 class BatchNorm(nn.BatchNorm):
     """nn.BatchNorm rounds its momentum and epsilon to float32. Parameters and running statistics are path.weight, .bias,
     .mean and .variance."""

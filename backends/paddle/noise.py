@@ -8,7 +8,34 @@ import paddle
 from common.specs.draws import Bernoulli, Noise, Normal, OneHot, Uniform
 
 
-def draw(distribution, shape):
+def drawn(declared, program) -> dict:
+    """{name: Value (B, *shape)} of the `declared` draws in a `program` (backends.paddle.steps), in this order.
+
+    What several updates name is drawn by the first of them, which leaves it in the Scope for the others.
+    """
+    return {noise.name: _drawn(noise, program) for noise in declared}
+
+
+def _drawn(noise, program):
+    first, *others = program.spec.users(noise)
+    if program.job in others:
+        return _left(noise, program)
+    value = _draw(noise.distribution, [program.batch, *noise.shape])
+    if others and program.job == first:
+        paddle.assign(value, _left(noise, program))
+    return value
+
+
+def _left(noise, program):
+    name, dtype = f"drawn.{noise.name}", paddle.get_default_dtype()
+    # An executor must find a tensor there, of whatever batch.
+    program.scope.var(name).get_tensor().set(np.zeros((1, *noise.shape), dtype), program.place)
+    left = paddle.static.data(name, [None, *noise.shape], dtype)
+    left.persistable = True
+    return left
+
+
+def _draw(distribution, shape):
     """A Value of `shape`, drawn in every run of the Program."""
     match distribution:
         case Normal(mean, std):

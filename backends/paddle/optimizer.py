@@ -7,12 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 import paddle
 
-from backends.paddle.exact import CoupledL2, in_float64, tensor
+from backends.paddle.exact import CoupledL2, ExactMomentum, in_float64, tensor
 from common.specs import records
 from common.specs.records import Spec
 
-OPTIMIZERS = (records.Adam,)  # that are written here
-MOMENTS = {"first": "moment1", "second": "moment2"}
+OPTIMIZERS = (records.Adam, records.Momentum)  # that are written here
+MOMENTS = {"first": "moment1", "second": "moment2", "velocity": "velocity"}  # by Paddle's names
+
+
+def create(update):
+    """The update's optimiser, as the specification has it."""
+    return (momentum if isinstance(update.optimizer, records.Momentum) else adam)(update)
 
 
 def adam(update):
@@ -27,6 +32,12 @@ def adam(update):
         epsilon=tensor(optimizer.epsilon),
         weight_decay=l2(optimizer.l2) if optimizer.l2 else None,
     )
+
+
+def momentum(update):
+    """Paddle's Momentum, which rounds μ to float32; `rates` has its rate."""
+    kind = ExactMomentum if in_float64() else paddle.optimizer.Momentum
+    return kind(learning_rate=update.optimizer.learning_rate, momentum=update.optimizer.momentum, use_nesterov=False)
 
 
 def parameters(model, update):
@@ -47,7 +58,8 @@ def moments(spec: Spec) -> dict[str, tuple[str, str]]:
     return {
         f"{update.name}.{moment}.{name}": (f"{update.name}.{name}_{key}_0", name)
         for update in spec.updates
-        for moment, key in MOMENTS.items()
+        for moment in update.optimizer.moments
+        for key in [MOMENTS[moment]]
         for name in spec.parameter_shapes(update.networks)
     }
 
@@ -56,7 +68,17 @@ def powers(spec: Spec, count: int, dtype: str) -> Iterator[tuple[str, np.ndarray
     """(Paddle's variable, βᵗ⁺¹ (1,)) of every optimiser after `count` steps: a running product that Adam keeps beside each
     parameter, and that starts from 0.9 and 0.999 where β is a tensor, whatever β is."""
     for update in spec.updates:
+        if isinstance(update.optimizer, records.Momentum):
+            continue
         for key, beta in (("beta1", update.optimizer.beta1), ("beta2", update.optimizer.beta2)):
             power = np.cumprod(np.full(count + 1, beta, dtype))[-1:]
             for name in spec.parameter_shapes(update.networks):
                 yield f"{update.name}.{name}_{key}_pow_acc_0", power
+
+
+def rates(spec: Spec, done: int) -> Iterator[tuple[str, float]]:
+    """(Paddle's variable, rate) of every optimiser whose rate falls in steps, for the update after `done`."""
+    for update in spec.updates:
+        if isinstance(update.optimizer, records.Momentum):
+            rate = update.optimizer.learning_rate * update.optimizer.steps.factor(done)
+            yield f"{update.name}.learning_rate_0", rate

@@ -16,7 +16,7 @@ import paddle
 from paddle.nn import functional as F
 
 from backends.paddle.exact import tensor
-from backends.paddle.noise import draw, fresh
+from backends.paddle.noise import drawn, fresh
 from backends.paddle.optimizer import gradients
 from common.specs.inputs import Images
 
@@ -107,30 +107,13 @@ class Program:
     def noise(self, declared):
         """{name: (B, *shape)} of the `declared` random draws: fed, or drawn by the Program itself, in this order."""
         if self.source == "native":
-            return {noise.name: self._drawn(noise) for noise in declared}
+            return drawn(declared, self)
         return Asked({noise.name: noise for noise in declared}, self._fed)
 
-    def _drawn(self, noise):
-        """What several updates name is drawn by the first of them, which leaves it in the Scope for the others."""
-        first, *others = self.spec.users(noise)
-        if self.job in others:
-            return self._left(noise)
-        value = draw(noise.distribution, [self._batch, *noise.shape])
-        if others and self.job == first:
-            paddle.assign(value, self._left(noise))
-        return value
-
     @cached_property
-    def _batch(self):
+    def batch(self):
+        """The number of rows that are gathered, which native noise asks for."""
         return paddle.shape(self.indices[self.spec.rows[0]])[0]
-
-    def _left(self, noise):
-        name, dtype = f"drawn.{noise.name}", paddle.get_default_dtype()
-        # An executor must find a tensor there, of whatever batch.
-        self.scope.var(name).get_tensor().set(np.zeros((1, *noise.shape), dtype), self.place)
-        left = paddle.static.data(name, [None, *noise.shape], dtype)
-        left.persistable = True
-        return left
 
 
 def uploaded_name(source: str) -> str:

@@ -8,11 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from backends.pytorch.optimizer import adam, update
+from backends.pytorch.optimizer import create, update
 from backends.pytorch.steps import State
 
-EPS = 1e-15
-STYLE = 10
+EPS, STYLE = 1e-15, 10
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -83,18 +82,25 @@ class FewLabelsAAE(nn.Module):
 
 
 def masks(noise, which):
-    return [noise.get(f"{which}_mask{k}") for k in range(2)]  # the category's discriminator has one dropout
+    return [noise.get(f"{which}_mask{k}") for k in range(2)]  # the category's discriminator has one, the paper none
 
 
-def code(model, images, masks=(None, None)):
-    """images (B, 784) -> class probabilities y (B, categories), style z (B, 10)."""
-    h = model.encoder(images, masks)
+def hidden(model, images, noise, which):
+    """The encoder's (B, 1000) in training: with dropout or, in `aae_few_labels_paper`, with noise on the images."""
+    images = images + noise[f"{which}_input"] if f"{which}_input" in noise else images
+    return model.encoder(images, masks(noise, which))
+
+
+def code(model, h):
+    """What the encoder makes of images -> class probabilities y (B, categories), style z (B, 10)."""
     return F.softmax(model.category(h), dim=1), model.style(h)
 
 
 def judged(model, inputs, noise):
     """Both discriminators' probabilities (B, 1) for draws of the priors and for the code, which has no dropout."""
-    y, z = (one.detach() for one in code(model, inputs["images"]))  # the encoder learns from the other losses alone
+    y, z = (
+        one.detach() for one in code(model, hidden(model, inputs["images"], noise, "judged"))
+    )  # the encoder learns from the other losses alone
     return {
         "real": model.discriminator(noise["prior"], masks(noise, "real")),
         "fake": model.discriminator(z, masks(noise, "fake")),
@@ -105,15 +111,14 @@ def judged(model, inputs, noise):
 
 def forward(model, inputs, noise):
     """images (B, 784) in [0, 1] -> y (B, categories), z (B, 10), logits (B, 784), the discriminators' probabilities (B, 1)."""
-    y, z = code(model, inputs["images"], masks(noise, "encoder"))
+    y, z = code(model, hidden(model, inputs["images"], noise, "encoder"))
     logits = model.decoder(y, z, masks(noise, "decoder"))
     return {"category": y, "style": z, "logits": logits, **judged(model, inputs, noise)}
 
 
 def reconstruction_losses(model, inputs, noise):
     """mean BCE(decoder([y, z]), x)."""
-    y, z = code(model, inputs["images"], masks(noise, "encoder"))
-    logits = model.decoder(y, z, masks(noise, "decoder"))
+    logits = model.decoder(*code(model, hidden(model, inputs["images"], noise, "encoder")), masks(noise, "decoder"))
     return {"loss_r": F.binary_cross_entropy_with_logits(logits, inputs["images"])}
 
 
@@ -127,7 +132,7 @@ def discriminator_losses(model, inputs, noise):
 
 def generator_losses(model, inputs, noise):
     """For both -mean log(D(code) + EPS), with dropout in the encoder."""
-    y, z = code(model, inputs["images"], masks(noise, "generator"))
+    y, z = code(model, hidden(model, inputs["images"], noise, "generator"))
     fooled = model.discriminator(z, masks(noise, "fooled"))
     fooled_category = model.category_discriminator(y, masks(noise, "fooled_category"))
     return {"loss_g": -torch.mean(torch.log(fooled + EPS)) - torch.mean(torch.log(fooled_category + EPS))}
@@ -135,8 +140,8 @@ def generator_losses(model, inputs, noise):
 
 def supervised_losses(model, inputs, noise):
     """mean cross-entropy of the labelled images' logits with their labels (B, 10) one-hot."""
-    h = model.encoder(inputs["labelled_images"], masks(noise, "supervised"))
-    return {"loss_s": F.cross_entropy(model.category(h), inputs["labels"])}
+    logits = model.category(hidden(model, inputs["labelled_images"], noise, "supervised"))
+    return {"loss_s": F.cross_entropy(logits, inputs["labels"])}
 
 
 def losses(model, inputs, noise):
@@ -150,8 +155,8 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype, device):
     model = FewLabelsAAE(**spec.options).to(dtype=dtype, device=device)
-    # An Adam an update, so that the encoder has moments of its own in each.
-    return State(model, {one.name: adam(one, model) for one in spec.updates})
+    # An optimiser an update, so that the encoder has moments of its own in each.
+    return State(model, {one.name: create(one, model) for one in spec.updates})
 
 
 def train_step(state, inputs, noise):
@@ -174,12 +179,12 @@ def train_step(state, inputs, noise):
 
 def encode(model, inputs):
     """images (B, 784) -> (B, categories + 10): class probabilities, style."""
-    return torch.cat(code(model, inputs["images"]), dim=1)
+    return torch.cat(code(model, model.encoder(inputs["images"])), dim=1)
 
 
 def reconstruct(model, inputs, noise):
     """images (B, 784) -> pixels (B, 784) in [0, 1]."""
-    return torch.sigmoid(model.decoder(*code(model, inputs["images"])))
+    return torch.sigmoid(model.decoder(*code(model, model.encoder(inputs["images"]))))
 
 
 def sample(model, noise):

@@ -74,6 +74,7 @@ class Column:
             return result
 
     def train_step(self, inputs, noise):
+        self._follow()
         self.step += 1
         return floats(self.train_one(self.state, *self._tensors(inputs, noise)))
 
@@ -119,10 +120,15 @@ class Column:
         rows = []
         for k in range(count):
             one = {n: v[k] for n, v in noise.items()} if noise is not None else self.draws(size, self.step)
+            self._follow()
             rows.append(self.steps({name: batch[k] for name, batch in indices.items()}, one))
             self.step += 1
         table = torch.stack(rows).cpu().numpy()  # read once, after the loop
         return {name: table[:, column] for column, name in enumerate(self.steps.loss_names)}
+
+    def _follow(self):
+        if optimizer.follow(self.spec, self.state.optimizers, self.step):
+            self.steps.forget()  # graphs, which hold the rates of before
 
     def native_noise(self, count, batch):
         draws = [self.draws(batch, self.step + k) for k in range(count)]

@@ -8,15 +8,21 @@ import torch
 from torch import nn
 
 from common.specs import records
+from common.specs.records import Spec
 
-OPTIMIZERS = (records.Adam,)  # that are written here
+OPTIMIZERS = (records.Adam, records.Momentum)  # that are written here
+KEPT = {"first": "exp_avg", "second": "exp_avg_sq", "velocity": "momentum_buffer"}  # by PyTorch's names
+
+
+def create(update, model):
+    """The update's optimiser, as the specification has it."""
+    return (momentum if isinstance(update.optimizer, records.Momentum) else adam)(update, model)
 
 
 def adam(update, model):
     """PyTorch's Adam, restricted to the update's networks. It is Algorithm 1 as it stands; weight_decay is coupled L2."""
-    parameters = itertools.chain.from_iterable(model.get_submodule(name).parameters() for name in update.networks)
     return torch.optim.Adam(
-        parameters,
+        _parameters(update, model),
         lr=update.optimizer.learning_rate,
         betas=(update.optimizer.beta1, update.optimizer.beta2),
         eps=update.optimizer.epsilon,
@@ -26,6 +32,35 @@ def adam(update, model):
     )
 
 
+def momentum(update, model):
+    """PyTorch's SGD, restricted to the update's networks; `follow` sets its rate."""
+    return torch.optim.SGD(
+        _parameters(update, model),
+        lr=update.optimizer.learning_rate,
+        momentum=update.optimizer.momentum,
+        dampening=0.0,
+        weight_decay=0.0,
+        nesterov=False,
+        fused=True,
+    )
+
+
+def _parameters(update, model):
+    return itertools.chain.from_iterable(model.get_submodule(name).parameters() for name in update.networks)
+
+
+def follow(spec: Spec, optimizers: dict[str, torch.optim.Optimizer], done: int) -> bool:
+    """Give every optimiser whose rate falls in steps that of the update after `done`; whether any was given another."""
+    changed = False
+    for update in spec.updates:
+        if isinstance(update.optimizer, records.Momentum):
+            (group,) = optimizers[update.name].param_groups
+            rate = update.optimizer.learning_rate * update.optimizer.steps.factor(done)
+            changed |= rate != group["lr"]
+            group["lr"] = rate
+    return changed
+
+
 def update(optimizer, loss):
     """One step of `optimizer` on `loss`, by its parameters alone; gradients that other losses left are cleared first."""
     optimizer.zero_grad(set_to_none=True)
@@ -33,9 +68,13 @@ def update(optimizer, loss):
     optimizer.step()
 
 
-def begin(optimizer: torch.optim.Adam, count: int) -> None:
-    """Give every parameter what Adam itself creates at its first step, with `count` steps done and moments to be written."""
+def begin(optimizer: torch.optim.Optimizer, count: int) -> None:
+    """Give every parameter what the optimiser itself creates at its first step, with `count` steps done and moments to be
+    written."""
     for parameter in optimizer.param_groups[0]["params"]:
+        if isinstance(optimizer, torch.optim.SGD):
+            optimizer.state[parameter] = {"momentum_buffer": torch.empty_like(parameter)}
+            continue
         optimizer.state[parameter] = {
             "step": torch.tensor(float(count), device=parameter.device),  # fused Adam keeps it on the device
             "exp_avg": torch.empty_like(parameter),
@@ -43,12 +82,13 @@ def begin(optimizer: torch.optim.Adam, count: int) -> None:
         }
 
 
-def moments(model: nn.Module, optimizers: dict[str, torch.optim.Adam]) -> dict[str, torch.Tensor]:
+def moments(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
     """{"train.first.encoder.fc0.weight": ...} of every optimiser, by its update's name."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{update}.{moment}.{names[parameter]}": optimizer.state[parameter][key]
         for update, optimizer in optimizers.items()
-        for moment, key in (("first", "exp_avg"), ("second", "exp_avg_sq"))
+        for moment, key in KEPT.items()
         for parameter in optimizer.param_groups[0]["params"]
+        if key in optimizer.state[parameter]
     }

@@ -16,7 +16,7 @@ class State:
     """A model and one optimiser per update of the specification; `train_step` changes both in place."""
 
     model: nn.Module
-    optimizers: dict[str, torch.optim.Adam]
+    optimizers: dict[str, torch.optim.Optimizer]
 
 
 def gather(inputs, data, indices, dtype):

@@ -8,11 +8,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from backends.tensorflow.optimizer import Adam, update
+from backends.tensorflow.optimizer import create, update
 from backends.tensorflow.steps import State
 
-EPS = 1e-15
-STYLE = 10
+EPS, STYLE = 1e-15, 10
 
 # -------------------------------------------------------------------------------------------- networks
 
@@ -83,18 +82,23 @@ class FewLabelsAAE(keras.Model):
 
 
 def masks(noise, which):
-    return [noise.get(f"{which}_mask{k}") for k in range(2)]  # the category's discriminator has one dropout
+    return [noise.get(f"{which}_mask{k}") for k in range(2)]  # the category's discriminator has one, the paper none
 
 
-def code(model, images, masks=(None, None)):
-    """images (B, 784) -> class probabilities y (B, categories), style z (B, 10)."""
-    h = model.encoder(images, masks)
+def hidden(model, images, noise, which):
+    """The encoder's (B, 1000) in training: with dropout or, in `aae_few_labels_paper`, with noise on the images."""
+    images = images + noise[f"{which}_input"] if f"{which}_input" in noise else images
+    return model.encoder(images, masks(noise, which))
+
+
+def code(model, h):
+    """What the encoder makes of images -> class probabilities y (B, categories), style z (B, 10)."""
     return tf.nn.softmax(model.category(h), axis=1), model.style(h)
 
 
 def judged(model, inputs, noise):
     """Both discriminators' probabilities (B, 1) for draws of the priors and for the code, which has no dropout."""
-    y, z = code(model, inputs["images"])
+    y, z = code(model, hidden(model, inputs["images"], noise, "judged"))
     return {
         "real": model.discriminator(noise["prior"], masks(noise, "real")),
         "fake": model.discriminator(z, masks(noise, "fake")),
@@ -105,15 +109,14 @@ def judged(model, inputs, noise):
 
 def forward(model, inputs, noise):
     """images (B, 784) in [0, 1] -> y (B, categories), z (B, 10), logits (B, 784), the discriminators' probabilities (B, 1)."""
-    y, z = code(model, inputs["images"], masks(noise, "encoder"))
+    y, z = code(model, hidden(model, inputs["images"], noise, "encoder"))
     logits = model.decoder(y, z, masks(noise, "decoder"))
     return {"category": y, "style": z, "logits": logits, **judged(model, inputs, noise)}
 
 
 def reconstruction_losses(model, inputs, noise):
     """mean BCE(decoder([y, z]), x)."""
-    y, z = code(model, inputs["images"], masks(noise, "encoder"))
-    logits = model.decoder(y, z, masks(noise, "decoder"))
+    logits = model.decoder(*code(model, hidden(model, inputs["images"], noise, "encoder")), masks(noise, "decoder"))
     return {"loss_r": tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=inputs["images"], logits=logits))}
 
 
@@ -127,7 +130,7 @@ def discriminator_losses(model, inputs, noise):
 
 def generator_losses(model, inputs, noise):
     """For both -mean log(D(code) + EPS), with dropout in the encoder."""
-    y, z = code(model, inputs["images"], masks(noise, "generator"))
+    y, z = code(model, hidden(model, inputs["images"], noise, "generator"))
     fooled = model.discriminator(z, masks(noise, "fooled"))
     fooled_category = model.category_discriminator(y, masks(noise, "fooled_category"))
     return {"loss_g": -tf.reduce_mean(tf.math.log(fooled + EPS)) - tf.reduce_mean(tf.math.log(fooled_category + EPS))}
@@ -135,7 +138,7 @@ def generator_losses(model, inputs, noise):
 
 def supervised_losses(model, inputs, noise):
     """mean cross-entropy of the labelled images' logits with their labels (B, 10) one-hot."""
-    logits = model.category(model.encoder(inputs["labelled_images"], masks(noise, "supervised")))
+    logits = model.category(hidden(model, inputs["labelled_images"], noise, "supervised"))
     return {"loss_s": tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=inputs["labels"], logits=logits))}
 
 
@@ -156,8 +159,8 @@ def build(spec, dtype, device):
         model.decoder(y, z)
         model.discriminator(z)
         model.category_discriminator(y)
-        # An Adam an update, so that the encoder has moments of its own in each.
-        return State(model, {one.name: Adam(one, model) for one in spec.updates})
+        # An optimiser an update, so that the encoder has moments of its own in each.
+        return State(model, {one.name: create(one, model) for one in spec.updates})
 
 
 def train_step(state, inputs, noise):
@@ -184,12 +187,12 @@ def train_step(state, inputs, noise):
 
 def encode(model, inputs):
     """images (B, 784) -> (B, categories + 10): class probabilities, style."""
-    return tf.concat(code(model, inputs["images"]), axis=1)
+    return tf.concat(code(model, model.encoder(inputs["images"])), axis=1)
 
 
 def reconstruct(model, inputs, noise):
     """images (B, 784) -> pixels (B, 784) in [0, 1]."""
-    return tf.sigmoid(model.decoder(*code(model, inputs["images"])))
+    return tf.sigmoid(model.decoder(*code(model, model.encoder(inputs["images"]))))
 
 
 def sample(model, noise):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from common.specs import records
 
-OPTIMIZERS = (records.Adam, records.AdamEpsilonHat)  # that are written here
+OPTIMIZERS = (records.Adam, records.AdamEpsilonHat, records.Momentum)  # that are written here
 
 
 class Adam(tf.Module):
@@ -18,9 +18,8 @@ class Adam(tf.Module):
     def __init__(self, update, model):
         super().__init__()
         self.settings = update.optimizer
-        self.parameters = [v for name in update.networks for v in getattr(model, name).trainable_variables]
-        self.first = [tf.Variable(tf.zeros(v.shape, v.dtype)) for v in self.parameters]
-        self.second = [tf.Variable(tf.zeros(v.shape, v.dtype)) for v in self.parameters]
+        self.parameters = _parameters(update, model)
+        self.first, self.second = _zeros(self.parameters), _zeros(self.parameters)
         self.step = tf.Variable(0, dtype=tf.int64)
 
     def apply(self, gradients):
@@ -41,24 +40,60 @@ class Adam(tf.Module):
             parameter.assign_sub(tf.cast(rate, dtype) * first / (tf.sqrt(second) + tf.cast(epsilon, dtype)))
 
 
+class Momentum(tf.Module):
+    """Gradient descent with momentum, restricted to the update's networks.
+
+    keras.optimizers.SGD has the rate inside what it keeps, so that it would still have the old one after a step of it.
+    """
+
+    def __init__(self, update, model):
+        super().__init__()
+        self.settings = update.optimizer
+        self.parameters = _parameters(update, model)
+        self.velocity = _zeros(self.parameters)
+        self.step = tf.Variable(0, dtype=tf.int64)
+
+    def apply(self, gradients):
+        rate = tf.constant(self.settings.learning_rate, tf.float64)
+        for at, factor in zip(self.settings.steps.at, self.settings.steps.factors, strict=True):
+            rate = tf.where(self.step >= at, factor * rate, rate)
+        self.step.assign_add(1)
+        for parameter, gradient, velocity in zip(self.parameters, gradients, self.velocity, strict=True):
+            velocity.assign(self.settings.momentum * velocity + gradient)
+            parameter.assign_sub(tf.cast(rate, parameter.dtype) * velocity)
+
+
+def create(update, model):
+    """The update's optimiser, as the specification has it."""
+    return (Momentum if isinstance(update.optimizer, records.Momentum) else Adam)(update, model)
+
+
+def _parameters(update, model):
+    return [v for name in update.networks for v in getattr(model, name).trainable_variables]
+
+
+def _zeros(parameters):
+    return [tf.Variable(tf.zeros(v.shape, v.dtype)) for v in parameters]
+
+
 def update(optimizer, loss, tape):
     """One step of `optimizer` on `loss`, which `tape` has seen, by its parameters alone."""
     optimizer.apply(tape.gradient(loss, optimizer.parameters))
 
 
-def begin(optimizer: Adam, count: int) -> None:
+def begin(optimizer: Adam | Momentum, count: int) -> None:
     """`count` steps are done."""
     optimizer.step.assign(count)
 
 
-def moments(parameters, optimizers: dict[str, Adam]) -> dict[str, tuple[tf.Variable, tuple[int, ...]]]:
+def moments(parameters, optimizers: dict[str, Adam | Momentum]) -> dict[str, tuple[tf.Variable, tuple[int, ...]]]:
     """{"train.first.encoder.fc0.weight": (variable, axes)} of every optimiser, by its update's name, as `parameters` {name:
     (variable, axes)} has them."""
     names = {id(variable): (name, axes) for name, (variable, axes) in parameters.items()}
     return {
         f"{update}.{moment}.{name}": (variable, axes)
         for update, optimizer in optimizers.items()
-        for moment, variables in (("first", optimizer.first), ("second", optimizer.second))
-        for parameter, variable in zip(optimizer.parameters, variables, strict=True)
+        for moment in optimizer.settings.moments
+        for parameter, variable in zip(optimizer.parameters, getattr(optimizer, moment), strict=True)
         for name, axes in [names[id(parameter)]]
     }

@@ -21,19 +21,29 @@ def batches_per_epoch(count: int, batch: int) -> int:
     return count // batch
 
 
-def row_sets(spec: Spec, data: Arrays) -> dict[str, np.ndarray]:
+def row_sets(spec: Spec, data: Arrays, seed: int) -> dict[str, np.ndarray]:
     """{"all": (N,), "labelled": (n,)}: which rows of `data` the sets hold that the inputs of `spec` come from.
 
-    Labelled are the first so many of each class, the same number of each. Raises DataError where there are too few.
+    Labelled are as many of each class, drawn by `seed`; of more labels those of fewer are a part. Raises DataError where a
+    class has too few.
     """
     sets = {"all": np.arange(len(data["images"]), dtype=np.int32)}
     if "labelled" in spec.rows:
-        count, classes = spec.training.labelled, np.unique(data["labels"])
-        chosen = [np.flatnonzero(data["labels"] == one)[: count // len(classes)] for one in classes]
-        if count % len(classes) or any(len(rows) < count // len(classes) for rows in chosen):
-            raise DataError(f"{spec.name} needs {count} labelled images, as many of each of {len(classes)} classes")
+        count, (classes, sizes) = spec.training.labelled, np.unique(data["labels"], return_counts=True)
+        each, left = divmod(count, len(classes))
+        if left or each < 1 or each > sizes.min():
+            most = len(classes) * sizes.min()
+            raise DataError(
+                f"{spec.name} with {count} labelled images: expected a multiple of {len(classes)}, as many of each class, of at most "
+                f"{most} here"
+            )
+        chosen = [_drawn(np.flatnonzero(data["labels"] == one), seed, one)[:each] for one in classes]
         sets["labelled"] = np.sort(np.concatenate(chosen)).astype(np.int32)
     return {name: sets[name] for name in spec.rows}
+
+
+def _drawn(rows, seed, label):
+    return stream(seed, "batches", "labelled", int(label)).permutation(rows)
 
 
 def batch_indices(sets: Arrays, batch: int, seed: int, steps: range) -> dict[str, np.ndarray]:

@@ -8,8 +8,9 @@ from common.contract import Snapshot
 from common.data.batches import model_inputs
 from common.noise import draw_steps
 from common.reference.adam import adam_update
+from common.reference.momentum import momentum_update
 from common.reference.networks import Networks
-from common.specs.records import Spec
+from common.specs.records import Momentum, Spec
 
 
 class Reference:
@@ -62,16 +63,14 @@ class Reference:
             if self.spec.accumulates:
                 accumulated = {name: accumulated.get(name, 0) + gradient for name, gradient in gradients.items()}
                 gradients = {name: accumulated[name] for name in self.spec.parameter_shapes(update.networks)}
+            rule = momentum_update if update.optimizer.moments == Momentum.moments else adam_update
             for name, gradient in gradients.items():
-                first, second = f"{update.name}.first.{name}", f"{update.name}.second.{name}"
-                self._parameters[name], self._moments[first], self._moments[second] = adam_update(
-                    update.optimizer,
-                    self._parameters[name],
-                    gradient,
-                    self._moments[first],
-                    self._moments[second],
-                    self.step,
+                kept = [f"{update.name}.{moment}.{name}" for moment in update.optimizer.moments]
+                moments = [self._moments[one] for one in kept]
+                self._parameters[name], *found = rule(
+                    update.optimizer, self._parameters[name], gradient, *moments, self.step
                 )
+                self._moments.update(zip(kept, found, strict=True))
         return values
 
     def _gradient(self, update, inputs, noise, networks):

@@ -165,6 +165,8 @@ class Numbers:
 
     def __getattr__(self, name):
         value = getattr(self._record, name)
+        if not isinstance(value, int | float):  # what it is made of
+            return value
         rounding = float(self._dtype.type(value)) - value
         return self._like.wrap(np.float64(value + self._random.choice((-1, 1)) * self._times * rounding))
 

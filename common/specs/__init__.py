@@ -2,7 +2,13 @@
 
 from common.errors import UsageError, choose
 from common.specs.aae import AAE, AAE_AS_PUBLISHED
-from common.specs.aae_few_labels import AAE_CLUSTERS, AAE_CLUSTERS_30, AAE_FEW_LABELS
+from common.specs.aae_labels import (
+    AAE_CLUSTERS,
+    AAE_CLUSTERS_30,
+    AAE_FEW_LABELS,
+    AAE_FEW_LABELS_PAPER,
+    AAE_FEW_LABELS_SUPERVISED,
+)
 from common.specs.aae_style import AAE_STYLE
 from common.specs.autoencoder import AUTOENCODER
 from common.specs.conv_autoencoder import CONV_AUTOENCODER
@@ -35,6 +41,8 @@ VARIANTS: dict[str, Spec] = {
     for spec in (
         VAE_Z100_EPSILON_HAT,
         AAE_AS_PUBLISHED,
+        AAE_FEW_LABELS_PAPER,
+        AAE_FEW_LABELS_SUPERVISED,
         AAE_CLUSTERS_30,
         INFOGAN_PLAIN,
         INFOGAN_SLOPE,

@@ -15,30 +15,45 @@
     3 generator       encoder, category, style:  -mean log(Dz(z) + EPS) - mean log(Dy(y) + EPS)
     4 supervised      encoder, category:  mean cross-entropy of the logits with the labels of labelled images
 
-Each update has an Adam of its own, so that the encoder has three.
+Each update has an optimiser of its own, so that the encoder has three.
 
-`aae_few_labels` does all four; `aae_clusters`, without labels, the first three, with more categories than there are digits.
+The models are in aae_labels.py. `aae_few_labels` does all four; `aae_clusters`, without labels, the first three, with more
+categories than there are digits. `aae_few_labels_paper` has the paper's settings: no dropout, but noise N(0, .3²) on the images
+that the encoder is given in training, and gradient descent with momentum. In `aae_few_labels_supervised` only the last update
+moves anything.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from autograd import numpy as np
 
 from common.reference.terms import bce_with_logits, log_softmax, sigmoid
-from common.specs.aae import EPS, dropout_masks, masks
+from common.specs.aae import EPS, dropout_masks
 from common.specs.draws import FanInUniform, Noise, Normal, OneHot
 from common.specs.inputs import Images, Labels
 from common.specs.layers import RELU, SIGMOID, Dense, Dropout, Network
-from common.specs.records import About, Adam, Spec, Training, Update
+from common.specs.records import Adam, Optimizer, Spec, Training, Update
 
 CLASSES, STYLE = 10, 10
+STEPS = 15_000  # the repository's 500 epochs, each of the 30 batches of its 3,000 labelled images
 WIDTH, TWIN = 1000, 100  # hidden units of every layer, of the model and of its narrow twin
 CODER_DROPOUT, DISCRIMINATOR_DROPOUT = Dropout(0.25), Dropout(0.2)
 
 
-def code(networks, images, masks=None):
-    """images (B, 784) -> class probabilities y (B, categories), style z (B, 10)."""
-    h = networks.encoder(images, masks)
+def masks(noise, which):
+    """Those of the pass called `which`: the category's discriminator has one dropout, the networks of the paper none."""
+    return [noise[name] for name in (f"{which}_mask0", f"{which}_mask1") if name in noise]
+
+
+def hidden(networks, images, noise, which):
+    """The encoder's (B, 1000) in the pass called `which`: with dropout or, as in the paper, with noise on the images."""
+    images = images + noise[f"{which}_input"] if f"{which}_input" in noise else images
+    return networks.encoder(images, masks(noise, which))
+
+
+def code(networks, h):
+    """What the encoder makes of images (B, 784) -> class probabilities y (B, categories), style z (B, 10)."""
     return np.exp(log_softmax(networks.category(h))), networks.style(h)
 
 
@@ -48,24 +63,24 @@ def decode(networks, y, z, masks=None):
 
 def judged(networks, inputs, noise):
     """Both discriminators' probabilities for draws of the priors and for the code, which has no dropout."""
-    y, z = code(networks, inputs["images"])
+    y, z = code(networks, hidden(networks, inputs["images"], noise, "judged"))
     return {
         "real": networks.discriminator(noise["prior"], masks(noise, "real")),
         "fake": networks.discriminator(z, masks(noise, "fake")),
-        "real_category": networks.category_discriminator(noise["category_prior"], [noise["real_category_mask0"]]),
-        "fake_category": networks.category_discriminator(y, [noise["fake_category_mask0"]]),
+        "real_category": networks.category_discriminator(noise["category_prior"], masks(noise, "real_category")),
+        "fake_category": networks.category_discriminator(y, masks(noise, "fake_category")),
     }
 
 
 def forward(networks, inputs, noise):
     """images (B, 784) in [0, 1] -> y (B, categories), z (B, 10), logits (B, 784), the discriminators' probabilities (B, 1)."""
-    y, z = code(networks, inputs["images"], masks(noise, "encoder"))
+    y, z = code(networks, hidden(networks, inputs["images"], noise, "encoder"))
     logits = decode(networks, y, z, masks(noise, "decoder"))
     return {"category": y, "style": z, "logits": logits, **judged(networks, inputs, noise)}
 
 
 def reconstruction_losses(networks, inputs, noise):
-    y, z = code(networks, inputs["images"], masks(noise, "encoder"))
+    y, z = code(networks, hidden(networks, inputs["images"], noise, "encoder"))
     return {"loss_r": np.mean(bce_with_logits(decode(networks, y, z, masks(noise, "decoder")), inputs["images"]))}
 
 
@@ -77,25 +92,24 @@ def discriminator_losses(networks, inputs, noise):
 
 
 def generator_losses(networks, inputs, noise):
-    y, z = code(networks, inputs["images"], masks(noise, "generator"))
+    y, z = code(networks, hidden(networks, inputs["images"], noise, "generator"))
     fooled = networks.discriminator(z, masks(noise, "fooled"))
-    fooled_category = networks.category_discriminator(y, [noise["fooled_category_mask0"]])
+    fooled_category = networks.category_discriminator(y, masks(noise, "fooled_category"))
     return {"loss_g": -np.mean(np.log(fooled + EPS)) - np.mean(np.log(fooled_category + EPS))}
 
 
 def supervised_losses(networks, inputs, noise):
-    h = networks.encoder(inputs["labelled_images"], masks(noise, "supervised"))
-    log_y = log_softmax(networks.category(h))
+    log_y = log_softmax(networks.category(hidden(networks, inputs["labelled_images"], noise, "supervised")))
     return {"loss_s": -np.mean(np.sum(inputs["labels"] * log_y, axis=1))}
 
 
 def encode(networks, inputs):
     """images (B, 784) -> (B, categories + 10): y, then z."""
-    return np.concatenate(code(networks, inputs["images"]), axis=1)
+    return np.concatenate(code(networks, networks.encoder(inputs["images"])), axis=1)
 
 
 def reconstruct(networks, inputs, noise):
-    return sigmoid(decode(networks, *code(networks, inputs["images"])))
+    return sigmoid(decode(networks, *code(networks, networks.encoder(inputs["images"]))))
 
 
 def sample(networks, noise):
@@ -103,21 +117,52 @@ def sample(networks, noise):
     return sigmoid(decode(networks, noise["category"], noise["z"]))
 
 
-def _adam(learning_rate):
+def adam(learning_rate):
     return Adam(learning_rate=learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 
-def _spec(name, categories, labelled, about, width=WIDTH):
-    prior = Normal(0.0, 1.0)
+@dataclass(frozen=True)
+class Settings:
+    """What the repository and the paper have otherwise; an optimiser per update."""
+
+    dropout: bool
+    input_noise: float  # deviation of what is added to the encoder's images in training; 0: nothing is drawn
+    optimizers: Mapping[str, Optimizer]
+
+
+REPOSITORY = Settings(
+    dropout=True,
+    input_noise=0.0,
+    optimizers={
+        "reconstruction": adam(6e-4),
+        "discriminator": adam(8e-4),
+        "generator": adam(8e-4),
+        "supervised": adam(1e-3),
+    },
+)
+
+
+def few_labels(name, categories, labelled, about, settings=REPOSITORY, steps=STEPS, width=WIDTH):
+    prior, optimizers = Normal(0.0, 1.0), settings.optimizers
+    coder_dropout = (CODER_DROPOUT,) if settings.dropout else ()
+    discriminator_dropout = (DISCRIMINATOR_DROPOUT,) if settings.dropout else ()
+
+    def drawn(which, dropout, count=2):
+        return dropout_masks(which, width, *dropout, count=count) if dropout else ()
+
+    def added(which):
+        noise = Noise(f"{which}_input", (784,), Normal(0.0, settings.input_noise))
+        return (noise,) if settings.input_noise else ()
+
     images = Images(shape=(784,), pixels=(0.0, 1.0), picture=(1, 28, 28))
     updates = (
         Update(
             name="reconstruction",
             objective="loss_r",
             networks=("encoder", "category", "style", "decoder"),
-            noise=(*dropout_masks("encoder", width, CODER_DROPOUT), *dropout_masks("decoder", width, CODER_DROPOUT)),
+            noise=(*added("encoder"), *drawn("encoder", coder_dropout), *drawn("decoder", coder_dropout)),
             losses=reconstruction_losses,
-            optimizer=_adam(6e-4),
+            optimizer=optimizers["reconstruction"],
         ),
         Update(
             name="discriminator",
@@ -126,37 +171,39 @@ def _spec(name, categories, labelled, about, width=WIDTH):
             noise=(
                 Noise("prior", (STYLE,), prior),
                 Noise("category_prior", (categories,), OneHot()),
-                *dropout_masks("real", width, DISCRIMINATOR_DROPOUT),
-                *dropout_masks("fake", width, DISCRIMINATOR_DROPOUT),
-                *dropout_masks("real_category", width, DISCRIMINATOR_DROPOUT, count=1),
-                *dropout_masks("fake_category", width, DISCRIMINATOR_DROPOUT, count=1),
+                *added("judged"),
+                *drawn("real", discriminator_dropout),
+                *drawn("fake", discriminator_dropout),
+                *drawn("real_category", discriminator_dropout, count=1),
+                *drawn("fake_category", discriminator_dropout, count=1),
             ),
             losses=discriminator_losses,
-            optimizer=_adam(8e-4),
+            optimizer=optimizers["discriminator"],
         ),
         Update(
             name="generator",
             objective="loss_g",
             networks=("encoder", "category", "style"),
             noise=(
-                *dropout_masks("generator", width, CODER_DROPOUT),
-                *dropout_masks("fooled", width, DISCRIMINATOR_DROPOUT),
-                *dropout_masks("fooled_category", width, DISCRIMINATOR_DROPOUT, count=1),
+                *added("generator"),
+                *drawn("generator", coder_dropout),
+                *drawn("fooled", discriminator_dropout),
+                *drawn("fooled_category", discriminator_dropout, count=1),
             ),
             losses=generator_losses,
-            optimizer=_adam(8e-4),
+            optimizer=optimizers["generator"],
         ),
     )
     supervised = Update(
         name="supervised",
         objective="loss_s",
         networks=("encoder", "category"),
-        noise=dropout_masks("supervised", width, CODER_DROPOUT),
+        noise=(*added("supervised"), *drawn("supervised", coder_dropout)),
         losses=supervised_losses,
-        optimizer=_adam(1e-3),
+        optimizer=optimizers["supervised"],
     )
     labels = (replace(images, name="labelled_images", rows="labelled"), Labels(classes=CLASSES, rows="labelled"))
-    coder = (CODER_DROPOUT, RELU, Dense("fc1", width, width), CODER_DROPOUT)
+    coder = (*coder_dropout, RELU, Dense("fc1", width, width), *coder_dropout)
     return Spec(
         name=name,
         module="aae_few_labels",
@@ -178,10 +225,10 @@ def _spec(name, categories, labelled, about, width=WIDTH):
                 (STYLE,),
                 (
                     Dense("fc0", STYLE, width),
-                    DISCRIMINATOR_DROPOUT,
+                    *discriminator_dropout,
                     RELU,
                     Dense("fc1", width, width),
-                    DISCRIMINATOR_DROPOUT,
+                    *discriminator_dropout,
                     RELU,
                     Dense("fc2", width, 1),
                     SIGMOID,
@@ -192,7 +239,7 @@ def _spec(name, categories, labelled, about, width=WIDTH):
                 (categories,),
                 (
                     Dense("fc0", categories, width),
-                    DISCRIMINATOR_DROPOUT,
+                    *discriminator_dropout,
                     RELU,
                     Dense("fc1", width, width),
                     RELU,
@@ -209,58 +256,9 @@ def _spec(name, categories, labelled, about, width=WIDTH):
         sample=sample,
         training=Training(
             batch_size=100,
-            epochs=100,
+            steps=steps,
             labelled=labelled,
-            twin=_spec(name, categories, labelled, about, TWIN) if width != TWIN else None,
+            twin=few_labels(name, categories, labelled, about, settings, steps, TWIN) if width != TWIN else None,
         ),
         about=about,
     )
-
-
-SOURCE = "arXiv 1511.05644, section {}; sizes of fducau/AAE_pytorch, aae_semisupervised.py"
-NOTES = (
-    "The article announces this model and leaves it to part 4 of its series; sizes and rates are those of the repository "
-    "that the series follows, but the style, which has 2 dimensions there, has 10 as in the paper.",
-    "The repository adds EPS = 1e-15 to both sides of the reconstruction BCE to keep its logarithms finite; on logits it needs "
-    "none.",
-    "The repository's optimisers of the reconstruction update (encoder, decoder) are one Adam over both, and so are those of the "
-    "two discriminators: it acts element by element.",
-    "Initial values are PyTorch's defaults, the repository's framework.",
-)
-
-AAE_FEW_LABELS = _spec(
-    "aae_few_labels",
-    categories=CLASSES,
-    labelled=1000,
-    about=About(
-        title="Adversarial autoencoder, classes from a few labels",
-        article="aae",
-        source=SOURCE.format(5),
-        notes=(
-            *NOTES,
-            "Erratum: the repository takes the cross-entropy of probabilities as if they were logits, a softmax of a softmax; "
-            "here it is that of the logits.",
-            "Erratum: the repository's epochs end with the labelled batches, 30 of them, since izip ends with the shorter; here "
-            "an epoch is all training images, and the labelled ones come round again.",
-        ),
-    ),
-)
-
-AAE_CLUSTERS = _spec(
-    "aae_clusters",
-    categories=16,
-    labelled=None,
-    about=About(
-        title="Adversarial autoencoder, clusters without labels",
-        article="aae",
-        source=SOURCE.format(6),
-        notes=(*NOTES, "16 clusters; the paper has 30 as well."),
-    ),
-)
-
-AAE_CLUSTERS_30 = _spec(
-    "aae_clusters_30",
-    categories=30,
-    labelled=None,
-    about=replace(AAE_CLUSTERS.about, title="Adversarial autoencoder, 30 clusters without labels"),
-)

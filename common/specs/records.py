@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from common.errors import UsageError
 from common.specs.draws import Initial, Noise
 from common.specs.fingerprint import fingerprint, plain
 from common.specs.inputs import ROWS, Images, Input
@@ -28,6 +29,7 @@ class Adam:
     epsilon: float
     l2: float
     epsilon_hat = False
+    moments = ("first", "second")  # what it keeps of every parameter
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,37 @@ class AdamEpsilonHat:
     epsilon: float
     l2: float
     epsilon_hat = True
+    moments = ("first", "second")
 
 
-Optimizer = Adam | AdamEpsilonHat
+@dataclass(frozen=True)
+class Steps:
+    """A rate that falls in steps: once `at[k]` updates are done it is `factors[k]` times what it was."""
+
+    at: tuple[int, ...]
+    factors: tuple[float, ...]
+
+    def factor(self, done: int) -> float:
+        """The rate after so many updates, in multiples of the first."""
+        return math.prod((f for at, f in zip(self.at, self.factors, strict=True) if at <= done), start=1.0)
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """Stochastic gradient descent with momentum μ: v ← μ·v + gradient, θ ← θ - α·v, with the rate α of the moment; v
+    starts at 0.
+
+    As PyTorch, Paddle and Optax have it. In Keras, and in Sutskever et al. 2013, α stands inside: v ← μ·v - α·gradient, which
+    is the same until α changes. Not Nesterov's.
+    """
+
+    learning_rate: float
+    momentum: float
+    steps: Steps
+    moments = ("velocity",)
+
+
+Optimizer = Adam | AdamEpsilonHat | Momentum
 
 
 @dataclass(frozen=True)
@@ -222,11 +252,11 @@ class Spec:
         }
 
     def moment_shapes(self) -> dict[str, Shape]:
-        """{"train.first.encoder.fc0.weight": (400, 784)}: Adam's moments of every update, in order."""
+        """{"train.first.encoder.fc0.weight": (400, 784)}: what the optimiser of every update keeps, in order."""
         return {
             f"{update.name}.{moment}.{name}": shape
             for update in self.updates
-            for moment in ("first", "second")
+            for moment in update.optimizer.moments
             for name, shape in self.parameter_shapes(update.networks).items()
         }
 
@@ -248,6 +278,12 @@ class Spec:
         )
         twin = self.training.twin and self.training.twin.calmed(rate)
         return replace(self, updates=updates, training=replace(self.training, parity_rate=1.0, twin=twin))
+
+    def with_labelled(self, count: int) -> "Spec":
+        """The same with so many training images whose labels may be used. Raises UsageError if no input asks for any."""
+        if "labelled" not in self.rows:
+            raise UsageError(f"{self.name} has no use for labelled images; leave --labelled out")
+        return replace(self, training=replace(self.training, labelled=count))
 
     def described(self) -> dict:
         """The specification in plain JSON values; functions stand there by their name."""

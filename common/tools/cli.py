@@ -251,6 +251,10 @@ def train(
     keep: Annotated[
         int, typer.Option(min=0, help="At each evaluation keep samples and the codes of this many test images.")
     ] = 0,
+    labelled: Annotated[
+        int | None,
+        typer.Option(min=1, help="Training images whose labels may be used, of models that use some. Default: 1,000."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-BACKEND.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in the output folder, in this or another backend.")
@@ -259,9 +263,11 @@ def train(
 ) -> None:
     """Train one model in one backend; metrics, checkpoints and pictures go to a folder."""
     from common.data import load
+    from common.data.batches import row_sets
     from common.tools import training
 
     spec = specs.as_published(model) if as_published else specs.get(model)
+    spec = spec.with_labelled(labelled) if labelled else spec
     _check_installed(backends.check_name(backend))
     _check_choice("--dtype", dtype, ("float32", "float64"))
     _check_choice("--noise", noise, ("native", "replayed"))
@@ -277,6 +283,7 @@ def train(
     options = training.Options(
         backend, total, batch, seed, dtype, device, noise, checkpoint_every, evaluate_every, keep
     )
+    row_sets(spec, dataset.train, seed)  # told before anything is written
     training.prepare_folder(out, resume=resume, overwrite=overwrite)
     _hold_to(threads)
     _, result = training.train(spec, dataset, options, out, resume=resume)
@@ -501,7 +508,7 @@ def profile(
     _hold_to(threads or environment.cores())
     column = backends.create(backend, spec, initial_parameters(spec, 0))
     column.upload(images)
-    indices = batch_indices(row_sets(spec, images), batch, 0, range(updates))
+    indices = batch_indices(row_sets(spec, images, 0), batch, 0, range(updates))
     OUT.print(table(f"{spec.name} in {backends.TITLES[backend]}", *profile(backend, column, indices), top))
 
 

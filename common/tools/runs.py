@@ -36,10 +36,11 @@ def _row(run, folder):
     losses = ", ".join(f"{name} {value:.4g}" for name, value in test.items() if name in objectives)
     seconds = sum(session.get("seconds", 0) for session in sessions)
     memory = max((session.get("peak_memory_mib") or 0 for session in sessions), default=0)
+    labelled = description["options"].get("labelled")
     steps = f"{done:,}" if done == asked else f"{done:,} of {asked:,}"
     return (
         str(run.relative_to(folder)),
-        description["model"],
+        description["model"] + (f", {labelled:,} labelled" if labelled else ""),
         backends,
         description["data"]["name"],
         steps,

@@ -61,6 +61,12 @@ def split(source: str) -> list[Section]:
     return sections
 
 
+def text_of(source: str, name: str) -> str:
+    """The section of that name, without the blank lines that follow."""
+    section = next(one for one in split(source) if one.name == name)
+    return "\n".join(lines_of(source)[section.first - 1 : section.last]).rstrip() + "\n"
+
+
 def lines_of(source: str) -> list[str]:
     """The lines of a file as Python counts them; str.splitlines would also break at form feeds."""
     return source.removesuffix("\n").split("\n") if source else []

@@ -13,7 +13,7 @@ from backends import TITLES
 from common import parity
 from common.environment import ROOT
 from common.specs.layers import Layer
-from common.specs.records import Spec
+from common.specs.records import Momentum, Optimizer, Spec
 from common.tools import sections
 from common.tools.articles import ARTICLES
 
@@ -106,11 +106,19 @@ def _updates(spec):
         box=box.SIMPLE_HEAD,
     )
     for update in spec.updates:
-        adam = update.optimizer
-        numbers = [f"{n:g}" for n in (adam.learning_rate, adam.beta1, adam.beta2, adam.epsilon, adam.l2)]
-        numbers[3] += " (ε̂)" if adam.epsilon_hat else ""
-        table.add_row(update.name, update.objective, ", ".join(update.networks), *numbers)
+        table.add_row(update.name, update.objective, ", ".join(update.networks), *numbers(update.optimizer))
     return table
+
+
+def numbers(optimizer: Optimizer) -> list[str]:
+    """Rate, β1, β2, ε and L2, as tables have them; of gradient descent rate and momentum."""
+    if isinstance(optimizer, Momentum):
+        steps = zip(optimizer.steps.at, optimizer.steps.factors, strict=True)
+        rate = f"{optimizer.learning_rate:g}" + "".join(f", × {factor:g} after {at:,}" for at, factor in steps)
+        return [rate, f"momentum {optimizer.momentum:g}", "", "", ""]
+    epsilon = f"{optimizer.epsilon:g}" + (" (ε̂)" if optimizer.epsilon_hat else "")
+    rate, beta1, beta2 = (f"{n:g}" for n in (optimizer.learning_rate, optimizer.beta1, optimizer.beta2))
+    return [rate, beta1, beta2, epsilon, f"{optimizer.l2:g}"]
 
 
 def code(spec: Spec, backends: tuple[str, ...]) -> Table:

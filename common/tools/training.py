@@ -169,7 +169,7 @@ class _Run:
     def __init__(self, spec, data, options, out):
         self.spec, self.data, self.options, self.out = spec, data, options, out
         self.started, self.count = time.perf_counter(), len(data.train_images)
-        self.rows = row_sets(spec, data.train)
+        self.rows = row_sets(spec, data.train, options.seed)
         self.per_epoch = batches_per_epoch(self.count, options.batch_size)
         # Every epoch, unless epochs are short: then every so many epochs as make 200 steps.
         self.interval = options.evaluate_every or self.per_epoch * math.ceil(200 / self.per_epoch)
@@ -181,6 +181,7 @@ class _Run:
             "seed": options.seed,
             "dtype": options.dtype,
             "noise": options.noise,
+            "labelled": spec.training.labelled,
         }
 
     def start(self):
@@ -189,7 +190,7 @@ class _Run:
             "model": self.spec.name,
             "title": self.spec.about.title,
             "data": {"name": self.data.name, "description": self.data.description, "digest": self.data.digest},
-            "options": dataclasses.asdict(self.options),
+            "options": dataclasses.asdict(self.options) | {"labelled": self.spec.training.labelled},
             "fingerprint": self.spec.fingerprint(),
             "specification": self.spec.described(),
             "sessions": [],

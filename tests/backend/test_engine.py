@@ -9,7 +9,7 @@ import pytest
 import backends
 from common import specs
 from common.contract import Snapshot
-from common.data.batches import batch_indices, model_inputs
+from common.data.batches import batch_indices, model_inputs, row_sets
 from common.errors import UsageError
 from common.noise import draw_steps
 from common.parameters import initial_parameters
@@ -18,14 +18,21 @@ from common.specs.draws import Bernoulli, Normal, OneHot, Uniform
 from common.specs.inputs import Images, Labels
 
 BATCH = 16
-# What an engine promises does not depend on the model; one in each precision and one with two updates a step show it.
-CASES = (("vae", "float32"), ("vae_z100", "float64"), ("gan_two_layer", "float32"))
+# What an engine promises does not depend on the model; one in each precision, one with two updates a step, and one whose
+# labelled images come from rows of their own, with Adam and with momentum, show it.
+CASES = (
+    ("vae", "float32"),
+    ("vae_z100", "float64"),
+    ("gan_two_layer", "float32"),
+    ("aae_few_labels", "float32"),
+    ("aae_few_labels_paper", "float64"),
+)
 
 
 @pytest.fixture(params=CASES, ids=["-".join(case) for case in CASES], scope="module")
 def case(request):
     name, dtype = request.param
-    return specs.get(name), dtype
+    return specs.get(name).training.twin or specs.get(name), dtype
 
 
 @pytest.fixture
@@ -44,8 +51,12 @@ def make(backend, case, train):
     return create
 
 
-def indices(first, stop, train):
-    return batch_indices({"all": np.arange(len(train["images"]))}, BATCH, 0, range(first, stop))
+@pytest.fixture
+def indices(spec):
+    def of(first, stop, train):
+        return batch_indices(row_sets(spec, train, 0), BATCH, 0, range(first, stop))
+
+    return of
 
 
 def equal(a, b):
@@ -56,7 +67,7 @@ def state(column):
     return column.parameters() | column.moments()
 
 
-def test_a_run_does_not_depend_on_how_it_is_cut(make, train):
+def test_a_run_does_not_depend_on_how_it_is_cut(make, train, indices):
     whole, cut = make(), make()
     curve = whole.train_steps(indices(0, 5, train))
     parts = [cut.train_steps(indices(a, b, train)) for a, b in ((0, 2), (2, 3), (3, 5))]
@@ -65,7 +76,7 @@ def test_a_run_does_not_depend_on_how_it_is_cut(make, train):
     assert whole.step == cut.step == 5
 
 
-def test_restore_continues_exactly(make, train):
+def test_restore_continues_exactly(make, train, indices):
     whole, first, second = make(), make(), make()
     whole.train_steps(indices(0, 2, train))
     whole.train_steps(indices(2, 4, train))
@@ -77,7 +88,7 @@ def test_restore_continues_exactly(make, train):
     assert equal(state(whole), state(second))
 
 
-def test_results_are_copies(make, train):
+def test_results_are_copies(make, train, indices):
     column = make()
     before = state(column)
     kept = {name: value.copy() for name, value in before.items()}
@@ -86,7 +97,7 @@ def test_results_are_copies(make, train):
     assert not any(np.array_equal(value, kept[name]) for name, value in column.parameters().items())
 
 
-def test_inputs_are_copied(make, spec, train):
+def test_inputs_are_copied(make, spec, train, indices):
     """What the caller does with its arrays afterwards must not matter."""
     a, b = make(), make()
     snapshot, own = Snapshot.of(a), {name: values.copy() for name, values in train.items()}
@@ -99,7 +110,7 @@ def test_inputs_are_copied(make, spec, train):
     assert equal(state(a), state(b))
 
 
-def test_evaluation_changes_nothing(make, spec, train):
+def test_evaluation_changes_nothing(make, spec, train, indices):
     plain, busy = make(), make()
     inputs = model_inputs(spec, {name: values[:BATCH] for name, values in train.items()})
     noise = {name: value[0] for name, value in draw_steps(spec.noise, BATCH, 0, "training", range(1)).items()}
@@ -144,7 +155,7 @@ def test_running_statistics(backend, train):
     assert equal(first.statistics() | first.parameters(), second.statistics() | second.parameters())
 
 
-def test_two_columns_do_not_touch_each_other(make, train):
+def test_two_columns_do_not_touch_each_other(make, train, indices):
     alone, one, other = make(), make(), make(seed=5)
     for k in (0, 2):
         alone.train_steps(indices(k, k + 2, train))
@@ -154,7 +165,7 @@ def test_two_columns_do_not_touch_each_other(make, train):
     assert equal(state(alone), state(one))
 
 
-def test_native_noise_is_what_training_uses(make, spec, train):
+def test_native_noise_is_what_training_uses(make, spec, train, indices):
     """Training on the drawn noise, handed in as replayed noise, ends where native training ends."""
     native, replayed = make(), make()
     native.train_steps(indices(0, 2, train))
@@ -205,7 +216,7 @@ def check_distribution(distribution, value):
     assert value.std() == pytest.approx(std, rel=5 / np.sqrt(2 * value.size))
 
 
-def test_native_noise_is_keyed_by_seed_and_step(make, spec, train):
+def test_native_noise_is_keyed_by_seed_and_step(make, spec, train, indices):
     a, again, other, far = make(), make(), make(seed=1), make(seed=2**32)
     noise = a.native_noise(3, BATCH)
     assert equal(noise, again.native_noise(3, BATCH))
@@ -215,7 +226,7 @@ def test_native_noise_is_keyed_by_seed_and_step(make, spec, train):
     assert equal({name: value[1:] for name, value in noise.items()}, a.native_noise(2, BATCH))
 
 
-def test_training_lowers_the_loss(make, spec, train):
+def test_training_lowers_the_loss(make, spec, train, indices):
     column = make()
     losses = column.train_steps(indices(0, 150, train))
     assert all(np.isfinite(values).all() for values in losses.values())

@@ -14,8 +14,8 @@ from common.errors import UsageError
 from common.tools import export
 from common.tools.training import Options, _Run
 
-# With sizes of its own; reconstructing; with running statistics; with labels.
-MODELS = ("vae", "conv_autoencoder", "infogan", "aae_style")
+# With sizes of its own; reconstructing; with running statistics; with labels; with one layer's class in two places.
+MODELS = ("vae", "conv_autoencoder", "infogan", "aae_style", "aae_few_labels")
 
 ALONE = """
 import sys

@@ -14,6 +14,7 @@ from common.environment import ROOT
 from common.errors import UsageError
 from common.specs import get
 from common.specs.infogan import _spec as infogan_spec
+from common.specs.records import Steps
 from common.truths import truth_with_kept_bars
 
 STEPS = 5  # of the many updates; tests/parity compares 100, where the oracle takes them once for all four backends
@@ -51,8 +52,8 @@ def test_many_updates_of_the_twin(backend, train, kept):
     assert parity.first_failure(stages) is None, stages
 
 
-def first_failure(backend, spec, train, reference=None):
-    case = parity.Case(spec.calmed(), train, batch=8, steps=3)
+def first_failure(backend, spec, train, reference=None, batch=8):
+    case = parity.Case(spec.calmed(), train, batch=batch, steps=3)
     column = backends.create(backend, case.spec, case.parameters(), dtype="float64")
     truth = parity.truth(dataclasses.replace(case, spec=(reference or spec).calmed()), "float64")
     return parity.parting(column, truth, case, "float64")
@@ -86,6 +87,38 @@ def test_epsilon_hat(backend, train, kept):
             test_stages(backend, hat, dtype, train, kept)
         assert first_failure(backend, get("vae_z100"), train, reference=hat).name == "one update"
         assert first_failure(backend, hat, train, reference=get("vae_z100")).name == "one update"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_settings_of_the_paper(backend, dtype, train, kept):
+    """Noise on the images, no dropout, gradient descent with momentum: at full width, one update."""
+    test_stages(backend, get("aae_few_labels_paper"), dtype, train, kept)
+
+
+def falling(steps):
+    """The narrow twin of the same, with other steps of its rates."""
+    twin = get("aae_few_labels_paper").training.twin
+    rules = [dataclasses.replace(update.optimizer, steps=steps) for update in twin.updates]
+    updates = [dataclasses.replace(u, optimizer=rule) for u, rule in zip(twin.updates, rules, strict=True)]
+    return dataclasses.replace(twin, updates=tuple(updates))
+
+
+def test_a_rate_that_falls(backend, train):
+    assert first_failure(backend, falling(Steps((1, 2), (0.5, 0.1))), train) is None
+
+
+@pytest.mark.parametrize("steps", [Steps((), ()), Steps((2, 3), (0.5, 0.1)), Steps((1, 2), (0.5, 0.2))])
+def test_a_rate_that_falls_otherwise(backend, train, steps):
+    """Not at all, a step late, and to another value: the first update is right, what follows is not."""
+    found = first_failure(backend, falling(steps), train, reference=falling(Steps((1, 2), (0.5, 0.1))))
+    assert found.name == parity.MANY
+
+
+def test_the_supervised_update_alone(backend, train):
+    twin = get("aae_few_labels_supervised").training.twin
+    with_all = get("aae_few_labels").training.twin
+    assert first_failure(backend, twin, train, batch=16) is None
+    assert first_failure(backend, twin, train, reference=with_all, batch=16).name == "one update"
 
 
 def test_the_framework_is_the_real_one(backend):

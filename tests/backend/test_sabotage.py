@@ -150,6 +150,16 @@ def test_noise_of_another_update(backend, train, model, old, new):
         assert failure(spec, train, planted).name == "losses"
 
 
+def test_a_softmax_of_a_softmax(backend, train):
+    """The erratum of the repository that aae_few_labels follows: probabilities taken for logits."""
+    spec = get("aae_few_labels").training.twin
+    call = {"pytorch": "F.softmax({}, dim=1)", "tensorflow": "tf.nn.softmax({})", "paddle": "F.softmax({}, axis=1)"}
+    softmax = call.get(backend, "nnx.softmax({}, axis=1)")
+    of = 'model.category(hidden(model, inputs["labelled_images"], noise, "supervised"))'
+    planted = with_text(backend, spec, of, softmax.format(of))
+    assert failure(spec, train, planted).name == "losses"
+
+
 def test_another_z_for_the_generator(backend, train):
     """-z has the distribution of z; only the article's demonstration shows both updates of a step the same."""
     spec = get("gan_two_layer")
@@ -210,6 +220,25 @@ def test_a_supervised_update_that_moves_the_decoder(backend, train, monkeypatch)
     monkeypatch.setattr(reference.Reference, "train_step", train_step)
     found = failure(spec, train, lambda s, p: backends.create(backend, s, p, dtype="float64"), planted_oracle)
     assert (found.name, found.tensor) == ("one update", "decoder.fc1.weight")
+
+
+@pytest.mark.parametrize("convention", ["inside", "nesterov", "dampened"])
+def test_another_momentum(backend, train, monkeypatch, convention):
+    """Planted in the oracle: the rate in what is kept (Keras), Nesterov's, and PyTorch's dampening."""
+
+    def other(momentum, parameter, gradient, velocity, step):
+        mu, rate = momentum.momentum, momentum.learning_rate
+        if convention == "inside":
+            velocity = mu * velocity - rate * gradient
+            return parameter + velocity, velocity
+        velocity = mu * velocity + gradient * (1 - mu if convention == "dampened" else 1)
+        return parameter - rate * (gradient + mu * velocity if convention == "nesterov" else velocity), velocity
+
+    spec = get("aae_few_labels_paper").training.twin
+    keep(spec, train)
+    monkeypatch.setattr(reference, "momentum_update", other)
+    found = failure(spec, train, lambda s, p: backends.create(backend, s, p, dtype="float64"), planted_oracle)
+    assert found.name == "one update"
 
 
 def test_an_unbiased_running_variance(backend, train, monkeypatch):

@@ -15,7 +15,8 @@ from common import specs
 from common.checkpoint import load_checkpoint
 from common.data import load
 from common.environment import ROOT
-from common.errors import NonFiniteLoss, UsageError
+from common.errors import DataError, NonFiniteLoss, UsageError
+from common.terminal import OUT
 from common.tools import training
 from tests.conftest import tetrapla_here
 
@@ -81,6 +82,23 @@ def test_resume_refuses_other_options(run, backend):
     result = tetrapla_here("train", "vae", "--backend", backend, "--steps", 300, "--seed", 7, "--out", run, "--resume")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "seed" in result.stderr
+
+
+def test_labelled_images(backend, tmp_path, monkeypatch):
+    """How many are used stands in run.json, and is the same when the run goes on."""
+    words = ("train", "aae_few_labels", "--backend", backend, "--out", tmp_path / "run", "--batch-size", 20)
+    result = tetrapla_here(*words, "--steps", 2, "--labelled", 2000)
+    assert (result.returncode, result.stderr.count("\n")) == (DataError.exit_code, 1)
+    assert "with 2000 labelled images: expected a multiple of 10" in result.stderr and not (tmp_path / "run").exists()
+    assert tetrapla_here(*words, "--steps", 2, "--labelled", 40).returncode == 0
+    assert training.read_run(tmp_path / "run")["options"]["labelled"] == 40
+    for more in ((), ("--labelled", 50)):
+        result = tetrapla_here(*words, "--steps", 4, *more, "--resume")
+        assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+        assert "the run to resume has labelled 40, not" in result.stderr
+    assert tetrapla_here(*words, "--steps", 3, "--labelled", 40, "--resume").returncode == 0
+    monkeypatch.setattr(OUT, "width", 200)  # of the table, which else breaks the words apart
+    assert "aae_few_labels, 40 labelled" in tetrapla_here("runs", tmp_path).stdout
 
 
 def test_sample(run, tmp_path):

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 
 from backends.paddle import process  # first: it turns static mode on
-from backends.paddle.exact import BatchNorm, CoupledL2, leaky_relu
+from backends.paddle.exact import BatchNorm, CoupledL2, ExactMomentum, leaky_relu
 
 import paddle  # isort: skip
 from paddle import nn, static  # isort: skip
 
 import backends
+from backends.paddle.printed import infogan as paddle_program
 from common import specs
 from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.specs.records import Adam
-from common.tools.reproduction import paddle_program
 from tests.backend.test_sabotage import failure, with_text
 
 GRADIENTS = [np.array([1e-3, -2.0]) * scale for scale in (1.0, 0.5, -0.7, 1.5, 0.1)]
@@ -88,6 +88,23 @@ def test_adam_keeps_its_numbers_in_float32():
     parameter, second = paddle_adam(as_tensors=True)
     assert parameter == pytest.approx(exact_parameter, rel=1e-14)
     assert second == pytest.approx(exact_second, rel=1e-14)
+
+
+def test_momentum_rounds_its_coefficient_to_float32():
+    """0.9 is 0.9 - 2.4e-8 in what it keeps, in float64 too."""
+
+    def velocity(optimizer):
+        program, startup = static.Program(), static.Program()
+        with static.program_guard(program, startup), paddle.utils.unique_name.guard(), quiet(), float64():
+            gradient = static.data("gradient", [2], "float64")
+            parameter = static.create_parameter([2], "float64", name="p", attr=attribute("p"))
+            loss = (gradient * parameter).sum()
+            optimizer(learning_rate=1e-3, momentum=0.9).minimize(loss, startup, [parameter])
+        _, scope = run(program, startup, [], [{"gradient": np.ones(2)}] * 2)
+        return np.array(scope.find_var("p_velocity_0").get_tensor())
+
+    assert velocity(paddle.optimizer.Momentum) == pytest.approx(1 + float(np.float32(0.9)), rel=1e-15)
+    assert velocity(ExactMomentum) == pytest.approx(1.9, rel=1e-15)
 
 
 def test_a_number_given_to_adam_is_an_operator_for_each_parameter():

@@ -15,10 +15,11 @@ import tensorflow as tf  # isort: skip
 
 from backends.tensorflow.exact import leaky_relu
 from backends.tensorflow.optimizer import Adam as OurAdam
+from backends.tensorflow.optimizer import Momentum as OurMomentum
 from common.environment import ROOT
 from common.reference.adam import adam_update
 from common.specs import get
-from common.specs.records import Adam, Update
+from common.specs.records import Adam, Momentum, Steps, Update
 from tests.backend.test_sabotage import failure, with_text
 
 ADAM = Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
@@ -61,6 +62,28 @@ def test_keras_adam_passes_its_numbers_through_float32():
     """Where ε plays no part (third gradient), what is left is the rounding of β1, β2 and the rate."""
     exact, keras_move = algorithm_1(), keras_adam(epsilon=1e-8)
     assert 1e-9 < abs(keras_move[2] / exact[2] - 1) < 1e-4
+
+
+def test_keras_momentum_keeps_the_rate():
+    """Its velocity is -α·v, so that a smaller rate comes slowly; ours, from the same gradients, obeys at once."""
+    variable = keras.Variable(np.zeros(1), dtype="float64")
+    optimizer = keras.optimizers.SGD(learning_rate=1.0, momentum=0.5, nesterov=False)
+    moves = []
+    for rate in (1.0, 0.0):
+        optimizer.learning_rate = rate
+        before = variable.numpy().copy()
+        optimizer.apply([tf.constant([1.0], tf.float64)], [variable])
+        moves.append((variable.numpy() - before).item())
+    assert moves == pytest.approx([-1.0, -0.5])
+    settings = Momentum(learning_rate=1.0, momentum=0.5, steps=Steps((1,), (0.0,)))
+
+    class Model:
+        network = type("Network", (), {"trainable_variables": [tf.Variable(np.zeros(1))]})
+
+    ours = OurMomentum(Update("train", "loss", ("network",), (), None, settings), Model)
+    for expected in (-1.0, -1.0):
+        ours.apply([tf.constant([1.0], tf.float64)])
+        assert ours.parameters[0].numpy().item() == expected
 
 
 def test_keras_adam_default_epsilon():

@@ -117,7 +117,10 @@ def test_short_training_agrees_in_float32(compared):
     _, _, report, models = compared
     for name, model in report["models"].items():
         assert model["training"].keys() == set(BACKENDS)
-        bar = 1e-2 if SPECS[name].training.parity_rate == 1 else 1e-1  # chaotic at its true rates
+        # Chaotic at its true rates is InfoGAN; of aae_few_labels three of the four updates of a step move the encoder, and its
+        # float32 is 1.0e-2 apart where float64 is 1e-11.
+        fast = SPECS[name].training.parity_rate != 1 or name == "aae_few_labels"
+        bar = 1e-1 if fast else 1e-2
         for update in SPECS[name].updates:
             losses = [row["test"][update.objective] for row in model["training"].values()]
             assert max(losses) - min(losses) <= bar * max(map(abs, losses)), (name, update.objective)

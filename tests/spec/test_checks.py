@@ -99,6 +99,74 @@ def test_codes_that_grow_like_the_prior(last, expected):
     assert verdict("aae", "The codes", result("aae", kept=kept, probe={"codes": prior + last})) == expected
 
 
+def of_classes(model, error, classes=10, count=None, seeds=5, whole=True):
+    """Runs whose most probable class is the label of all but a share `error` of the test images; known images are all right."""
+    wrong = np.arange(len(DIGITS.test_labels)) < round(error * len(DIGITS.test_labels))
+    of = {"codes": (DIGITS.test_labels + wrong) % 10, "known": DIGITS.train_labels}
+    probe = {name: np.pad(np.eye(classes)[value], ((0, 0), (0, 10))) for name, value in of.items()}
+    steps = None if whole else 100
+    return [result(model, probe=probe, seed=seed, labelled=count, steps=steps) for seed in range(seeds)]
+
+
+@pytest.mark.parametrize(
+    ("thousand", "three", "expected"), [(0.025, 0.03, REACHED), (0.04, 0.03, IN_PART), (0.04, 0.04, MISSED)]
+)
+def test_labels_beside_public_numbers(thousand, three, expected):
+    runs = [(0.1, 100), (thousand, 1000), (three, 3000)]
+    runs = [run for error, count in runs for run in of_classes("aae_few_labels", error, count=count)]
+    assert verdict("aae", "Labels: better", *runs) == expected
+    assert verdict("aae", "Labels: better", *runs[1:]) == SHORT  # a seed is missing
+
+
+@pytest.mark.parametrize(
+    ("hundred", "thousand", "expected"), [(0.02, 0.0167, REACHED), (0.02, 0.02, IN_PART), (0.03, 0.02, MISSED)]
+)
+def test_labels_beside_the_paper(hundred, thousand, expected):
+    runs = [(hundred, 100), (thousand, 1000), (0.01, 3000)]
+    runs = [run for error, count in runs for run in of_classes("aae_few_labels_paper", error, count=count)]
+    assert verdict("aae", "Labels: the paper", *runs) == expected
+
+
+@pytest.mark.parametrize(
+    ("few", "expected"),
+    [((0.05, 0.05), REACHED), ((0.05, 0.25), IN_PART), ((0.25, 0.25), MISSED)],
+)
+def test_labels_beside_the_same_network_on_them_alone(few, expected):
+    """Of which one seed is worse than the supervised ones, or all."""
+    runs = []
+    for count in (100, 1000, 3000):
+        runs += (
+            of_classes("aae_few_labels", few[0], count=count)[1:]
+            + of_classes("aae_few_labels", few[1], count=count)[:1]
+        )
+        runs += of_classes("aae_few_labels_supervised", 0.2, count=count)
+    assert verdict("aae", "Labels: what", *runs) == expected
+
+
+@pytest.mark.parametrize(
+    ("sixteen", "thirty", "expected"), [(0.12, 0.06, REACHED), (0.12, 0.1, IN_PART), (0.2, 0.1, MISSED)]
+)
+def test_clusters_that_are_digits(sixteen, thirty, expected):
+    runs = of_classes("aae_clusters", sixteen, 16) + of_classes("aae_clusters_30", thirty, 30)
+    assert verdict("aae", "Clusters", *runs) == expected
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.0, REACHED), (1.5, IN_PART), (10.0, MISSED)])
+def test_what_is_left_of_the_label_in_the_style(scale, expected):
+    """Codes of noise beside so many times the digit's place on a circle; plain `aae` has the digit in its code."""
+    random = np.random.default_rng(0)
+
+    def codes(labels, scale):
+        turns = 2 * np.pi * labels / 10
+        return scale * np.stack([np.cos(turns), np.sin(turns)], axis=1) + random.normal(size=(len(labels), 2))
+
+    runs = []
+    for model, size in (("aae_style", scale), ("aae", 10.0)):
+        probe = {"codes": codes(DIGITS.test_labels, size), "known": codes(DIGITS.train_labels, size)}
+        runs.append(result(model, probe=probe))
+    assert verdict("aae", "Style", *runs) == expected
+
+
 @pytest.mark.parametrize(
     ("first", "last", "expected"),
     [

@@ -79,6 +79,11 @@ def test_show_has_every_layer_and_every_draw(spec):
         ),
         (("compare", "--backend", "mxnet"), 2, "unknown backend 'mxnet'"),
         (("train", "vae"), 2, "--backend"),
+        (
+            ("train", "vae", "--backend", "jax", "--labelled", 100),
+            2,
+            "vae has no use for labelled images; leave --labelled out",
+        ),
         (("nonsense",), 2, "nonsense"),
         (("sample", "no/such/run"), 2, "expected the folder of a run with a run.json"),
     ],

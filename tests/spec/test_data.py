@@ -219,9 +219,9 @@ def test_inputs_are_of_the_rows_that_they_are_asked_for():
     vae = get("vae")
     spec = dataclasses.replace(vae, inputs=SEMI, training=dataclasses.replace(vae.training, labelled=8))
     data = {"images": np.arange(240, dtype=np.uint8).reshape(20, 3, 2, 2), "labels": np.arange(20, dtype=np.uint8) % 4}
-    sets = row_sets(spec, data)
+    sets = row_sets(spec, data, 0)
     assert sets["all"].tolist() == list(range(20))
-    assert sets["labelled"].tolist() == list(range(8))  # the first two of each class
+    assert (np.sort(data["labels"][sets["labelled"]]) == np.repeat(range(4), 2)).all()
     inputs = model_inputs(spec, data, {"all": np.array([5, 19]), "labelled": np.array([7, 2])})
     assert inputs["images"] == pytest.approx(np.array([range(60, 72), range(228, 240)]) / 255)
     assert inputs["labelled_images"][0, 1, 0, 1] == pytest.approx((7 * 12 + 5) / 255 * 2 - 1)
@@ -229,8 +229,35 @@ def test_inputs_are_of_the_rows_that_they_are_asked_for():
     drawn = to_images(spec, inputs["images"])
     assert drawn.shape == (2, 2, 2, 3)
     assert drawn[0, 0, 1] * 255 == pytest.approx([61, 65, 69])
-    with pytest.raises(DataError, match="needs 8 labelled images"):
-        row_sets(spec, {"images": data["images"][:6], "labels": data["labels"][:6]})
+
+
+def labelled_rows(count, seed, images=4000):
+    """Of labels that are far from balanced: the class 3 has 400 images of 4,000."""
+    labels = np.repeat(np.arange(4, dtype=np.uint8), (images // 2, images // 5, images // 5, images // 10))
+    labels = np.random.default_rng(0).permutation(labels)
+    spec = get("aae_few_labels").with_labelled(count)
+    return row_sets(spec, {"images": np.zeros((images, 1, 28, 28), np.uint8), "labels": labels}, seed)[
+        "labelled"
+    ], labels
+
+
+def test_labelled_rows_are_drawn_as_many_of_each_class():
+    few, labels = labelled_rows(100, 0)
+    assert np.bincount(labels[few]).tolist() == [25] * 4 and len(set(few)) == 100
+    more, _ = labelled_rows(400, 0)
+    assert set(few) < set(more)  # so that more labels are no others
+    assert few.tolist() == labelled_rows(100, 0)[0].tolist()
+    assert len(set(few) & set(labelled_rows(100, 1)[0])) < 20
+    # From all of a class, not its first: the mean place of 25 of n is n / 2, with a deviation of n / √300.
+    assert few.mean() == pytest.approx(2000, abs=5 * 4000 / np.sqrt(12 * 100))
+
+
+@pytest.mark.parametrize("count", [1604, 102, 2])
+def test_labels_that_cannot_be_drawn(count):
+    with pytest.raises(
+        DataError, match=f"with {count} labelled images: expected a multiple of 4, .* of at most 1600 here"
+    ):
+        labelled_rows(count, 0)
 
 
 def test_labelled_rows_have_an_order_of_their_own():

@@ -15,6 +15,7 @@ from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.reference.column import Reference
 from common.reference.complex_step import directional_derivative
+from common.reference.momentum import momentum_update
 from common.reference.networks import Networks, apply
 from common.reference.terms import bce_with_logits, log_softmax, sigmoid
 from common.specs import get
@@ -32,7 +33,7 @@ from common.specs.layers import (
     Network,
     Reshape,
 )
-from common.specs.records import Adam, AdamEpsilonHat
+from common.specs.records import Adam, AdamEpsilonHat, Momentum, Steps
 
 RANDOM = np.random.default_rng(0)
 
@@ -217,6 +218,19 @@ def test_adam_against_the_closed_form():
         parameter, first, second = adam_update(adam, parameter, gradient, first, second, step)
     expected = np.array([1.0, -2.0]) - 7 * 0.1 * gradient / (np.abs(gradient) + 0.5)
     assert parameter == pytest.approx(expected, rel=1e-12)
+
+
+def test_momentum_against_the_closed_form():
+    """Of a constant gradient g the velocity after t updates is g·(1 - μᵗ) / (1 - μ); what was gathered at one rate is used at
+    the next."""
+    momentum = Momentum(learning_rate=0.1, momentum=0.9, steps=Steps(at=(3, 5), factors=(0.5, 0.1)))
+    parameter, velocity, gradient = np.array([1.0, -2.0]), np.zeros(2), np.array([0.3, -4.0])
+    for step in range(1, 8):
+        parameter, velocity = momentum_update(momentum, parameter, gradient, velocity, step)
+    rates = [0.1, 0.1, 0.1, 0.05, 0.05, 0.005, 0.005]
+    moved = sum(rate * (1 - 0.9**t) / 0.1 for t, rate in enumerate(rates, 1))
+    assert velocity == pytest.approx(gradient * (1 - 0.9**7) / 0.1, rel=1e-12)
+    assert parameter == pytest.approx(np.array([1.0, -2.0]) - moved * gradient, rel=1e-12)
 
 
 def test_adam_with_epsilon_hat():

@@ -44,7 +44,9 @@ def test_every_measure_has_a_margin_with_its_reason(model, monkeypatch):
 def test_as_many_seeds_as_were_promised():
     assert {name: plan.seeds for name, plan in PLANS.items()} == {
         **dict.fromkeys(("autoencoder", "vae", "vae_z100"), 20),
-        **dict.fromkeys(("conv_autoencoder", "gan", "gan_two_layer", "aae"), 10),
+        **dict.fromkeys(
+            ("conv_autoencoder", "gan", "gan_two_layer", "aae", "aae_style", "aae_few_labels", "aae_clusters"), 10
+        ),
         "infogan": 5,
     }
 

@@ -113,6 +113,26 @@ def test_common_imports_no_framework():
     assert result.returncode == 0, result.stderr
 
 
+def frameworks_in(text: str) -> list[str]:
+    """Those that a file imports, in functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return sorted({name.split(".")[0] for name in names} & set(FRAMEWORKS))
+
+
+def test_no_function_of_common_imports_a_framework():
+    found = {path: frameworks_in(path.read_text(encoding="utf-8")) for path in (ROOT / "common").rglob("*.py")}
+    assert not {path: names for path, names in found.items() if names}
+
+
+def test_an_import_in_a_function_is_seen():
+    assert frameworks_in("def build():\n    from paddle import static\n    import torch.nn") == ["paddle", "torch"]
+
+
 def test_the_guard_would_notice():
     result = run(IMPORT_EVERYTHING + "\nimport torch")
     assert "common imports torch" in result.stderr

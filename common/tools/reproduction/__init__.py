@@ -23,6 +23,8 @@ from common.tools.reproduction.publish import publish
 from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Result, Run
 
+TRIAL = 0.01  # times the length
+
 
 def module(article: str):
     """The file of an article. `article` is one of common.tools.articles.ARTICLES."""
@@ -30,7 +32,8 @@ def module(article: str):
 
 
 def runs(article: str, model: str | None, backend: str | None, scale: float, seed: int) -> list[Run]:
-    """The training runs of an article, or those of `model`; `backend` in place of the article's own frameworks.
+    """The training runs of an article, or those of `model`; `backend` in place of the article's own frameworks. Of a trial that
+    is shorter than TRIAL, of one seed.
 
     Raises UsageError if the model is not the article's.
     """
@@ -40,6 +43,8 @@ def runs(article: str, model: str | None, backend: str | None, scale: float, see
         raise UsageError(f"model {model!r} is not of article {article}; choose one of: {', '.join(names)}")
     chosen = {}
     for run in every:
+        if scale < TRIAL and run.seed > 0:
+            continue
         if model not in (None, run.model) or (run.bound and backend not in (None, run.backend)):
             continue
         run = run.at(backend, scale, seed)

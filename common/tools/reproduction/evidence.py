@@ -6,6 +6,7 @@ from common.data import Dataset
 from common.specs import get
 from common.tools import training
 from common.tools.evaluation.frechet import Features
+from common.tools.evaluation.labels import linear_error, neighbours_error
 from common.tools.evaluation.parzen import Parzen
 from common.tools.reproduction import measures
 from common.tools.reproduction.results import Result
@@ -46,6 +47,26 @@ class Evidence:
     def sharpness(self, result: Result) -> float:
         """Of the samples, as a fraction of that of the test images."""
         return self._once("sharpness", result, "samples", lambda p: measures.relative_sharpness(p, self.data))
+
+    def told(self, result: Result) -> tuple[float, float]:
+        """How often a linear classifier and a vote of the nearest err on the test images, both fitted to the codes of the first
+        training images: shares of 1."""
+
+        def classify(codes):
+            known = result.probe["known"]
+            given = known, self.data.train_labels[: len(known)], codes, self.data.test_labels
+            return linear_error(*given), neighbours_error(*given)
+
+        return self._once("told", result, "codes", classify)
+
+    def label_error(self, result: Result) -> float:
+        """Share of the test images that the model's categories give another label than theirs (measures.label_error)."""
+        return self._once(
+            "label_error",
+            result,
+            "codes",
+            lambda p: measures.label_error(result.spec, p, result.probe["known"], self.data),
+        )
 
     def _once(self, measure, result, name, function):
         key = measure, result.run.name, name

@@ -3,11 +3,14 @@
 import numpy as np
 
 from common.data import Dataset
+from common.specs.records import Spec
 from common.tools.evaluation.frechet import Features, frechet
+from common.tools.evaluation.labels import class_error, cluster_error
 from common.tools.evaluation.parzen import Parzen, parzen
 from common.tools.evaluation.sharpness import sharpness
 
 SAMPLES = 10_000
+KNOWN = 10_000  # the first training images, by whose codes the test images' are judged
 VALIDATION = 0.1  # of the test images, to choose the Parzen bandwidth; the rest is judged
 
 FRECHET_NOTE = (
@@ -53,3 +56,13 @@ def greyness(images: np.ndarray) -> float:
 def relative_sharpness(samples: np.ndarray, data: Dataset) -> float:
     """Sharpness as a fraction of that of the test images; blurred samples are below 1."""
     return sharpness(unit(samples)) / sharpness(unit(data.test_images))
+
+
+def label_error(spec: Spec, codes: np.ndarray, known: np.ndarray, data: Dataset) -> float:
+    """Share of the test images that a model with a category in its code (`codes`) gives another label than theirs: that of the
+    most probable class or, where labels are no input, of the cluster, which a training image names (`known`, their codes)."""
+    categories = spec.options["categories"]
+    if "labelled" in spec.rows:
+        return class_error(codes[:, :categories], data.test_labels)
+    labels = data.train_labels[: len(known)]
+    return cluster_error(known[:, :categories], labels, codes[:, :categories], data.test_labels)[0]

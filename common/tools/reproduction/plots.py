@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from matplotlib import ticker
 from PIL import Image
 
 from common.checkpoint import write_atomically
@@ -46,6 +47,9 @@ def draw_lines(axis, curves, *, title, x, y, log="", level=None):
     axis.set(title=title, xlabel=x, ylabel=y)
     for name in log:
         getattr(axis, f"set_{name}scale")("log")
+        place = getattr(axis, f"{name}axis")
+        place.set_major_formatter(ticker.LogFormatter())  # 60 for 6 × 10¹
+        place.set_minor_formatter(ticker.LogFormatter())
     if len(curves) > 1 or level:
         axis.legend(frameon=False)
     axis.grid(alpha=0.25)

@@ -13,6 +13,7 @@ from common.tools.articles import ARTICLES
 from common.tools.pages import template
 from common.tools.reproduction.checks import SIGNS, Check, Judged, judge
 from common.tools.reproduction.evidence import Evidence
+from common.tools.show import numbers
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _run(result):
         "updates": [
             {"name": update.name, "objective": update.objective, "networks": ", ".join(update.networks)}
             | dataclasses.asdict(update.optimizer)
-            | {"epsilon_hat": update.optimizer.epsilon_hat}
+            | {"numbers": numbers(update.optimizer)}
             for update in spec.updates
         ],
         "notes": spec.about.notes,

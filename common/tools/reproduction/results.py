@@ -24,11 +24,12 @@ class Run:
     evaluate_every: int | None = None
     keep: int = 1  # test images whose codes are kept at each evaluation, beside samples
     scale: float = 1.0  # times the steps; below 1 it is a trial
+    labelled: int | None = None  # training images whose labels may be used; None: as the specification has it
     bound: bool = False  # to its backend: in the others it is not written
 
     @property
     def name(self) -> str:
-        return f"{self.model}-{self.backend}-{self.seed}"
+        return f"{self.model}-{self.backend}-{self.seed}" + (f"-{self.labelled}" if self.labelled else "")
 
     def at(self, backend: str | None, scale: float, seed: int) -> "Run":
         """This run in another backend, if one is given, shortened, with `seed` added to its own."""
@@ -44,6 +45,9 @@ class Run:
         words = [self.model, "--backend", self.backend, "--seed", self.seed, "--steps", self.steps_on(data)]
         if self.evaluate_every:
             words += ["--evaluate-every", max(1, round(self.evaluate_every * self.scale))]
+        if self.labelled:  # as many as there are, on smaller data
+            smallest = np.unique(data.train_labels, return_counts=True)[1]
+            words += ["--labelled", min(self.labelled, len(smallest) * smallest.min())]
         return [str(word) for word in (*words, "--keep", self.keep)]
 
 

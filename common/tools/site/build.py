@@ -16,7 +16,7 @@ from common.tools.bench import RESULTS
 from common.tools.figures import STYLES
 from common.tools.pages import template
 from common.tools.reproduction.publish import SIGNS
-from common.tools.show import kind, size
+from common.tools.show import kind, numbers, size
 from common.tools.site import guide, measured, pairs, source
 from common.tools.site.pages import Page, Shelf, code_lines, page_of, read, slug
 
@@ -73,6 +73,7 @@ class _Site:
             "compare": COMPARE,
             "slug": slug,
             "kind": kind,
+            "numbers": numbers,
             "size": size,
             "signs": SIGNS,
         }

@@ -84,10 +84,10 @@ TOPICS = (
         "Adam",
         "Algorithm 1 of its paper, with every number passed, restricted to some networks.",
         _each(
-            pytorch=("optimizer.py", "adam"),
-            tensorflow=("optimizer.py", "Adam"),
+            pytorch=("optimizer.py", "adam", "_parameters"),
+            tensorflow=("optimizer.py", "Adam", "_parameters"),
             paddle=("optimizer.py", "adam", "parameters", "exact.py", "number", "CoupledL2"),
-            jax=("optimizer.py", "adam", "transformation"),
+            jax=("optimizer.py", "adam", "_restricted", "transformation"),
         ),
     ),
     Topic(
@@ -96,7 +96,7 @@ TOPICS = (
         _each(
             pytorch=("noise.py", "Draws"),
             tensorflow=("noise.py", "Draws"),
-            paddle=("noise.py", "seeds", "draw"),
+            paddle=("noise.py", "seeds", "drawn", "_draw"),
             jax=("noise.py", "key", "draws", "_draw"),
         ),
     ),

@@ -4,13 +4,16 @@ nothing repaired: what it does in today's Paddle.
 Parameters are given to `minimize` as Values, because it refuses the article's names (`by_name`).
 """
 
+from backends.paddle import process  # noqa: F401  # isort: skip
+
 import contextlib
 import json
-import sys
 import time
 import warnings
 
 import numpy as np
+import paddle
+from paddle import nn, static
 
 Z_DIM, BATCH = 100, 128  # which the article leaves open
 STEPS, SAMPLES = 200, 100
@@ -19,8 +22,6 @@ UNFETCHED, SIDE = 100, 300  # matrix products that nobody asks for, and their si
 
 def build():
     """{name: (Program, fetched Value)} of its three Programs, in its order."""
-    import paddle
-    from paddle import static
 
     def discriminator(x):
         with paddle.utils.unique_name.guard("D_"):
@@ -76,8 +77,6 @@ class Printed:
     """The program with its Executor, as the article calls it: the default startup Program, the global Scope."""
 
     def __init__(self):
-        import paddle
-
         with quiet():
             self.programs = build()
         paddle.seed(0)
@@ -117,8 +116,6 @@ class Printed:
 
 def by_name() -> str:
     """What `minimize` says to a parameter given by its name, as the article gives it."""
-    import paddle
-
     with paddle.static.program_guard(paddle.static.Program(), paddle.static.Program()), quiet():
         loss = paddle.mean(paddle.static.nn.fc(paddle.static.data("x", [1, 2], "float32"), 1))
         names = [p.name for p in paddle.static.default_main_program().global_block().all_parameters()]
@@ -131,8 +128,6 @@ def by_name() -> str:
 
 def one_name() -> dict[str, bool]:
     """Whether two layers with a weight of one name have one weight: in two Programs, and in one."""
-    import paddle
-    from paddle import nn, static
 
     def layer():
         weight = paddle.ParamAttr("one_name", initializer=nn.initializer.Constant(1.0))
@@ -156,9 +151,6 @@ def one_name() -> dict[str, bool]:
 
 def cost_of_unfetched() -> dict[str, float]:
     """Milliseconds of a run that fetches one small sum, without and with UNFETCHED products beside it: the least of a few."""
-    import paddle
-    from paddle import static
-
     found = {}
     for name, products in (("without", 0), ("with", UNFETCHED)):
         program = static.Program()
@@ -177,9 +169,7 @@ def cost_of_unfetched() -> dict[str, float]:
 
 
 def probe(data) -> dict[str, np.ndarray]:
-    """Run it on the training images and write down what happens; nothing where Paddle is not the backend."""
-    if "paddle" not in sys.modules:
-        return {}
+    """Run it on the training images and write down what happens: "program", JSON, and the "program_samples" that it draws."""
     printed, random = Printed(), np.random.default_rng(0)
 
     def batch():
@@ -215,8 +205,3 @@ def probe(data) -> dict[str, np.ndarray]:
     }
     drawn = np.rint(255 * printed.run("Infer", Z=noise(SAMPLES))).astype(np.uint8).reshape(-1, 28, 28)
     return {"program": np.frombuffer(json.dumps(found).encode(), np.uint8), "program_samples": drawn}
-
-
-def read(probed: dict[str, np.ndarray]) -> dict | None:
-    """What `probe` wrote down, of a run's probe; None if the program was not run."""
-    return json.loads(probed["program"].tobytes()) if "program" in probed else None

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from backends.jax import probe_layers
-from backends.jax.probe_function import arguments, cast, modes
+from backends.jax.probe import layers
+from backends.jax.probe.function import arguments, cast, modes
 from common.probing import Refused
 
 MARK = "tetrapla_path"  # an attribute of layers, which is kept when nnx takes a module apart and puts it together
@@ -23,8 +23,8 @@ class Model:
             if any(path.startswith(f"{outer}.") for outer in self.known):
                 continue  # inside a layer that is known as a whole
             own = {".".join(map(str, name)): v for name, v in nnx.to_flat_state(nnx.state(module, of_numbers))}
-            known = probe_layers.of(module, {name: np.asarray(value[...]) for name, value in own.items()})
-            if known.kind == "unknown" and not probe_layers.is_whole(module) and has_children(module):
+            known = layers.of(module, {name: np.asarray(value[...]) for name, value in own.items()})
+            if known.kind == "unknown" and not layers.is_whole(module) and has_children(module):
                 continue
             known.place({name: f"{path}.{name}".lstrip(".") for name in own})
             self.known[path] = known

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from backends.jax.probe_parts import Known, Part, stacked, turned
+from backends.jax.probe.parts import Known, Part, stacked, turned
 
 SIGMOIDS, TANHS = (nn.sigmoid, nnx.sigmoid, jax.nn.sigmoid), (nn.tanh, nnx.tanh, jax.nn.tanh, jax.numpy.tanh)
 

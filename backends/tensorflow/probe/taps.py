@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import keras
 import tensorflow as tf
 
-from backends.tensorflow.probe_known import SEQUENCE, Slot, replaced
+from backends.tensorflow.probe.known import SEQUENCE, Slot, replaced
 from common.probing import Call, Refused
 
 # Arguments that come from the model around a layer, not from who wrote its call

@@ -4,8 +4,8 @@ import flax.linen as nn
 import numpy as np
 from flax import nnx
 
-from backends.jax import probe_gates
-from backends.jax.probe_parts import Known, Part, those, turned
+from backends.jax.probe import gates
+from backends.jax.probe.parts import Known, Part, those, turned
 
 
 def of(module, tensors: dict[str, np.ndarray]) -> Known:
@@ -20,7 +20,7 @@ def of(module, tensors: dict[str, np.ndarray]) -> Known:
 
 def is_whole(module) -> bool:
     """Whether what is inside is not looked at, though the whole is unknown."""
-    return isinstance(module, probe_gates.WHOLE)
+    return isinstance(module, gates.WHOLE)
 
 
 # -------------------------------------------------------------------------------------------------- layers
@@ -160,7 +160,7 @@ def _dropout(module, tensors):
     return Known(module, "dropout", {"rate": module.rate} | more, {}, lambda ndim: (-1, 1) if ndim > 3 else (0, 0))
 
 
-READERS = probe_gates.READERS | {
+READERS = gates.READERS | {
     nnx.Linear: _dense, nn.Dense: _dense, nnx.LinearGeneral: _dense_general, nn.DenseGeneral: _dense_general,
     nnx.Embed: _embedding, nn.Embed: _embedding, nnx.Conv: _conv, nn.Conv: _conv,
     nnx.ConvTranspose: _conv_transpose, nn.ConvTranspose: _conv_transpose,

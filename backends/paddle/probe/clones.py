@@ -3,7 +3,7 @@
 from paddle import pir, static
 from paddle.base.libpaddle.pir import get_used_external_value
 
-from backends.paddle.probe_updates import UPDATES, number, operand
+from backends.paddle.probe.updates import UPDATES, number, operand
 
 # Operators whose draws cannot be replayed.
 RANDOM = {f"pd_op.{name}" for name in ("gaussian", "uniform", "randint", "bernoulli", "multinomial", "binomial", "poisson", "rrelu", "truncated_gaussian_random", "randperm", "gumbel_softmax", "exponential_")}  # fmt: skip

@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 from keras import layers as kl
 
-from backends.tensorflow.probe_known import Known, Weight
+from backends.tensorflow.probe.known import Known, Weight
 
 NAMES = {"swish": "silu", "hard_silu": "hard_swish", "linear": "identity"}
 

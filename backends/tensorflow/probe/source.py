@@ -2,7 +2,7 @@
 
 import keras
 
-from backends.tensorflow.probe_known import ACTIVATED, Known
+from backends.tensorflow.probe.known import ACTIVATED, Known
 
 # Of a canonical array, what Keras's variable is: kernels of convolutions have (O, I), or (I, O), last and turned round.
 KERNEL = {

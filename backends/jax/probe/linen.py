@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import errors, traverse_util
 
-from backends.jax import probe_layers
-from backends.jax.probe_function import MODES, arguments, cast, modes
+from backends.jax.probe import layers
+from backends.jax.probe.function import MODES, arguments, cast, modes
 from common.probing import Refused
 
 
@@ -101,7 +101,7 @@ class Model:
             has_children[-1] = True
             path, module = ".".join(context.module.path), context.module
             one = self._known(path, module)
-            inside[0] = whole = one.kind != "unknown" or probe_layers.is_whole(module)
+            inside[0] = whole = one.kind != "unknown" or layers.is_whole(module)
             if one.kind == "dropout":  # without a draw
                 self.known.setdefault(path, one)
                 inside[0] = False
@@ -126,7 +126,7 @@ class Model:
                 local["cell" + name.removeprefix(cell)] = name
             elif cell is None and (not path or name.startswith(f"{path}.")):
                 local[name.removeprefix(f"{path}.") if path else name] = name
-        one = probe_layers.of(module, {here: np.asarray(self.values[name]) for here, name in local.items()})
+        one = layers.of(module, {here: np.asarray(self.values[name]) for here, name in local.items()})
         one.module = loose(module)
         one.place(local)
         return one

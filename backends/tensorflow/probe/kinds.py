@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import layers as kl
 
-from backends.tensorflow.probe_activations import activation
-from backends.tensorflow.probe_known import Known, Weight
+from backends.tensorflow.probe.activations import activation
+from backends.tensorflow.probe.known import Known, Weight
 
 
 def _turned(variable, *order):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from backends.pytorch import probe_layers
+from backends.pytorch.probe import layers
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 
 
@@ -22,8 +22,8 @@ class Probe:
         self.model, self.loss_function, self.optimizer = side["model"], side.get("loss"), side.get("optimizer")
         if isinstance(self.model, nn.Module):
             self.model.to(getattr(torch, dtype))
-            self.known = probe_layers.layers(self.model)
-            self.rest = probe_layers.others(self.model, self.known)
+            self.known = layers.layers(self.model)
+            self.rest = layers.others(self.model, self.known)
         else:
             self.known = {}
             self.rest = {
@@ -40,15 +40,15 @@ class Probe:
             is_moved = isinstance(value, nn.Parameter) and value.requires_grad and (moved is None or id(value) in moved)
             return Tensor(name, tuple(value.shape), is_moved)
 
-        layers = [
+        found = [
             Layer(path, one.kind, one.title, one.settings, {r: tensor(f"{path}.{one.names[r]}", v) for r, v in one.tensors.items()})
             for path, one in self.known.items()
         ]  # fmt: skip
-        layers += [Layer(path, "unknown", "", {}, {"": tensor(path, value)}) for path, value in self.rest.items()]
+        found += [Layer(path, "unknown", "", {}, {"": tensor(path, value)}) for path, value in self.rest.items()]
         return Description(
-            "PyTorch", {"torch": torch.__version__}, layers, self.dtype,
+            "PyTorch", {"torch": torch.__version__}, found, self.dtype,
             loss={"title": _title(self.loss_function)} if self.loss_function else None,
-            optimizer=probe_layers.optimizer(self.optimizer) if self.optimizer else None,
+            optimizer=layers.optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
 
     def _tensors(self):

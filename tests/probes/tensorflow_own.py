@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import layers as kl
 
 from tests import layers_in_numpy
-from tests.backend.probes.tensorflow import native, side
+from tests.probes.tensorflow import native, side
 
 RNG = np.random.default_rng(5)
 

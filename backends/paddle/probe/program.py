@@ -9,9 +9,9 @@ import numpy as np
 import paddle
 from paddle import pir, static
 
-from backends.paddle import probe_updates
-from backends.paddle.probe_clones import RANDOM, cut, dtype_of, is_dropout, is_fed, lasts, ops_of, replayed
-from backends.paddle.probe_updates import UPDATES, name_of, parameter, slope
+from backends.paddle.probe import updates
+from backends.paddle.probe.clones import RANDOM, cut, dtype_of, is_dropout, is_fed, lasts, ops_of, replayed
+from backends.paddle.probe.updates import UPDATES, name_of, parameter, slope
 from common.probing import Description, Layer, Refused, Tensor, mask
 
 
@@ -37,9 +37,7 @@ class ProgramProbe:
         self.fetch = [self._value(one) for one in (fetched if isinstance(fetched, (list, tuple)) else [fetched])]
         self.the_loss = self._value(side["loss"]) if side.get("loss") is not None else None
         self.updates = [op for op in ops if op.name() in UPDATES]
-        roots = [
-            root for op in self.updates for root in probe_updates.roots(probe_updates.operand(op, "learning_rate"))
-        ]
+        roots = [root for op in self.updates for root in updates.roots(updates.operand(op, "learning_rate"))]
         self.rates = [name for name in dict.fromkeys(name_of(root) for root in roots if lasts(root))]
         lasting = {name_of(op): op.result(0) for op in ops if lasts(op)}
         self.parameters = {p.name: p for p in self.program.global_block().all_parameters() if p.name not in self.rates}
@@ -86,9 +84,9 @@ class ProgramProbe:
             layers.append(Layer(name, "unknown", "", {}, {"": Tensor(name, tuple(value.shape), is_moved)}))
         optimizer = None
         if self.updates:
-            accumulators = {parameter(op): name_of(probe_updates.operand(op, "moment").get_defining_op()) for op in self.updates if op.name() == "pd_op.adagrad_"}  # fmt: skip
+            accumulators = {parameter(op): name_of(updates.operand(op, "moment").get_defining_op()) for op in self.updates if op.name() == "pd_op.adagrad_"}  # fmt: skip
             starts = {name: float(self.fresh[own].flat[0]) for name, own in accumulators.items()}
-            optimizer = probe_updates.settings(self.updates, float(self.fresh[self.rates[0]]), starts)
+            optimizer = updates.settings(self.updates, float(self.fresh[self.rates[0]]), starts)
             if schedule := getattr(self.program, "lr_scheduler", None):
                 optimizer["schedule"] = type(schedule).__name__  # it stays where it is: the user's loop would step it
         loss = {"title": "inside the Program"} if self.the_loss is not None else None

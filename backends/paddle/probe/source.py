@@ -2,7 +2,7 @@
 
 from paddle import nn
 
-from backends.paddle.probe_layers import Known
+from backends.paddle.probe.layers import Known
 
 # {class: {argument: attribute}}; positional ones first, with numbers for names.
 CONV = {0: "_in_channels", 1: "_out_channels", 2: "_kernel_size", "stride": "_stride", "padding": "_padding", "dilation": "_dilation", "groups": "_groups", "data_format": "_data_format"}  # fmt: skip

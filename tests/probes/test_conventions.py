@@ -13,8 +13,8 @@ TIGHT = 1e-12
 
 @pytest.fixture(scope="module")
 def theirs(backend):
-    """The framework's side: tests/backend/conventions_<backend>.py."""
-    return importlib.import_module(f"tests.backend.conventions_{backend}")
+    """The framework's side: tests/probes/conventions_<backend>.py."""
+    return importlib.import_module(f"tests.probes.conventions_{backend}")
 
 
 def test_every_layer_is_what_the_framework_computes(theirs):

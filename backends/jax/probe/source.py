@@ -7,7 +7,7 @@ import flax.linen as nn
 import numpy as np
 from flax import nnx
 
-from backends.jax.probe_parts import Known
+from backends.jax.probe.parts import Known
 
 SIMPLE = (bool, int, float, str, type(None))
 

@@ -10,9 +10,8 @@ from typing import Any
 import keras
 from keras import layers as kl
 
-from backends.tensorflow import probe_activations as activations
-from backends.tensorflow import probe_kinds as kinds
-from backends.tensorflow.probe_known import ACTIVATED, Known, Weight
+from backends.tensorflow.probe import activations, kinds
+from backends.tensorflow.probe.known import ACTIVATED, Known, Weight
 
 
 def layers(model) -> tuple[dict[str, Known], dict[str, Weight]]:

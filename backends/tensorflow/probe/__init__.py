@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from backends.tensorflow import probe_layers, probe_source
-from backends.tensorflow.probe_known import Weight, exact, replaced
-from backends.tensorflow.probe_pass import Pass, named, structured
+from backends.tensorflow.probe import layers, source
+from backends.tensorflow.probe.known import Weight, exact, replaced
+from backends.tensorflow.probe.taps import Pass, named, structured
 from common.probing import Description, Layer, Refused, Tensor
 
 
@@ -42,7 +42,7 @@ class Probe:
                     raise Refused("the model is not built, and there are no inputs to build it with; call it once")
                 self._run([tf.convert_to_tensor(value) for value in given.values()], False)
             if layered:
-                self.known, self.rest = probe_layers.layers(self.model)
+                self.known, self.rest = layers.layers(self.model)
             for one in self.known.values():
                 if one.layer.compute_dtype == "float64":
                     exact(one.layer)
@@ -65,7 +65,7 @@ class Probe:
     def _lower(self, calls):
         """Why the model does not compute in float64, "" if it does."""
         for path, one in self.known.items():
-            if found := probe_layers.lower(one):
+            if found := layers.lower(one):
                 return f"{path}: {found}"
         for call in calls:
             if lower := [one.dtype for one in call.outputs if one.dtype.kind == "f" and one.dtype != np.float64]:
@@ -85,15 +85,15 @@ class Probe:
                 for r, w in weights.items()
             }
 
-        layers = [
+        found = [
             Layer(path, one.kind, one.title, one.described(), tensors(path.split(":")[0], one.tensors))
             for path, one in self.known.items()
         ]  # fmt: skip
-        layers += [Layer(path, "unknown", "", {}, tensors(path, {"": one})) for path, one in self.rest.items()]
+        found += [Layer(path, "unknown", "", {}, tensors(path, {"": one})) for path, one in self.rest.items()]
         return Description(
-            "TensorFlow", {"tensorflow": tf.__version__, "keras": keras.__version__}, layers, self.dtype, self.why,
+            "TensorFlow", {"tensorflow": tf.__version__, "keras": keras.__version__}, found, self.dtype, self.why,
             loss={"title": _title(self.loss_function)} if self.loss_function else None,
-            optimizer=probe_layers.optimizer(self.optimizer) if self.optimizer is not None else None,
+            optimizer=layers.optimizer(self.optimizer) if self.optimizer is not None else None,
         )  # fmt: skip
 
     def _tensors(self):
@@ -148,7 +148,7 @@ class Probe:
         return one.results(one.call(given, training))
 
     def source(self, path, training):
-        return probe_source.source(self.known[path], self.dtype, training)
+        return source.source(self.known[path], self.dtype, training)
 
     # ------------------------------------------------------------------------- loss, gradients and updates
 

@@ -1,7 +1,7 @@
 """A foreign model of Flax or plain JAX, for `diff`: its gradients by jax.value_and_grad, its updates by its own optax.
 
 The contract is in common.probing. Models are called as functions of {name: array}, their parameters and statistics: an nnx
-module by probe_nnx, a pair (linen module, variables) by probe_linen, a function with parameters={name: array} by probe_function.
+module by nnx, a pair (linen module, variables) by linen, a function with parameters={name: array} by function.
 """
 
 import itertools
@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from backends.jax import probe_function, probe_linen, probe_nnx, probe_optax, probe_source
-from backends.jax.probe_parts import Part, Traced
+from backends.jax.probe import function, linen, source
+from backends.jax.probe import nnx as modules
+from backends.jax.probe import optax as chains
+from backends.jax.probe.parts import Part, Traced
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 
 
@@ -26,14 +28,14 @@ class Probe:
         if isinstance(self.optimizer, nnx.Optimizer):
             self.optimizer, wrt = self.optimizer.tx, self.optimizer.wrt
         if isinstance(model, nnx.Module):
-            self.model = probe_nnx.Model(model, dtype, wrt)
+            self.model = modules.Model(model, dtype, wrt)
         elif isinstance(model, tuple):
-            self.model = probe_linen.Model(*model, dtype)
+            self.model = linen.Model(*model, dtype)
         else:
-            self.model = probe_function.Model(model, side["parameters"], dtype)
+            self.model = function.Model(model, side["parameters"], dtype)
         self.values = dict(self.model.values)
         self.narrow, self.drawn = "", {}  # `drawn`: {dropout: its number in the last pass}
-        self.rates = probe_optax.Rates(self.optimizer) if self.optimizer else None
+        self.rates = chains.Rates(self.optimizer) if self.optimizer else None
 
     # -------------------------------------------------------------------------------------- what there is
 
@@ -66,7 +68,7 @@ class Probe:
         return Description(
             "JAX", versions, layers, "float32" if self.narrow else self.dtype, self.narrow,
             loss={"title": getattr(self.loss_function, "__name__", type(self.loss_function).__name__)} if self.loss_function else None,
-            optimizer=probe_optax.optimizer(self.optimizer) if self.optimizer else None,
+            optimizer=chains.optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
 
     def _moved(self) -> set[str]:
@@ -156,7 +158,7 @@ class Probe:
         axes = {
             role: part.join(*(np.asarray(self.values[n]) for n in part.names)).ndim for role, part in one.parts.items()
         }
-        return probe_source.source(one, axes, self.dtype, training)
+        return source.source(one, axes, self.dtype, training)
 
     # ------------------------------------------------------------------------- loss, gradients and updates
 

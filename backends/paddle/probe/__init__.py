@@ -1,7 +1,7 @@
 """A foreign Paddle model, for `diff`: its layers by post-hooks, its gradients and updates by its own loss and optimiser.
 
 The contract is in common.probing. A function with parameters={name: tensor} is a model without layers; static Programs are in
-probe_program.py.
+program.py.
 """
 
 import copy
@@ -13,15 +13,15 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from backends.paddle import probe_layers, probe_source, probe_updates
-from backends.paddle.probe_layers import Held, named, tensor
+from backends.paddle.probe import layers, source, updates
+from backends.paddle.probe.layers import Held, named, tensor
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 
 
 def Probe(side: dict, dtype: str):
     """Of what the user's function returned."""
     if "program" in side:
-        from backends.paddle.probe_program import ProgramProbe
+        from backends.paddle.probe.program import ProgramProbe
 
         return ProgramProbe(side, dtype)
     return LayerProbe(side, dtype)
@@ -43,8 +43,8 @@ class LayerProbe:
         if isinstance(self.model, nn.Layer):
             for value in [*self.model.parameters(), *self.model.buffers()]:
                 self._cast(value)
-            self.known = probe_layers.layers(self.model)
-            self.rest = probe_layers.others(self.model, self.known)
+            self.known = layers.layers(self.model)
+            self.rest = layers.others(self.model, self.known)
         else:
             self.known, self.rest = {}, {}
             for name, value in side.get("parameters", {}).items():
@@ -61,21 +61,21 @@ class LayerProbe:
     # -------------------------------------------------------------------------------------- what there is
 
     def describe(self) -> Description:
-        moved = {id(p) for p in probe_updates.moved(self.optimizer)} if self.optimizer else None
+        moved = {id(p) for p in updates.moved(self.optimizer)} if self.optimizer else None
 
         def known(name, one):
             is_moved = not one.value.stop_gradient and (moved is None or id(one.value) in moved)
             return Tensor(name, one.canonical(one.value.numpy()).shape, is_moved)
 
-        layers = [
+        found = [
             Layer(path, one.kind, one.title, one.settings, {r: known(f"{path}.{h.name}", h) for r, h in one.tensors.items()})
             for path, one in self.known.items()
         ]  # fmt: skip
-        layers += [Layer(path, "unknown", "", {}, {"": known(path, one)}) for path, one in self.rest.items()]
+        found += [Layer(path, "unknown", "", {}, {"": known(path, one)}) for path, one in self.rest.items()]
         return Description(
-            "Paddle", {"paddlepaddle": paddle.__version__}, layers, self.dtype, self.dtype_why,
+            "Paddle", {"paddlepaddle": paddle.__version__}, found, self.dtype, self.dtype_why,
             loss={"title": _title(self.loss_function)} if self.loss_function else None,
-            optimizer=probe_updates.optimizer(self.optimizer) if self.optimizer else None,
+            optimizer=updates.optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
 
     def _tensors(self) -> dict[str, Held]:
@@ -125,7 +125,7 @@ class LayerProbe:
                 return self.model({name: held.value for name, held in self.rest.items()}, *inputs)
             self.model.train() if training else self.model.eval()
             for path, one in self.known.items() if training else ():
-                if isinstance(one.module, probe_layers.RANDOM) or getattr(one.module, "num_layers", 1) > 1 and one.module.dropout:  # fmt: skip
+                if isinstance(one.module, layers.RANDOM) or getattr(one.module, "num_layers", 1) > 1 and one.module.dropout:  # fmt: skip
                     raise Refused(
                         f"{path}, {one.title}, draws in a way that cannot be replayed; give it no share to drop"
                     )
@@ -138,7 +138,7 @@ class LayerProbe:
             return one.call(arrays)
 
     def source(self, path, training):
-        return probe_source.source(self.known[path], self.dtype, training)
+        return source.source(self.known[path], self.dtype, training)
 
     # ------------------------------------------------------------------------- loss, gradients and updates
 
@@ -192,11 +192,11 @@ class LayerProbe:
 
     def _fresh(self):
         """A copy of the user's optimiser as it was handed over, of the same parameters; a schedule's rate as it is now."""
-        kept = [*probe_updates.moved(self.optimizer), *self.optimizer._learning_rate_map]  # parameters, and Programs
+        kept = [*updates.moved(self.optimizer), *self.optimizer._learning_rate_map]  # parameters, and Programs
         optimizer = copy.deepcopy(self.optimizer, {id(one): one for one in kept})
         for value in [v for one in optimizer._accumulators.values() for v in one.values()]:
             self._cast(value)
-        optimizer._dtype = probe_updates.moved(optimizer)[0].dtype  # its rate's, which may have been cast since
+        optimizer._dtype = updates.moved(optimizer)[0].dtype  # its rate's, which may have been cast since
         optimizer._learning_rate_map.clear()
         optimizer._learning_rate = float(self.optimizer.get_lr())
         return optimizer

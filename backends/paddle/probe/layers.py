@@ -8,7 +8,7 @@ import paddle
 from paddle import nn
 from paddle.nn.layer import rnn
 
-from backends.paddle.probe_settings import READERS, last
+from backends.paddle.probe.settings import READERS, last
 from common.probing import Refused
 
 # Layers that draw in a way of their own, which cannot be replayed.

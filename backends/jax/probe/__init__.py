@@ -1,7 +1,7 @@
 """A foreign model of Flax or plain JAX, for `diff`: its gradients by jax.value_and_grad, its updates by its own optax.
 
 The contract is in common.probing. Models are called as functions of {name: array}, their parameters and statistics: an nnx
-module by nnx, a pair (linen module, variables) by linen, a function with parameters={name: array} by function.
+module by modules, a pair (linen module, variables) by linen, a function with parameters={name: array} by function.
 """
 
 import itertools
@@ -11,9 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from backends.jax.probe import function, linen, source
-from backends.jax.probe import nnx as modules
-from backends.jax.probe import optax as chains
+from backends.jax.probe import chains, function, linen, modules, source
 from backends.jax.probe.parts import Part, Traced
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 

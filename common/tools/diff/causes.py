@@ -8,16 +8,17 @@ import numpy as np
 
 from common.probing import Arrays, Layer
 from common.tools.diff.conventions import updates
+from common.tools.diff.conventions.activations import NAMES
 from common.tools.diff.conventions.base import Unknown
 from common.tools.diff.conventions.explain import ROUNDING, explain
 from common.tools.diff.conventions.glue import explain_glue
 from common.tools.diff.conventions.layers import DEFAULTS, KNOBS, run, statistics
 from common.tools.diff.conventions.losses import explain_loss
-from common.tools.diff.conventions.search import changing
+from common.tools.diff.conventions.search import changing, moved
 from common.tools.diff.numbers import deviation
 from common.tools.diff.verdict import Cause
 
-ROUNDED = ("float32", "rounded")  # settings that tell what passes through float32
+ROUNDED = ("float32", "rounded", "root", "cube")  # settings that tell what passes through float32; the last two of GELU
 SOURCES = 8  # calls before one whose outputs may be what it is given
 
 
@@ -51,17 +52,22 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
     names = _mending(a.kind, ours, theirs, tensors, ins, outs, training, bar)
     if not names:
         return unknown
-    settings = {name: (ours.get(name), theirs.get(name)) for name in names}
-    defaults = DEFAULTS.get(a.kind, {})
-    small = {name: ours.get(name) for name in ROUNDED if name in ours or name in theirs}
-    mended = run(
-        a.kind, theirs | small | {name: ours.get(name, defaults.get(name)) for name in names}, tensors, ins, training
-    )
+    settings = {name: tuple(_value(a.kind, side, name) for side in (ours, theirs)) for name in names}
+    mended = theirs
+    for name in dict.fromkeys((*ROUNDED, *names)):
+        mended = moved(mended, ours, name)
+    mended = run(a.kind, mended, tensors, ins, training)
     left = max(deviation(x, y) for x, y in zip(outs, mended, strict=False))
     knobs = KNOBS.get(a.kind, {})
     return Cause(
         stage, a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), left
     )
+
+
+def _value(kind, settings, name):
+    """Of the setting `name`, with what it is where nothing is said."""
+    usual = NAMES.get(settings.get("name"), {}) if kind == "activation" else DEFAULTS.get(kind, {})
+    return settings.get(name, usual.get(name))
 
 
 def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]:
@@ -73,12 +79,14 @@ def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]
 
     names = changing(ours, theirs, DEFAULTS.get(kind, {}), made, ROUNDING)
     # What passes through float32 is named only where nothing else makes a difference.
-    small = {name: ours.get(name) for name in names if name in ROUNDED}
-    names = [name for name in names if name not in small] or list(small)
-    alone = []
+    small = [name for name in names if name in ROUNDED]
+    names = [name for name in names if name not in small] or small
+    alone, rest = [], theirs
+    for name in small:
+        rest = moved(rest, ours, name)
     for name in names:
         try:
-            found = made(theirs | small | {name: ours.get(name, DEFAULTS.get(kind, {}).get(name))})
+            found = made(moved(rest, ours, name))
         except Unknown:
             continue
         if len(found) >= len(outs) and all(deviation(x, y) <= bar for x, y in zip(outs, found, strict=False)):
@@ -228,13 +236,16 @@ def of_loss(described, outputs: Arrays, inputs: Arrays, ours, theirs, bar: float
     if a is None or b is None or a == b:
         ratio = theirs[0] / ours[0] if ours[0] else float("nan")
         return Cause("loss", "loss", f"{titles} give {ours[0]:.6g} and {theirs[0]:.6g} on the same output (a ratio of {ratio:.6g}); no loss that is known explains both")  # fmt: skip
-    settings = {n: (a.get(n), b.get(n)) for n in sorted(a.keys() | b.keys()) if a.get(n) != b.get(n)}
-    words = f"the reference's loss is {_loss(a)}, the port's {_loss(b)}"
-    return Cause("loss", "loss", words, settings, True, "reductions" if "reduction" in settings else "", f"in the port's loss: {', '.join(f'{n} {shown(x)}' for n, (x, _) in settings.items())}", 0.0)  # fmt: skip
+    names = [n for n in sorted(a.keys() | b.keys()) if a.get(n) != b.get(n)]
+    # How smoothed labels are spread is nothing where there are none; what is rounded is named where nothing else differs.
+    names = [n for n in names if n != "spread" or {n} <= a.keys() & b.keys()]
+    settings = {n: (a.get(n), b.get(n)) for n in [n for n in names if n not in ROUNDED] or names}
+    words = f"{titles} are {_loss(a)} and {_loss(b)}: {said({}, settings)}"
+    return Cause("loss", "loss", words, settings, True, "reductions" if "reduction" in settings else "", f"in the port's loss: {_numbers(settings)}", 0.0)  # fmt: skip
 
 
 def _loss(one):
-    return f"{one.get('name')} ({', '.join(f'{k} {shown(v)}' for k, v in one.items() if k != 'name')})"
+    return f"{one['name']} of {one['takes']}" if "takes" in one else one["name"]
 
 
 def of_gradients(wrong, count: int) -> Cause:

@@ -107,6 +107,17 @@ def led(layer: Layer, pad: Layer | None) -> Layer:
     return replace(layer, settings=layer.settings | {"padding": padding} | fill)
 
 
+def cut(layer: Layer, pad: Layer | None) -> Layer:
+    """The transposed convolution with what one after it cuts off. What cannot be said so becomes unknown."""
+    if pad is None:
+        return layer
+    own, less = layer.settings.get("padding", 0), pad.settings.get("padding")
+    if isinstance(own, str) or pad.settings.get("mode") != "constant" or np.max(less) > 0:
+        return replace(layer, kind="unknown")
+    padding = [[a - c, b - d] for (a, b), (c, d) in zip(own or [[0, 0]] * len(less), less, strict=True)]
+    return replace(layer, settings=layer.settings | {"padding": padding})
+
+
 def advice(b: Layer, settings) -> str:
     """Which line of the port to change."""
     return f"in the port, {b.path} ({b.title}): " + _numbers(settings)
@@ -158,16 +169,17 @@ def _between(before, x, y, tolerance):
         (one, *first), (two, *second) = recent[j], recent[k]
         if first[0].shape != second[0].shape:
             continue
-        a, b = (explain_glue(list(pair), value, tolerance) for pair, value in ((z, v) for z, v in zip(zip(first, second, strict=True), (x, y), strict=True)))  # fmt: skip
+        # What one of the two gives alone is not joined on that side.
+        a, b = (
+            next((alone[side] for alone in (singles[j], singles[k]) if alone[side] is not None), None)
+            for side in (0, 1)
+        )
+        if a is not None and b is not None:
+            continue
+        a = explain_glue([first[0], second[0]], x, tolerance) if a is None else a
+        b = explain_glue([first[1], second[1]], y, tolerance) if b is None else b
         if a is not None and b is not None and a != b:
             return [one, two], a, b
-        # Joined on one side, one of the two alone on the other.
-        for part in (j, k):
-            alone = singles[part]
-            if a is not None and alone[1] is not None:
-                return [one, two], a, alone[1]
-            if b is not None and alone[0] is not None:
-                return [one, two], alone[0], b
     return None
 
 

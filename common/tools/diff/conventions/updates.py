@@ -136,7 +136,7 @@ def differing(a: dict, b: dict, parameters: Arrays, gradients: list[Arrays], rat
 
 
 ADAM, RMS, ADAGRAD = "Where Adam adds ε, and through which precision its numbers pass", "RMSprop: ε, its place and the first accumulator", "Adagrad: ε, its place and the first accumulator"  # fmt: skip
-MOMENTUM, DECAY, CLIP = "Momentum: where the learning rate stands", "L2 and weight decay", "Gradient clipping"
+MOMENTUM, DECAY, CLIP = "Momentum: where the rate stands, and what is kept", "L2 and weight decay", "Gradient clipping"
 OF = {"adam": ADAM, "rmsprop": RMS, "adagrad": ADAGRAD}
 
 

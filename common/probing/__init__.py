@@ -10,7 +10,8 @@ Canonical terms are PyTorch's. Of every layer that a probe knows it says:
     kind      a key of KINDS below, or "unknown"
     title     as its users write it, "nn.Conv2d"
     settings  its numbers in canonical terms, those of KINDS[kind]; what the framework does beyond them stands there too.
-              "float32" lists those that it rounds to float32 even where it computes in float64; optimisers have it too
+              "float32" lists those that it rounds to float32 even where it computes in float64, and "gradient" where a number
+              in its gradient is; optimisers have it too
     tensors   {role: Tensor}: "weight" (O, I), "bias", "mean" ...; each in the canonical layout that KINDS gives
 
 A tensor's key is "path/role", also across the two sides once layers are matched; a parameter of no known layer has the key

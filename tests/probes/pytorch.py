@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -217,8 +216,6 @@ def frozen():
     pieces = _pieces(0.0)
     pieces[2].requires_grad_(False)
     return side(nn.Sequential(*pieces))
-
-
 
 
 # Settings that describe them, for what the numbers alone do not say twice

@@ -154,7 +154,9 @@ class Probe:
         self._forget()
         value = self._loss(self._run([torch.from_numpy(one) for one in inputs], self.side.get("mode") != "eval"), rest)
         value.backward()
-        return float(value.detach()), {k: _array(part.gradient) for k, part in tensors.items() if part.gradient is not None}
+        return float(value.detach()), {
+            k: _array(part.gradient) for k, part in tensors.items() if part.gradient is not None
+        }
 
     def update(self, gradients, rates):
         self._restart()

@@ -448,7 +448,9 @@ class Judge:
         where float64 is asked for."""
         names, before, back = [], set(), {port: reference for reference, port in self.matching.paths.items()}
         for side, (one, order) in enumerate(zip(self.described, self.orders, strict=True)):
-            soft = {layer.path for layer in one.layers if "gradient" in (layer.settings.get("float32") or ())} & set(order)
+            soft = {layer.path for layer in one.layers if "gradient" in (layer.settings.get("float32") or ())} & set(
+                order
+            )
             if soft and self.dtype == "float64":
                 names += sorted(soft, key=order.index)
                 until = max(k for k, path in enumerate(order) if path in soft)

@@ -68,8 +68,8 @@ KINDS = {
     "adaptive_pool": (("op", "size"), {}),  # size: of the result; 1 everywhere: a global pool
     "dropout": (("rate",), {}),
     # name: relu, leaky_relu (slope), elu (alpha), selu, gelu (approximate), silu, softplus (beta), sigmoid, tanh, softmax (axis),
-    # log_softmax (axis), hard_sigmoid and hard_swish (slope, offset), relu6, identity
-    "activation": (("name",), {}),
+    # log_softmax (axis), hard_sigmoid and hard_swish (slope, offset), relu6, identity; prelu alone has a tensor, its slopes
+    "activation": (("name",), {"weight": "(C,)"}),
     # Gates in PyTorch's order: LSTM i, f, g, o; GRU r, z, n. One bias alone is bias_ih.
     # reset_after: n = tanh(Wx + r * (Uh + b)), PyTorch's and CuDNN's
     "lstm": (("layers", "both_ways"), {"weight_ih": "(4H, I)", "weight_hh": "(4H, H)", "bias_ih": "(4H,)", "bias_hh": "(4H,)"}),

@@ -123,15 +123,8 @@ def heat(row: Row) -> str:
 
 
 def write(verdict: Verdict, folder: Path) -> None:
-    """verdict.json and page.html, and repro.py with its numbers where a layer is at fault."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if verdict.repro:
-        text, arrays = verdict.repro
-        write_atomically(folder / "repro.py", text.encode())
-        data = io.BytesIO()
-        np.savez(data, **arrays)
-        write_atomically(folder / "repro.npz", data.getvalue())
-    write_json(folder / "verdict.json", verdict.plain())
+    """verdict.json and page.html, and repro.py with its numbers where a layer is at fault; verdict.json is the last that is
+    written. Each is whole or not there, and none is an earlier verdict's."""
     about = {
         "verdict": verdict,
         "number": number,
@@ -140,4 +133,15 @@ def write(verdict: Verdict, folder: Path) -> None:
         "signs": SIGNS,
         "ending": ending(verdict),
     }
-    write_atomically(folder / "page.html", template("diff.html").render(**about).encode())
+    files = {"page.html": template("diff.html").render(**about).encode()}
+    if verdict.repro:
+        text, arrays = verdict.repro
+        data = io.BytesIO()
+        np.savez(data, **arrays)
+        files |= {"repro.py": text.encode(), "repro.npz": data.getvalue()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("verdict.json", "page.html", "repro.py", "repro.npz"):
+        (folder / name).unlink(missing_ok=True)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    write_json(folder / "verdict.json", verdict.plain())

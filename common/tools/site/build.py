@@ -132,7 +132,8 @@ class _Site:
         page = Page(self.shelf, "guide.html")
         head = page.markdown(read(guide.PATH).partition("\n## ")[0], guide.PATH)
         groups = {name: list(found) for name, found in itertools.groupby(self.entries, key=lambda entry: entry.group)}
-        self._page(page.place, "guide.html", page=page, head=head, groups=groups, source=guide.PATH)
+        lines = guide.lines(self.entries)
+        self._page(page.place, "guide.html", page=page, head=head, groups=groups, lines=lines, source=guide.PATH)
 
     def _results(self):
         page = Page(self.shelf, "results.html")

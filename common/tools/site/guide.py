@@ -67,6 +67,16 @@ def entries() -> list[Entry]:
     return found
 
 
+def lines(found: list[Entry]) -> dict[str, list[Place]]:
+    """{anchor of an entry: the places whose lines stand with it}: each with the first entry that names it, linked from the others."""
+    seen, shown = set(), {}
+    for entry in found:
+        fresh = dict.fromkeys(place for place in entry.places if place.lines and place not in seen)
+        shown[entry.anchor] = list(fresh)
+        seen |= set(fresh)
+    return shown
+
+
 def _place(span):
     path, _, name = span.partition("::")
     path = path if path.startswith("common/") else f"backends/{path}"

@@ -14,11 +14,11 @@ from common.tools import sections
 from common.tools.articles import ARTICLES
 from common.tools.bench import RESULTS
 from common.tools.figures import STYLES
-from common.tools.pages import template
+from common.tools.pages import slug, template
 from common.tools.reproduction.publish import SIGNS
 from common.tools.show import kind, numbers, size
 from common.tools.site import guide, measured, pairs, source
-from common.tools.site.pages import Page, Shelf, code_lines, page_of, read, slug
+from common.tools.site.pages import Page, Shelf, code_lines, page_of, read
 
 GENERATOR = "tetrapla site"  # the mark by which an earlier site is known
 COMPARE, RESULTS_PAGE = "docs/parity", "docs/results.md"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from backends import KNOWN
 from common.tools import sections
-from common.tools.site.pages import read, slug
+from common.tools.pages import slug
+from common.tools.site.pages import read
 
 PATH = "docs/differences.md"
 # By what words an entry is about a framework.

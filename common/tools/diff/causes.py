@@ -64,7 +64,15 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
     left, knobs = _apart(outs, mended), KNOBS.get(a.kind, {})
     own = (_apart(real, run(a.kind, of, tensors, ins, training)) for real, of in ((outs, ours), (made, theirs)))
     return Cause(
-        stage, a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), left, tuple(own)
+        stage,
+        a.path,
+        said(knobs, settings),
+        settings,
+        True,
+        guide(knobs, settings),
+        advice(b, settings),
+        left,
+        tuple(own),
     )
 
 

@@ -63,7 +63,12 @@ def grouped(causes: list[Cause]) -> list[tuple[Cause, list[str]]]:
     """(cause, where else the same was found): many batch norms of one wrong ε are one thing to read."""
     found = {}
     for cause in causes:
-        key = (cause.stage, cause.proven, str(cause.settings), cause.words if cause.stage != "matching" else cause.where)
+        key = (
+            cause.stage,
+            cause.proven,
+            str(cause.settings),
+            cause.words if cause.stage != "matching" else cause.where,
+        )
         found.setdefault(key, []).append(cause)
     return [(same[0], [one.where for one in same[1:]]) for same in found.values()]
 

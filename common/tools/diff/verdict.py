@@ -110,7 +110,9 @@ class Verdict:
     rows: list[Row] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
     uncovered: list[str] = field(default_factory=list)  # what was not matched, or not compared, a line each
-    initial: list[Start] = field(default_factory=list)  # a note, no difference: the function that is computed is the same
+    initial: list[Start] = field(
+        default_factory=list
+    )  # a note, no difference: the function that is computed is the same
     repro: tuple[str, dict] | None = None  # (Python, {name: array}) that show the difference without us
     seconds: float = 0.0
 
@@ -147,5 +149,7 @@ def _plain(value):
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return (
+            value if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        )
     return str(value)

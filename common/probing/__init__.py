@@ -18,7 +18,7 @@ A tensor's key is "path/role", also across the two sides once layers are matched
 
 What flows between layers is canonical too where the layer knows of channels (convolutions, batch norm, pooling, resizing): the
 channels are axis 1. Activations, dropout and flattening have them where the layer before had; a flattening that takes them last
-says so: "channels": "last". Elsewhere it is as it is. A pool over everything keeps its axes, (N, C, 1, 1); attention gives the
+says so: "order": "channels_last". Elsewhere it is as it is. A pool over everything keeps its axes, (N, C, 1, 1); attention gives the
 one output, and takes (query, key, value); a recurrent layer gives the whole sequence (N, T, H) and nothing else.
 
 A probe (`backends/<x>/probe.py`) has

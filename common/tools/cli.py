@@ -160,7 +160,7 @@ def diff(
         for line in error.lines:
             ERR.print(line, soft_wrap=True)
         raise
-    OUT.print(report.shown(verdict), soft_wrap=True)
+    OUT.print(report.shown(verdict))
     if out:
         report.write(verdict, out)
     raise typer.Exit(EXIT[verdict.outcome])

@@ -128,7 +128,9 @@ def test_an_earlier_repro_does_not_stay(tmp_path):
 
 
 def test_a_verdict_without_layers_or_causes():
-    found = verdict(rows=[], causes=[], initial=[], repro=None, uncovered=[], stages=[Stage("forward", EQUAL, 0.0, 1e-12)])
+    found = verdict(
+        rows=[], causes=[], initial=[], repro=None, uncovered=[], stages=[Stage("forward", EQUAL, 0.0, 1e-12)]
+    )
     assert terminal(found, 80).splitlines()[-1].startswith("✓ equal")
     assert "Nothing was left out" in page.html(found)
 

@@ -11,7 +11,7 @@ WIDE, TALL, LEFT = 1000, 180, 46  # its size, and where the layers begin
 
 
 def html(verdict: Verdict) -> str:
-    about = {name: getattr(report, name) for name in ("number", "called", "proof", "anchor", "STATES", "SIGNS", "LEGEND")}  # fmt: skip
+    about = {name: getattr(report, name) for name in ("number", "called", "proof", "anchor", "mark", "spot", "STATES", "SIGNS", "LEGEND")}  # fmt: skip
     about |= {
         "pair": pair,
         "differing": differing,

@@ -40,8 +40,15 @@ def called(path: str | None) -> str:
 def headline(verdict: Verdict) -> str:
     if (parted := verdict.parted) is None:
         return verdict.outcome
-    kind = "layer " if any(row.reference == parted.where for row in verdict.rows) else ""
-    return f"{verdict.outcome}: they part at {f'{kind}{parted.where}, ' if parted.where else ''}stage “{parted.name}”"
+    where = spot(verdict, parted.where, parted.name) if parted.where else "at"
+    return f"{verdict.outcome}: they part {where}{',' * bool(parted.where)} stage “{parted.name}”"
+
+
+def spot(verdict: Verdict, where: str, stage: str) -> str:
+    """ "at layer 3"; "before layer 3", where in a pass what it is given differs first; "at optimizer"."""
+    row = next((row for row in verdict.rows if row.reference == where), None)
+    before = row is not None and stage.startswith("forward") and not row.faulty
+    return f"{'before' if before else 'at'} {'layer ' if row else ''}{where or '(the model)'}"
 
 
 def proof(cause: Cause) -> str:
@@ -94,6 +101,12 @@ def state(row: Row, named: dict[str, str]) -> str:
     if row.outputs is not None and not row.outputs <= max(row.bar, 1e-9):
         return "downstream"
     return "equal" if row.outputs is not None else "unseen"
+
+
+def mark(row: Row, named: dict[str, str]) -> str:
+    """What is said beside a row at which a cause is named."""
+    stage = named[row.reference]
+    return f"{'before it, ' if stage.startswith('forward') and not row.faulty else ''}stage “{stage}”"
 
 
 def places(verdict: Verdict) -> dict[str, str]:
@@ -190,7 +203,7 @@ def _line(name, row, how, named):
         text.append(", alone ", "dim").append(number(row.alone), "bold red" if row.faulty else "dim")
     if row.differ:
         text.append(f"  {differing(row.differ)}", "magenta" if how in ("faulty", "named") else "dim")
-    return text.append(f"  ← stage “{named[row.reference]}”", "bold red") if row.reference in named else text
+    return text.append(f"  ← {mark(row, named)}", "bold red") if row.reference in named else text
 
 
 def _conclusion(verdict):
@@ -199,7 +212,7 @@ def _conclusion(verdict):
     table.add_column(overflow="fold")
     for cause, others in causes[:MOST]:
         more = f" and {len(others)} more: {', '.join(others[:3])}{' …' if len(others) > 3 else ''}" if others else ""
-        title = f"{cause.where or '(the models)'}{more}, stage “{cause.stage}”"
+        title = f"{spot(verdict, cause.where, cause.stage)}{more}, stage “{cause.stage}”"
         table.add_row(Text("cause, proven" if cause.proven else "cause unknown", "bold red"), Text(title, "bold"))
         lines = {"what": cause.words, "proof": proof(cause), "change": cause.advice, "guide": anchor(cause)}
         for name, line in lines.items():

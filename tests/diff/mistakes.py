@@ -65,7 +65,7 @@ MISTAKES = [
     forward("log softmax for softmax", "sequence", {"gates.name": "log_softmax"}, "TP TJ", "gates", "name"),
     # Convolutions and pooling
     forward("padding at the end", "classifier", {"conv1.padding": [0, 1]}, "TK PJ JT", "conv1", "padding"),
-    forward("padding at the beginning", "classifier", {"conv1.padding": [1, 0]}, "TP KJ", "conv1", "padding"),
+    forward("padding at the beginning", "classifier", {"conv2.padding": [2, 0]}, "TP KJ", "conv2", "padding"),
     forward("padding at the end, deep", "deep", {"down2.padding": [0, 1]}, "TK PJ", "down2", "padding"),
     forward("stride at the other convolution", "deep", {"down1.stride": 2, "down2.stride": 1}, "TJ PT", "down1", "stride"),
     forward("dilation", "classifier", {"conv2.dilation": 2, "conv2.padding": 2}, "TP JK", "conv2", "dilation padding"),
@@ -110,7 +110,7 @@ MISTAKES = [
     _of("gradient stopped", "mlp", {"cut.factor": 0.0}, "TK PJ", "gradients", "cut", "flows"),
     _of("gradient stopped, deep", "deep", {"cut.factor": 0.0}, "JT KP", "gradients", "cut", "flows"),
     _of("gradient scaled", "sequence", {"cut.factor": 0.5}, "TJ PK", "gradients", "cut", "factor"),
-    _of("tied weights on one side", "mlp", {"tied": {"dense2": "dense1"}}, "TP PT", "matching", "dense2", "tied", {"dense1.out": 7}),
+    _of("tied weights on one side", "mlp", {"tied": {"dense2": "dense1"}}, "TP PT", "matching", "dense2", "tied", {"dense1.out": 7, "dense2.out": 7}),
     # Losses
     loss("loss summed", "mlp", {"loss.reduction": "sum"}, "TK PJ", "reduction"),
     loss("squared error by samples", "upsampling", {"loss.reduction": "batch"}, "JT KP", "reduction"),

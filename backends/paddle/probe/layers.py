@@ -60,12 +60,13 @@ class Known:
         return self.results(self.module(*given))
 
     def results(self, outputs) -> list[np.ndarray]:
-        """Canonical arrays of what it returned; attention's weights are left out, as its users may. None of another structure."""
+        """Canonical arrays of what it returned; attention's weights are left out, as its users may,
+        and what a recurrent layer gives beside its sequence. None of another structure."""
         try:
             found = [self.canonical(value) for value in named(outputs).values()]
         except Refused:
             return []
-        return found[:1] if self.kind == "attention" else found
+        return found[:1] if self.kind in ("attention", "lstm", "gru") else found
 
     def canonical(self, value) -> np.ndarray:
         value = np.array(value.numpy())

@@ -26,9 +26,10 @@ class Probe:
             self.rest = layers.others(self.model, self.known)
         else:
             self.known = {}
-            self.rest = {
-                name: value.to(getattr(torch, dtype)).requires_grad_() for name, value in side["parameters"].items()
-            }
+            for value in side["parameters"].values():  # the same tensors: the optimiser holds them
+                value.data = value.data.to(getattr(torch, dtype))
+                value.requires_grad_()
+            self.rest = {name: layers.Part(value) for name, value in side["parameters"].items()}
         self.fresh = copy.deepcopy(self.optimizer.state_dict()) if self.optimizer else None
 
     # -------------------------------------------------------------------------------------- what there is
@@ -36,9 +37,9 @@ class Probe:
     def describe(self) -> Description:
         moved = {id(p) for group in self.optimizer.param_groups for p in group["params"]} if self.optimizer else None
 
-        def tensor(name, value):
-            is_moved = isinstance(value, nn.Parameter) and value.requires_grad and (moved is None or id(value) in moved)
-            return Tensor(name, tuple(value.shape), is_moved)
+        def tensor(name, part):
+            is_moved = part.whole.requires_grad and (moved is None or id(part.whole) in moved)
+            return Tensor(name, tuple(part.value.shape), is_moved)
 
         found = [
             Layer(path, one.kind, one.title, one.settings, {r: tensor(f"{path}.{one.names[r]}", v) for r, v in one.tensors.items()})
@@ -51,18 +52,17 @@ class Probe:
             optimizer=layers.optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
 
-    def _tensors(self):
-        found = {f"{path}/{role}": value for path, one in self.known.items() for role, value in one.tensors.items()}
-        return found | {f"{path}/": value for path, value in self.rest.items()}
+    def _tensors(self) -> dict[str, layers.Part]:
+        found = {f"{path}/{role}": part for path, one in self.known.items() for role, part in one.tensors.items()}
+        return found | {f"{path}/": part for path, part in self.rest.items()}
 
     def put(self, tensors):
-        with torch.no_grad():
-            for key, value in self._tensors().items():
-                if key in tensors:
-                    value.copy_(torch.from_numpy(np.array(tensors[key])))
+        for key, part in self._tensors().items():
+            if key in tensors:
+                part.value.copy_(torch.from_numpy(np.array(tensors[key])))
 
     def get(self):
-        return {key: value.detach().numpy().copy() for key, value in self._tensors().items()}
+        return {key: _array(part.value) for key, part in self._tensors().items()}
 
     # ------------------------------------------------------------------------------------------- forward
 
@@ -89,7 +89,7 @@ class Probe:
 
     def _run(self, inputs, training):
         if not isinstance(self.model, nn.Module):
-            return self.model(self.rest, *inputs)
+            return self.model(self.side["parameters"], *inputs)
         self.model.train(training)
         drops, handles = iter(range(1_000_000)), []
         if training:
@@ -139,7 +139,7 @@ class Probe:
         }
         value = self._loss(structured(given), rest)
         value.backward()
-        return float(value), {name: _array(one.grad) for name, one in given.items() if one.grad is not None}
+        return float(value.detach()), {name: _array(one.grad) for name, one in given.items() if one.grad is not None}
 
     def _loss(self, outputs, rest):
         value = self.loss_function(outputs, *(torch.from_numpy(np.array(one)) for one in rest))
@@ -150,20 +150,22 @@ class Probe:
         return value.reshape(())
 
     def gradients(self, inputs, rest):
-        tensors = {key: value for key, value in self._tensors().items() if value.requires_grad}
-        for value in tensors.values():
-            value.grad = None
+        tensors = {key: part for key, part in self._tensors().items() if part.whole.requires_grad}
+        self._forget()
         value = self._loss(self._run([torch.from_numpy(one) for one in inputs], self.side.get("mode") != "eval"), rest)
         value.backward()
-        return float(value), {key: _array(one.grad) for key, one in tensors.items() if one.grad is not None}
+        return float(value.detach()), {k: _array(part.gradient) for k, part in tensors.items() if part.gradient is not None}
 
     def update(self, gradients, rates):
         self._restart()
         found = []
         for one, rate in zip(gradients, rates, strict=True):
-            for key, value in self._tensors().items():
-                if isinstance(value, nn.Parameter) or value.is_leaf and value.requires_grad:
-                    value.grad = torch.from_numpy(np.array(one[key])) if key in one else None
+            self._forget()
+            for key, part in self._tensors().items():
+                if key in one and part.whole.requires_grad:
+                    if part.whole.grad is None:
+                        part.whole.grad = torch.zeros_like(part.whole)
+                    part.gradient.copy_(torch.from_numpy(np.array(one[key])))
             self._rate(rate)
             self.optimizer.step()
             found.append(self.get())
@@ -177,6 +179,10 @@ class Probe:
             losses.append(self.gradients(inputs, rest)[0])
             self.optimizer.step()
         return losses
+
+    def _forget(self):
+        for part in self._tensors().values():
+            part.whole.grad = None
 
     def _restart(self):
         self.optimizer.load_state_dict(copy.deepcopy(self.fresh))

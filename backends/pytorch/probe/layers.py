@@ -8,6 +8,26 @@ from torch import nn
 from torch.nn.modules import batchnorm, conv, instancenorm
 
 
+@dataclass(frozen=True)
+class Part:
+    """A tensor, or some of its rows: attention has three projections in one."""
+
+    whole: torch.Tensor
+    rows: slice | None = None
+
+    def of(self, value: torch.Tensor) -> torch.Tensor:
+        """Of a tensor as large as the whole."""
+        return value if self.rows is None else value[self.rows]
+
+    @property
+    def value(self) -> torch.Tensor:
+        return self.of(self.whole.detach())
+
+    @property
+    def gradient(self) -> torch.Tensor | None:
+        return None if self.whole.grad is None else self.of(self.whole.grad)
+
+
 @dataclass
 class Known:
     """A module, its kind with settings, and {role: tensor} with the attribute that each is."""
@@ -15,7 +35,7 @@ class Known:
     module: nn.Module
     kind: str
     settings: dict[str, Any]
-    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    tensors: dict[str, Part] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     inputs: int = 1  # tensors that it was called with
 
@@ -43,10 +63,10 @@ def layers(model: nn.Module) -> dict[str, Known]:
     return found
 
 
-def others(model: nn.Module, known: dict[str, Known]) -> dict[str, torch.Tensor]:
+def others(model: nn.Module, known: dict[str, Known]) -> dict[str, Part]:
     """Parameters that a module with others inside has for itself."""
-    held = {id(value) for one in known.values() for value in one.tensors.values()}
-    return {name: value for name, value in model.named_parameters() if id(value) not in held}
+    held = {id(part.whole) for one in known.values() for part in one.tensors.values()}
+    return {name: Part(value) for name, value in model.named_parameters() if id(value) not in held}
 
 
 def of(module: nn.Module) -> Known:
@@ -62,7 +82,7 @@ def of(module: nn.Module) -> Known:
         roles = {f"{name}_l0": name for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
     for name, value in [*module.named_parameters(), *module.named_buffers()]:
         if value is not None and value.is_floating_point():
-            one.tensors[roles.get(name, name)], one.names[roles.get(name, name)] = value, name
+            one.tensors[roles.get(name, name)], one.names[roles.get(name, name)] = Part(value), name
     if kind == "attention":
         _split(one)
     return one
@@ -76,11 +96,11 @@ def _split(one):
     one.tensors, one.names = {}, {}
     for what, value in whole.items():
         for k, part in enumerate(("query", "key", "value") if value is not None else ()):
-            one.tensors[f"{part}_{what}"] = value[k * size : (k + 1) * size]
+            one.tensors[f"{part}_{what}"] = Part(value, slice(k * size, (k + 1) * size))
             one.names[f"{part}_{what}"] = f"in_proj_{what}[{k * size}:{(k + 1) * size}]"
     for what, value in (("weight", out.weight), ("bias", out.bias)):
         if value is not None:
-            one.tensors[f"out_{what}"], one.names[f"out_{what}"] = value, f"out_proj.{what}"
+            one.tensors[f"out_{what}"], one.names[f"out_{what}"] = Part(value), f"out_proj.{what}"
     one.call = lambda module, given: module(*(given * 3 if len(given) == 1 else given), need_weights=False)[0]
 
 

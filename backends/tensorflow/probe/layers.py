@@ -128,6 +128,7 @@ READERS = [
     (kl.Flatten, kinds.flatten),
     (kl.Reshape, lambda layer: Known(layer, "reshape", {"shape": list(layer.target_shape)})),
     (_each("ZeroPadding{}D"), kinds.zero_padding),
+    (_each("Cropping{}D"), kinds.cropping),
 ]
 
 

@@ -8,12 +8,13 @@ import numpy as np
 
 from common.probing import Arrays, Layer
 from common.tools.diff.conventions import updates
+from common.tools.diff.conventions.activations import NAMES
 from common.tools.diff.conventions.base import Unknown
 from common.tools.diff.conventions.explain import ROUNDING, explain
 from common.tools.diff.conventions.glue import explain_glue
 from common.tools.diff.conventions.layers import DEFAULTS, KNOBS, run, statistics
 from common.tools.diff.conventions.losses import explain_loss
-from common.tools.diff.conventions.search import changing
+from common.tools.diff.conventions.search import changing, moved
 from common.tools.diff.numbers import deviation
 from common.tools.diff.verdict import Cause
 
@@ -21,7 +22,7 @@ LOSSES = {  # {setting of a loss: heading of docs/differences.md}
     "reduction": "Reductions", "factor": "Reductions", "smoothing": "Cross-entropy's label smoothing",
     "spread": "Cross-entropy's label smoothing", "guard": "Cross-entropy on probabilities is clamped",
 }  # fmt: skip
-ROUNDED = ("float32", "rounded")  # settings that tell what passes through float32
+ROUNDED = ("float32", "rounded", "root", "cube")  # settings that tell what passes through float32; the last two of GELU
 SOURCES = 8  # calls before one whose outputs may be what it is given
 
 
@@ -55,12 +56,11 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
     names = _mending(a.kind, ours, theirs, tensors, ins, outs, training, bar)
     if not names:
         return unknown
-    settings = {name: (ours.get(name), theirs.get(name)) for name in names}
-    defaults = DEFAULTS.get(a.kind, {})
-    small = {name: ours.get(name) for name in ROUNDED if name in ours or name in theirs}
-    mended = run(
-        a.kind, theirs | small | {name: ours.get(name, defaults.get(name)) for name in names}, tensors, ins, training
-    )
+    settings = {name: tuple(_value(a.kind, side, name) for side in (ours, theirs)) for name in names}
+    mended = theirs
+    for name in dict.fromkeys((*ROUNDED, *names)):
+        mended = moved(mended, ours, name)
+    mended = run(a.kind, mended, tensors, ins, training)
     left, knobs = _apart(outs, mended), KNOBS.get(a.kind, {})
     own = (_apart(real, run(a.kind, of, tensors, ins, training)) for real, of in ((outs, ours), (made, theirs)))
     return Cause(
@@ -80,6 +80,12 @@ def _apart(expected, found) -> float:
     return max(deviation(x, y) for x, y in zip(expected, found, strict=False))
 
 
+def _value(kind, settings, name):
+    """Of the setting `name`, with what it is where nothing is said."""
+    usual = NAMES.get(settings.get("name"), {}) if kind == "activation" else DEFAULTS.get(kind, {})
+    return settings.get(name, usual.get(name))
+
+
 def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]:
     """Of the settings in which two sides differ those that change the outputs: the one that alone turns the port's into the
     reference's, if there is one and no other does, else all."""
@@ -89,12 +95,14 @@ def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]
 
     names = changing(ours, theirs, DEFAULTS.get(kind, {}), made, ROUNDING)
     # What passes through float32 is named only where nothing else makes a difference.
-    small = {name: ours.get(name) for name in names if name in ROUNDED}
-    names = [name for name in names if name not in small] or list(small)
-    alone = []
+    small = [name for name in names if name in ROUNDED]
+    names = [name for name in names if name not in small] or small
+    alone, rest = [], theirs
+    for name in small:
+        rest = moved(rest, ours, name)
     for name in names:
         try:
-            found = made(theirs | small | {name: ours.get(name, DEFAULTS.get(kind, {}).get(name))})
+            found = made(moved(rest, ours, name))
         except Unknown:
             continue
         if len(found) >= len(outs) and all(deviation(x, y) <= bar for x, y in zip(outs, found, strict=False)):
@@ -113,6 +121,17 @@ def led(layer: Layer, pad: Layer | None) -> Layer:
     padding = [[a + c, b + d] for (a, b), (c, d) in zip(own or [[0, 0]] * len(more), more, strict=True)]
     fill = {} if layer.kind == "conv" else {"fill": 0, "counted": True}
     return replace(layer, settings=layer.settings | {"padding": padding} | fill)
+
+
+def cut(layer: Layer, pad: Layer | None) -> Layer:
+    """The transposed convolution with what one after it cuts off. What cannot be said so becomes unknown."""
+    if pad is None:
+        return layer
+    own, less = layer.settings.get("padding", 0), pad.settings.get("padding")
+    if isinstance(own, str) or pad.settings.get("mode") != "constant" or np.max(less) > 0:
+        return replace(layer, kind="unknown")
+    padding = [[a - c, b - d] for (a, b), (c, d) in zip(own or [[0, 0]] * len(less), less, strict=True)]
+    return replace(layer, settings=layer.settings | {"padding": padding})
 
 
 def advice(b: Layer, settings) -> str:
@@ -166,16 +185,17 @@ def _between(before, x, y, tolerance):
         (one, *first), (two, *second) = recent[j], recent[k]
         if first[0].shape != second[0].shape:
             continue
-        a, b = (explain_glue(list(pair), value, tolerance) for pair, value in ((z, v) for z, v in zip(zip(first, second, strict=True), (x, y), strict=True)))  # fmt: skip
+        # What one of the two gives alone is not joined on that side.
+        a, b = (
+            next((alone[side] for alone in (singles[j], singles[k]) if alone[side] is not None), None)
+            for side in (0, 1)
+        )
+        if a is not None and b is not None:
+            continue
+        a = explain_glue([first[0], second[0]], x, tolerance) if a is None else a
+        b = explain_glue([first[1], second[1]], y, tolerance) if b is None else b
         if a is not None and b is not None and a != b:
             return [one, two], a, b
-        # Joined on one side, one of the two alone on the other.
-        for part in (j, k):
-            alone = singles[part]
-            if a is not None and alone[1] is not None:
-                return [one, two], a, alone[1]
-            if b is not None and alone[0] is not None:
-                return [one, two], alone[0], b
     return None
 
 
@@ -244,14 +264,17 @@ def of_loss(described, outputs: Arrays, inputs: Arrays, ours, theirs, bar: float
     if a is None or b is None or a == b:
         ratio = theirs[0] / ours[0] if ours[0] else float("nan")
         return Cause("loss", "loss", f"{titles} give {ours[0]:.6g} and {theirs[0]:.6g} on the same output (a ratio of {ratio:.6g}); no loss that is known explains both")  # fmt: skip
-    settings = {n: (a.get(n), b.get(n)) for n in sorted(a.keys() | b.keys()) if a.get(n) != b.get(n)}
-    words = f"the reference's loss is {_loss(a)}, the port's {_loss(b)}"
+    names = [n for n in sorted(a.keys() | b.keys()) if a.get(n) != b.get(n)]
+    # How smoothed labels are spread is nothing where there are none; what is rounded is named where nothing else differs.
+    names = [n for n in names if n != "spread" or {n} <= a.keys() & b.keys()]
+    settings = {n: (a.get(n), b.get(n)) for n in [n for n in names if n not in ROUNDED] or names}
+    words = f"{titles} are {_loss(a)} and {_loss(b)}: {said({}, settings)}"
     guided = next((LOSSES[name] for name in settings if name in LOSSES), "")
     return Cause("loss", "loss", words, settings, True, guided, f"in the port's loss: {_numbers(settings)}")
 
 
 def _loss(one):
-    return f"{one.get('name')} ({', '.join(f'{k} {shown(v)}' for k, v in one.items() if k != 'name')})"
+    return f"{one['name']} of {one['takes']}" if "takes" in one else one["name"]
 
 
 def of_gradients(wrong, count: int) -> Cause:

@@ -23,7 +23,7 @@ from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Row, 
 RATES = (1.0, 0.5, 2.0)  # of the update stage, as factors
 STEPS = 10  # of the trajectory
 GATED = ("lstm", "gru")
-LED = ("conv", "pool")
+LED, CUT = ("conv", "pool"), "conv_transpose"
 
 
 @dataclass
@@ -67,7 +67,9 @@ class Judge:
         self.repro: repro.Repro | None = None
         self.noise: dict[str, float] = {}  # {layer: what its numbers' passing through float32 makes of its output}
         self.rounded = 0.0  # likewise of an update
-        self.leads: tuple[dict, dict] = ({}, {})  # {path of a layer: the layer of padding before it}, of both sides
+        # {path of a layer: the layer of padding before it} and {path: the one that cuts what it gives}, of both sides
+        self.leads: tuple[dict, dict] = ({}, {})
+        self.tails: tuple[dict, dict] = ({}, {})
 
     @property
     def sides(self):
@@ -261,7 +263,8 @@ class Judge:
         self._finish(name, ours, theirs, bars, parted)
 
     def _led(self, side: int, passed: Pass) -> Pass:
-        """Layers of padding without a partner become part of the convolution or pooling that they alone lead to."""
+        """Layers of padding without a partner become part of the convolution or pooling that they alone lead to, layers that cut
+        part of the transposed convolution before them."""
         layers = {one.path: one for one in self.described[side].layers}
         lonely = {
             one.path for one in (self.matching.only_reference, self.matching.only_port)[side] if one.kind == "pad"
@@ -272,6 +275,9 @@ class Judge:
             if before and before[0] in lonely and layers[path].kind in LED and np.array_equal(before[2][0], ins[0]):
                 self.leads[side][path] = layers[before[0]]
                 calls[-1] = (path, before[1], outs)
+            elif before and path in lonely and layers[before[0]].kind == CUT and np.array_equal(before[2][0], ins[0]):
+                self.tails[side][before[0]] = layers[path]
+                calls[-1] = (before[0], before[1], outs)
             else:
                 calls.append((path, ins, outs))
         return Pass(passed.outputs, calls)
@@ -316,7 +322,7 @@ class Judge:
         return found
 
     def _alone(self, path, ins, training):
-        """Of the port, after the padding that leads to it."""
+        """Of the port, after the padding that leads to it, and cut by what cuts it."""
         if lead := self.leads[1].get(path):
             ins = self._alone(lead.path, ins, training)
         try:
@@ -324,12 +330,14 @@ class Judge:
         except Exception as error:
             self.verdict.uncovered.append(f"port: {path} cannot be run alone: {error}")
             return None
-        return [made[str(k)] for k in range(len(made))]
+        made = [made[str(k)] for k in range(len(made))]
+        return self._alone(tail.path, made, training) if (tail := self.tails[1].get(path)) else made
 
     def _layer_cause(self, stage, row, ins, outs, made, training, number):
         """`number`: which dropout of the pass it is, if it is one."""
         a, b = next((a, b) for a, b in self.matching.pairs if a.path == row.reference)
         a, b = (causes.led(one, self.leads[k].get(one.path)) for k, one in enumerate((a, b)))
+        a, b = (causes.cut(one, self.tails[k].get(one.path)) for k, one in enumerate((a, b)))
         if a.kind == "dropout":
             a, b = (replace(one, settings=one.settings | {"number": number}) for one in (a, b))
         return causes.of_layer(stage, a, b, self._tensors(a.path), ins, outs, made, training, row.bar)

@@ -77,7 +77,9 @@ def explain_glue(source: np.ndarray | list[np.ndarray], target: np.ndarray, tole
     if not target.size or not all(np.isfinite(x).all() and x.size for x in [*sources, target]):
         return None
     for first, x in _combined(sources):
-        if (found := _explained(x, target, tolerance, STEPS - len(first))) is not None:
+        found = _explained(x, target, tolerance, STEPS - len(first))
+        # Who cuts what was put together has not put it together.
+        if found is not None and not (len(sources) > 1 and any(np.min(one.get("padding", 0)) < 0 for one in found if one["kind"] == "pad")):  # fmt: skip
             return first + found
     return None
 

@@ -145,7 +145,7 @@ def test_an_unknown_cause_claims_nothing():
 def test_the_same_cause_in_many_layers_is_told_once():
     causes = [Cause("forward", f"norm{k}", "ε: 1 here", {"epsilon": (1.0, 2.0)}, True) for k in range(100)]
     causes.append(Cause("forward", "other", "ε: 3 here", {"epsilon": (3.0, 2.0)}, True))
-    assert [(one.where, len(others)) for one, others in report.grouped(causes)] == [("norm0", 99), ("other", 0)]
+    assert [(one.where, len(others)) for one, others in verdict(causes=causes).alike] == [("norm0", 99), ("other", 0)]
     assert "norm0 and 99 more: norm1, norm2, norm3 …" in terminal(verdict(causes=causes), 120)
 
 

@@ -17,7 +17,7 @@ def html(verdict: Verdict) -> str:
         "differing": differing,
         "verdict": verdict,
         "headline": report.headline(verdict),
-        "causes": report.grouped(verdict.causes),
+        "causes": verdict.alike,
         "ends": report.open_ends(verdict),
         "root": report.tree(verdict),
         "named": report.places(verdict),

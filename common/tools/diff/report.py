@@ -66,20 +66,6 @@ def anchor(cause: Cause) -> str:
     return f"docs/differences.md#{slug(cause.guide)}" if cause.guide else ""
 
 
-def grouped(causes: list[Cause]) -> list[tuple[Cause, list[str]]]:
-    """(cause, where else the same was found): many batch norms of one wrong ε are one thing to read."""
-    found = {}
-    for cause in causes:
-        key = (
-            cause.stage,
-            cause.proven,
-            str(cause.settings),
-            cause.words if cause.stage != "matching" else cause.where,
-        )
-        found.setdefault(key, []).append(cause)
-    return [(same[0], [one.where for one in same[1:]]) for same in found.values()]
-
-
 def open_ends(verdict: Verdict) -> list[str]:
     """What was not covered, a line each: stages, then layers."""
     skipped = {}
@@ -207,7 +193,7 @@ def _line(name, row, how, named):
 
 
 def _conclusion(verdict):
-    table, causes, ends = Table.grid(padding=(0, 2, 0, 0)), grouped(verdict.causes), open_ends(verdict)
+    table, causes, ends = Table.grid(padding=(0, 2, 0, 0)), verdict.alike, open_ends(verdict)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for cause, others in causes[:MOST]:

@@ -133,9 +133,9 @@ def test_parity(session):
 
 @nox.session(name="test-diff")
 def test_diff(session):
-    """Every mistake that is planted in a network, and what `tetrapla diff` finds: an hour; docs/diff-planted.json."""
+    """Every mistake that is planted in a network, and what `tetrapla diff` finds: an hour; docs/diff-planted.json, docs/diff.md."""
     all_backends(session)
-    out = ("--again", "--out", "docs/diff-planted.json")
+    out = ("--again", "--out", "docs/diff-planted.json", "--publish", "docs/diff.md")
     run(session, "python", "-P", "-m", "tests.diff.planted", *out, *session.posargs)
 
 

@@ -308,9 +308,19 @@ def test_topics_show_real_lines(column):
 def test_entries_of_the_guide_about_two_frameworks():
     about = {entry.title: {b for b in BACKENDS if entry.about(b)} for entry in guide.entries()}
     assert about["Layout of a dense layer"] == set(BACKENDS)
-    assert about["Softplus gives up early (Paddle)"] == {"paddle"}
+    assert about["Softplus gives up early (Paddle)"] == set(BACKENDS)  # the text says who does so too, and who does not
+    assert about["A name used twice (Paddle)"] == {"paddle"}
     assert about["One seed, two streams (TensorFlow)"] == {"tensorflow"}
     assert len(about) > 30
+
+
+def test_lines_of_a_place_stand_with_the_first_entry_that_names_it():
+    found = guide.entries()
+    shown = guide.lines(found)
+    named = {place for entry in found for place in entry.places if place.lines}
+    assert sorted(map(str, named)) == sorted(str(place) for places in shown.values() for place in places)
+    reset = next(entry for entry in found if any(place.name == "rmsprop" for place in entry.places))
+    assert [place.name for place in shown[reset.anchor]][0] == "rmsprop"
 
 
 def test_an_earlier_site_is_replaced_and_anything_else_is_not(site, results):

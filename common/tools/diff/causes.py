@@ -18,6 +18,10 @@ from common.tools.diff.conventions.search import changing, moved
 from common.tools.diff.numbers import deviation
 from common.tools.diff.verdict import Cause
 
+LOSSES = {  # {setting of a loss: heading of docs/differences.md}
+    "reduction": "Reductions", "factor": "Reductions", "smoothing": "Cross-entropy's label smoothing",
+    "spread": "Cross-entropy's label smoothing", "guard": "Cross-entropy on probabilities is clamped",
+}  # fmt: skip
 ROUNDED = ("float32", "rounded", "root", "cube")  # settings that tell what passes through float32; the last two of GELU
 SOURCES = 8  # calls before one whose outputs may be what it is given
 
@@ -57,11 +61,23 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
     for name in dict.fromkeys((*ROUNDED, *names)):
         mended = moved(mended, ours, name)
     mended = run(a.kind, mended, tensors, ins, training)
-    left = max(deviation(x, y) for x, y in zip(outs, mended, strict=False))
-    knobs = KNOBS.get(a.kind, {})
+    left, knobs = _apart(outs, mended), KNOBS.get(a.kind, {})
+    own = (_apart(real, run(a.kind, of, tensors, ins, training)) for real, of in ((outs, ours), (made, theirs)))
     return Cause(
-        stage, a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), left
+        stage,
+        a.path,
+        said(knobs, settings),
+        settings,
+        True,
+        guide(knobs, settings),
+        advice(b, settings),
+        left,
+        tuple(own),
     )
+
+
+def _apart(expected, found) -> float:
+    return max(deviation(x, y) for x, y in zip(expected, found, strict=False))
 
 
 def _value(kind, settings, name):
@@ -153,7 +169,7 @@ def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays
     settings = _differing_steps(a, b)
     words = f"between {' and '.join(names)} and {path}: {_steps(a)} in the reference, {_steps(b)} in the port"
     advice = f"in the port, before {partner.get(path, path)}: {_steps(a)}"
-    return Cause(stage, path, words, settings, True, _glue_guide(a, b), advice, 0.0)
+    return Cause(stage, path, words, settings, True, _glue_guide(a, b), advice)
 
 
 def _between(before, x, y, tolerance):
@@ -253,7 +269,8 @@ def of_loss(described, outputs: Arrays, inputs: Arrays, ours, theirs, bar: float
     names = [n for n in names if n != "spread" or {n} <= a.keys() & b.keys()]
     settings = {n: (a.get(n), b.get(n)) for n in [n for n in names if n not in ROUNDED] or names}
     words = f"{titles} are {_loss(a)} and {_loss(b)}: {said({}, settings)}"
-    return Cause("loss", "loss", words, settings, True, "reductions" if "reduction" in settings else "", f"in the port's loss: {_numbers(settings)}", 0.0)  # fmt: skip
+    guided = next((LOSSES[name] for name in settings if name in LOSSES), "")
+    return Cause("loss", "loss", words, settings, True, guided, f"in the port's loss: {_numbers(settings)}")
 
 
 def _loss(one):
@@ -303,9 +320,14 @@ def of_update(described, before: Arrays, gradients, rates, ours, theirs, bar: fl
         )
     settings = {name: (a.get(name), b.get(name)) for name in names}
     advice = f"in the port's {described[1].optimizer['title']}: {_numbers(settings)}"
-    return Cause(
-        "update", "optimizer", said(updates.KNOBS, settings), settings, True, updates.anchor(a, names[0]), advice, 0.0
+    defaults = updates.COMMON | updates.RULES[a["name"]][1]
+    mended = a if names == ["name"] else b | {name: a.get(name, defaults.get(name)) for name in names}
+    left, *own = (
+        updates.apart(one, before, gradients, list(rates), after)
+        for one, after in ((mended, ours), (a, ours), (b, theirs))
     )
+    words, guided = said(updates.KNOBS, settings), updates.anchor(a, names[0])
+    return Cause("update", "optimizer", words, settings, True, guided, advice, left, tuple(own))
 
 
 def _numbers(settings):
@@ -323,9 +345,12 @@ def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> C
     if not settings:
         return None
     knobs = KNOBS.get("batch_norm", {})
-    return Cause(
-        "state", a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), 0.0
+    made = (found[1] | {n: found[0][n] for n in settings}, inputs[1], after[0]), *zip(found, inputs, after, strict=True)
+    left, *own = (
+        max(deviation(kept[n], new) for n, new in statistics(one, before, [x]).items()) for one, x, kept in made
     )
+    words = said(knobs, settings)
+    return Cause("state", a.path, words, settings, True, guide(knobs, settings), advice(b, settings), left, tuple(own))
 
 
 def _explained_state(layer, before, x, own, bar):

@@ -15,10 +15,10 @@ import numpy as np
 from common.errors import UsageError
 from common.probing import Arrays, Description
 from common.processes import Children
-from common.tools.diff import causes, matching, numbers, repro
+from common.tools.diff import causes, initial, matching, numbers, repro
 from common.tools.diff.numbers import deviation
 from common.tools.diff.sides import Side, read_inputs
-from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Row, Stage, Verdict
+from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Row, Stage, Verdict, differing
 
 RATES = (1.0, 0.5, 2.0)  # of the update stage, as factors
 STEPS = 10  # of the trajectory
@@ -79,6 +79,7 @@ class Judge:
 
     def start(self) -> None:
         """Matching, and the same numbers on both sides."""
+        begun = [side.get() for side in self.sides]
         first = [forward(side, self.inputs, False) for side in self.sides]
         calls = tuple(one.order for one in first)
         layers = tuple(one.layers for one in self.described)
@@ -90,6 +91,7 @@ class Judge:
         self.matching = max(found.values(), key=self._agreeing) if len(found) > 1 else next(iter(found.values()))
         self._share(self.matching)
         self._report_matching(len(found) > 1)
+        self.verdict.initial = initial.differing(*begun, self.matching.keys())
 
     def _share(self, matched):
         """Random tensors for the reference, and the same for the port."""
@@ -141,7 +143,7 @@ class Judge:
             )
         lacking = []
         for a, b in self.matching.pairs:
-            differ = {k: (a.settings.get(k), b.settings.get(k)) for k in a.settings.keys() | b.settings.keys() if a.settings.get(k) != b.settings.get(k)}  # fmt: skip
+            differ = {k: (a.settings.get(k), b.settings.get(k)) for k in sorted(a.settings.keys() | b.settings.keys()) if a.settings.get(k) != b.settings.get(k)}  # fmt: skip
             self.rows[a.path] = Row(a.path, b.path, a.kind, a.title, b.title, differ=differ)
             for role in sorted(a.tensors.keys() ^ b.tensors.keys()):
                 side = "port" if role in a.tensors else "reference"
@@ -202,13 +204,11 @@ class Judge:
     def settings(self) -> None:
         """Declared numbers beside each other; whether they matter, later stages say."""
         rows = [row for row in self.rows.values() if row.differ]
-        notes = [f"{row.reference}: {', '.join(f'{k} {a} | {b}' for k, (a, b) in row.differ.items())}" for row in rows]
+        notes = [f"{row.reference}: {differing(row.differ)}" for row in rows]
         a, b = (one.optimizer for one in self.described)
         if a and b:
-            differ = [
-                f"{k} {a.get(k)} | {b.get(k)}" for k in a.keys() | b.keys() if k != "title" and a.get(k) != b.get(k)
-            ]
-            notes += [f"optimizer: {', '.join(sorted(differ))}"] if differ else []
+            names = sorted(k for k in a.keys() | b.keys() if k != "title" and a.get(k) != b.get(k))
+            notes += [f"optimizer: {differing({k: (a.get(k), b.get(k)) for k in names})}"] if names else []
         self.verdict.stages.append(Stage("settings", EQUAL, notes=notes))
 
     # ----------------------------------------------------------------------------------------- forward
@@ -469,10 +469,11 @@ class Judge:
             return  # the trajectory has them
         keys = self.matching.keys()
         shared = {key for key in self.given if key in keys} if getattr(self, "given", None) else set()
-        trained = {
-            f"{one.path}/{role}" for one in self.described[0].layers for role, t in one.tensors.items() if t.trainable
-        }
-        shared = sorted((shared or set(keys)) & trained & set(keys))
+        trained, theirs = (
+            {f"{one.path}/{role}" for one in side.layers for role, t in one.tensors.items() if t.trainable}
+            for side in self.described
+        )
+        shared = sorted(key for key in shared or set(keys) if key in trained and keys.get(key) in theirs)
         draws = [{key: self.rng.standard_normal(self.values[key].shape) * 10.0 ** (-4 * (k == 1)) for key in shared} for k in range(len(RATES))]  # fmt: skip
         self._restore()
         _, ours = self.reference.ask(

@@ -18,6 +18,7 @@ from common.checkpoint import write_atomically
 from common.environment import ROOT
 from common.errors import UsageError
 from common.tools import sections
+from common.tools.pages import slug
 from common.tools.site import source
 
 # The pages that a Markdown file becomes; another one below docs becomes the page of the same name there.
@@ -28,11 +29,6 @@ MARKDOWN = {
     "docs/results.md": "results.html",
     "docs/articles/README.md": "articles/index.html",
 }
-
-
-def slug(text: str) -> str:
-    """A heading's anchor, as GitHub makes it."""
-    return re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
 
 
 def page_of(path: str) -> str | None:

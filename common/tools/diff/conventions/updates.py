@@ -124,6 +124,13 @@ def _moves(before, after):
     return {name: np.asarray(after[name], np.float64) - before[name] for name in before if name in after}
 
 
+def apart(settings: dict, parameters: Arrays, gradients: list[Arrays], rates: list[float], after: list[Arrays]) -> float:  # fmt: skip
+    """The largest deviation of `after` from these settings' parameters, relative to how far each moved."""
+    found = run(settings, parameters, gradients, rates)
+    moves = ((_moves(parameters, a), _moves(parameters, b)) for a, b in zip(after, found, strict=True))
+    return max(deviation(a[name], b[name]) for a, b in moves for name in a)
+
+
 def differing(a: dict, b: dict, parameters: Arrays, gradients: list[Arrays], rates: list[float]) -> list[str]:
     """Of the settings in which a and b differ those that change the parameters."""
 

@@ -134,7 +134,7 @@ MISTAKES = [
     update("RMSprop's ε inside of the root", {"optimizer.place": "root"}, "TJ TK", "place", RMS),
     update("RMSprop's share that stays", {"optimizer.keep": 0.99}, "TJ JT", "keep", RMS),
     update("RMSprop starts from 1", {"optimizer.start": 1.0}, "TJ JJ", "start", RMS),
-    update("Adagrad starts elsewhere", {"optimizer.start": 0.0}, "JT KT", "start", ADAGRAD),
+    update("Adagrad starts elsewhere", {"optimizer.start": 0.0}, "KJ TP", "start", ADAGRAD),
     update("clipping by the norm of all", {"optimizer.clip": {"kind": "global_norm", "value": 0.5}}, "TJ TP", "clip", SGD),
     update("clipping by each norm", {"optimizer.clip": {"kind": "norm", "value": 0.5}}, "TP JP", "clip", SGD),
     update("clipping by value", {"optimizer.clip": {"kind": "value", "value": 0.25}}, "TJ TP", "clip", SGD),

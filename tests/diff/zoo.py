@@ -189,7 +189,7 @@ def changed(spec: dict, knobs: dict) -> dict:
             if not place:
                 raise KeyError(knob)
             if value is None and not setting:
-                before = spec["nodes"][place[0] - 1][0]
+                before = next(n for n, op, _ in spec["nodes"][place[0] - 1 :: -1] if op not in ("affine", "flow"))
                 del spec["nodes"][place[0]]
                 for _, _, settings in spec["nodes"]:
                     settings |= {"of": before} if settings.get("of") == name else {}

@@ -312,6 +312,8 @@ def of_update(described, before: Arrays, gradients, rates, ours, theirs, bar: fl
         return Cause("update", "optimizer", f"{titles} move the same parameters differently; {which} update is explained by no convention that is known")  # fmt: skip
     names = ["name"] if a["name"] != b["name"] else updates.differing(a, b, before, gradients, list(rates))
     names = [name for name in names if name not in ROUNDED] or names
+    if "decay" in names and not (a.get("decay") and b.get("decay")):
+        names = [name for name in names if name not in ("decoupled", "decay_rate", "decay_first")]  # of no decay
     if not names:
         return Cause(
             "update",

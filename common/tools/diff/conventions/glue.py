@@ -40,6 +40,7 @@ ACTIVATIONS = [
     for numbers in NUMBERS.get(name, [{}])
 ]
 KEEP_ZERO = {"relu", "relu6", "leaky_relu", "elu", "selu", "tanh", "softsign", "gelu", "silu"}
+POSITIVE = {"relu", "relu6", "sigmoid", "softplus", "exponential", "softmax", "hard_sigmoid"}
 RISING = {"relu", "relu6", "leaky_relu", "elu", "selu", "softplus", "sigmoid", "log_sigmoid", "tanh", "softsign", "hard_sigmoid", "hard_tanh", "exponential"}  # fmt: skip
 
 
@@ -90,16 +91,18 @@ def explain_glue(source: np.ndarray | list[np.ndarray], target: np.ndarray, tole
 
 def canonical(steps: list[dict]) -> list[dict]:
     """The same steps in one order, where several give the same: what rises comes before a maximum, what keeps 0 before a padding
-    with it; and such a padding before a pooling without one belongs to that."""
+    with it, any activation before one step of a sequence; and a padding with 0 before a pooling without one belongs to that."""
     steps = [*steps]
     for _ in steps:
         for k, (one, two) in enumerate(itertools.pairwise(steps)):
             name = two.get("name") if two["kind"] == "activation" else None
             zeros = one["kind"] == "pad" and one["mode"] == "constant" and not one.get("value")
-            if name in RISING and one.get("op") == "max" or name in KEEP_ZERO and zeros:
+            alike = name is not None and (two.get("axis", -1) == -1 and one["kind"] == "select")
+            if name in RISING and one.get("op") == "max" or name in KEEP_ZERO and zeros or alike:
                 steps[k : k + 2] = [two, one]
             elif zeros and two["kind"] == "pool" and not np.any(two["padding"]) and not isinstance(two["padding"], str):
-                counted = {"fill": 0} if two["op"] == "max" else {"counted": True}
+                positive = any(step.get("name") in POSITIVE for step in steps[:k])  # 0 is no larger than what is there
+                counted = {"counted": True} if two["op"] == "average" else {} if positive else {"fill": 0}
                 steps[k : k + 2] = [two | {"padding": one["padding"]} | counted]
                 break
     return steps

@@ -31,8 +31,7 @@ def _settings(settings):
     if settings.get("name") not in RULES:
         raise Unknown(f"the optimizer {settings.get('name')!r} is not understood; expected {', '.join(RULES)}")
     rule, more = RULES[settings["name"]]
-    # "inside" is what layers call the place under a root; a clip may come by a name of its own.
-    settings = settings | ({"place": "root"} if settings.get("place") == "inside" else {})
+    # A clip may come by a name of its own.
     for kind in ("norm", "global_norm", "value"):
         if (limit := settings.get(f"clip_{kind}")) is not None:
             settings = settings | {f"clip_{kind}": None, "clip": {"kind": kind, "value": limit}}

@@ -53,6 +53,7 @@ def reference():
         return ((output - y) ** 2).mean()
 
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    assert torch.get_default_dtype() == torch.float64  # set as soon as it was imported
     return dict(model=model, loss=loss, optimizer=torch.optim.SGD(model.parameters(), 0.1))
 
 

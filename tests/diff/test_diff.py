@@ -36,7 +36,7 @@ def judged(pair, network, both, knobs, folder):
     return judge.diff(planted.file_of(network, reference, port, both, knobs, folder), timeout=300)
 
 
-@pytest.mark.parametrize("place, network", enumerate(zoo.NETWORKS))
+@pytest.mark.parametrize("place, network", list(enumerate(zoo.NETWORKS)))
 def test_networks_that_are_equal(processes, place, network, tmp_path):
     verdict = judged(RING.split()[place % 4], network, {}, {}, tmp_path)
     assert verdict.outcome == EQUAL, (verdict.parted, verdict.causes)

@@ -17,7 +17,7 @@ def html(verdict: Verdict) -> str:
         "differing": differing,
         "verdict": verdict,
         "headline": report.headline(verdict),
-        "causes": verdict.alike,
+        "causes": [(cause, others, sentence(cause.words)) for cause, others in verdict.alike],
         "ends": report.open_ends(verdict),
         "root": report.tree(verdict),
         "named": report.places(verdict),
@@ -25,10 +25,16 @@ def html(verdict: Verdict) -> str:
         "bars": bars(verdict),
         "lines": [(f"1e{power}" if power else "1", height(10.0**power)) for power in (-16, -12, -8, -4, 0)],
         "size": (WIDE, TALL, LEFT),
+        "most": report.MOST,
         "heat": heat,
         "repro": verdict.repro[0] if verdict.repro else "",
     }
     return template("diff.html", trim_blocks=True, lstrip_blocks=True).render(about)
+
+
+def sentence(words: str) -> str:
+    """With a capital, but for a Greek letter, which would be another."""
+    return words[:1].upper() + words[1:] if words[:1].isascii() else words
 
 
 def height(value: float) -> float:

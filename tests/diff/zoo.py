@@ -189,7 +189,10 @@ def changed(spec: dict, knobs: dict) -> dict:
             if not place:
                 raise KeyError(knob)
             if value is None and not setting:
+                before = spec["nodes"][place[0] - 1][0]
                 del spec["nodes"][place[0]]
+                for _, _, settings in spec["nodes"]:
+                    settings |= {"of": before} if settings.get("of") == name else {}
             else:
                 spec["nodes"][place[0]][2][setting] = value
     return spec

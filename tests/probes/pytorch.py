@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -231,6 +230,7 @@ OPTIMIZERS = [
     lambda p: torch.optim.RMSprop(p, 0.01, 0.8, eps=1e-2),
     lambda p: torch.optim.RMSprop(p, 0.01, momentum=0.7, centered=True, weight_decay=0.1),
     lambda p: torch.optim.Adagrad(p, 0.1),
+    lambda p: torch.optim.Adagrad(p, 0.1, 0.5),
     lambda p: torch.optim.Adagrad(p, 0.1, initial_accumulator_value=0.2, weight_decay=0.1),
 ]  # fmt: skip
 

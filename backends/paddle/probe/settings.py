@@ -62,8 +62,11 @@ def _conv_transpose(module):
 def _batch_norm(module):
     more = {"act": module._act} if getattr(module, "_act", None) else {}
     if module._use_global_stats:
-        more["running"] = True  # it normalises with the running statistics in training too
+        more["frozen"] = True  # it normalises with the running statistics in training too
     return "batch_norm", {"epsilon": module._epsilon, "keep": module._momentum, "unbiased": False, "float32": ["epsilon", "keep"]} | more  # fmt: skip
+
+
+SOFT = {"float32": ["gradient"]}  # one over the size of the window is a float32 number in an average's gradient
 
 
 def _pool(op, dims):
@@ -86,7 +89,7 @@ def _pool(op, dims):
             about["counted_after"] = "as before"  # as many places after the input count as are padded before it
         if getattr(module, "divisor", None):
             about["divisor"] = module.divisor
-        return "pool", about
+        return "pool", about | (SOFT if op == "average" else {})
 
     return read
 
@@ -94,7 +97,7 @@ def _pool(op, dims):
 def _adaptive(op, dims):
     def read(module):
         size = module.output_size if hasattr(module, "output_size") else module._output_size
-        return "adaptive_pool", {"op": op, "size": _sides(size, dims)}
+        return "adaptive_pool", {"op": op, "size": _sides(size, dims)} | (SOFT if op == "average" else {})
 
     return read
 

@@ -87,6 +87,7 @@ class Judge:
         for weights in (matching.ORDER, matching.NAME):
             one = matching.match(*layers, calls, self.pins, weights)
             found.setdefault(tuple(sorted(one.paths.items())), one)
+        self.orders = calls
         self.matching = max(found.values(), key=self._agreeing) if len(found) > 1 else next(iter(found.values()))
         self._share(self.matching)
         self._report_matching(len(found) > 1)
@@ -417,11 +418,14 @@ class Judge:
         keys, worst, where, wrong = self.matching.keys(), 0.0, "", []
         scale = max((float(np.abs(v).max()) for v in ours.values()), default=0.0)
         places = {path: k for k, path in enumerate(self.passed.order)}
+        soft, before_soft = self._soft()
         for key, value in sorted(ours.items(), key=lambda item: places.get(item[0].rsplit("/", 1)[0], -1)):
             if key not in keys:
                 continue
             other = theirs.get(keys[key])
             bar = max(numbers.FACTOR * deviation(value, shaken[key]), 1e2 * numbers.LEAST[self.dtype])
+            if key.rsplit("/", 1)[0] in before_soft:
+                bar = max(bar, numbers.FACTOR * numbers.EPSILON["float32"])
             apart = float("inf") if other is None else deviation(value, other)
             # What is 0 up to rounding (a bias before a batch norm) deviates by any factor from another 0.
             if other is not None and max(np.abs(value).max(), np.abs(other).max()) < 1e-9 * scale:
@@ -434,9 +438,24 @@ class Judge:
         if wrong and earlier is None:
             self._add(causes.of_gradients(wrong, len(ours)))
         notes = [f"as stage {earlier.name!r} makes them"] if wrong and earlier else []
+        notes += [f"the gradient of {', '.join(soft[:3])} passes through float32: what comes before it is judged by that"] if soft else []  # fmt: skip
         where = wrong[0][0] if wrong else where
         self.verdict.stages.append(Stage("gradients", DIFFERENT if wrong else EQUAL, worst, None, where, notes))
         self.given = ours
+
+    def _soft(self) -> tuple[list[str], set[str]]:
+        """Layers whose gradient passes through float32 on either side, and what comes before them, by the reference's paths;
+        where float64 is asked for."""
+        names, before, back = [], set(), {port: reference for reference, port in self.matching.paths.items()}
+        for side, (one, order) in enumerate(zip(self.described, self.orders, strict=True)):
+            soft = {layer.path for layer in one.layers if "gradient" in (layer.settings.get("float32") or ())} & set(
+                order
+            )
+            if soft and self.dtype == "float64":
+                names += sorted(soft, key=order.index)
+                until = max(k for k, path in enumerate(order) if path in soft)
+                before |= {path if side == 0 else back.get(path) for path in order[:until]}
+        return names, before
 
     def _restore(self):
         self.reference.put(self.values)
@@ -450,10 +469,11 @@ class Judge:
             return  # the trajectory has them
         keys = self.matching.keys()
         shared = {key for key in self.given if key in keys} if getattr(self, "given", None) else set()
-        trained = {
-            f"{one.path}/{role}" for one in self.described[0].layers for role, t in one.tensors.items() if t.trainable
-        }
-        shared = sorted((shared or set(keys)) & trained & set(keys))
+        trained, theirs = (
+            {f"{one.path}/{role}" for one in side.layers for role, t in one.tensors.items() if t.trainable}
+            for side in self.described
+        )
+        shared = sorted(key for key in shared or set(keys) if key in trained and keys.get(key) in theirs)
         draws = [{key: self.rng.standard_normal(self.values[key].shape) * 10.0 ** (-4 * (k == 1)) for key in shared} for k in range(len(RATES))]  # fmt: skip
         self._restore()
         _, ours = self.reference.ask(
@@ -522,7 +542,7 @@ class Judge:
             different |= seen[layer]
             if cause is None:
                 notes.append(f"{layer}: as stage {earlier.name!r} makes them" if earlier else f"{layer}: by what passes through float32")  # fmt: skip
-            elif not any(c.where == layer and "frozen" in c.settings for c in self.verdict.causes):
+            elif not any(c.where == layer and "frozen" in c.settings for c in self.verdict.causes):  # that says it all
                 self.verdict.causes.append(cause)
         self.verdict.stages.append(Stage("state", DIFFERENT if different else EQUAL, worst, bar, where, notes))
 
@@ -543,7 +563,8 @@ class Judge:
         keys = self.matching.keys()
         pairs = [(np.array(a["losses"]), np.array(b["losses"]), np.array(c["losses"]))]
         pairs += [(value, theirs[keys[key]], shaken[key]) for key, value in ours.items() if key in keys]
-        least = max(1e3 * numbers.LEAST[self.dtype], numbers.FACTOR * self.rounded)
+        soft = numbers.FACTOR * numbers.EPSILON["float32"] * bool(self._soft()[0])
+        least = max(1e3 * numbers.LEAST[self.dtype], numbers.FACTOR * self.rounded, soft)
         apart, bar = 0.0, 1.0
         for one, other, moved in pairs:
             found, allowed = deviation(one, other), max(numbers.FACTOR * deviation(one, moved), least)

@@ -229,17 +229,19 @@ def _conclusion(verdict):
 
 
 def write(verdict: Verdict, folder: Path) -> None:
-    """verdict.json and page.html; repro.py and repro.npz where a layer is at fault, and none of an earlier verdict where not."""
+    """verdict.json and page.html, and repro.py with its numbers where a layer is at fault; verdict.json is the last that is
+    written. Each is whole or not there, and none is an earlier verdict's."""
     from common.tools.diff.page import html
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("repro.py", "repro.npz"):
-        (folder / name).unlink(missing_ok=True)
+    files = {"page.html": html(verdict).encode()}
     if verdict.repro:
         text, arrays = verdict.repro
-        write_atomically(folder / "repro.py", text.encode())
         data = io.BytesIO()
         np.savez(data, **arrays)
-        write_atomically(folder / "repro.npz", data.getvalue())
+        files |= {"repro.py": text.encode(), "repro.npz": data.getvalue()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("verdict.json", "page.html", "repro.py", "repro.npz"):
+        (folder / name).unlink(missing_ok=True)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
     write_json(folder / "verdict.json", verdict.plain())
-    write_atomically(folder / "page.html", html(verdict).encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.tools.diff import judge, report
+from common.tools.diff import judge, page
 from common.tools.diff.verdict import DIFFERENT, EQUAL
 from tests.diff import kept, planted, zoo
 from tests.diff.mistakes import ADAGRAD, ADAM, ADAMW, MISTAKES, RMS, SGD, SHORT
@@ -79,7 +79,7 @@ def test_a_real_thread(file):
 
 def test_repro_shows_the_difference_without_us(tmp_path):
     """In a process that does not know this repository; both layers are of numbers of order one."""
-    report.write(judge.diff(THREADS[[file.stem for file in THREADS].index("keras_19291")], timeout=300), tmp_path)
+    page.write(judge.diff(THREADS[[file.stem for file in THREADS].index("keras_19291")], timeout=300), tmp_path)
     text = (tmp_path / "repro.py").read_text()
     assert set(re.findall(r"^ *(?:import|from) (\w+)", text, re.MULTILINE)) == {"pathlib", "numpy", "torch", "keras"}
     about = {"cwd": tmp_path, "capture_output": True, "text": True, "check": True}

@@ -105,7 +105,7 @@ def test_the_picture_stands_on_a_scale_of_powers_of_ten():
 
 
 def test_json_is_strict_and_holds_all_of_it(tmp_path):
-    report.write(verdict(), tmp_path)
+    page.write(verdict(), tmp_path)
 
     def refuse(name):
         raise AssertionError(name)
@@ -121,9 +121,9 @@ def test_json_is_strict_and_holds_all_of_it(tmp_path):
 
 
 def test_an_earlier_repro_does_not_stay(tmp_path):
-    report.write(verdict(), tmp_path)
+    page.write(verdict(), tmp_path)
     assert dict(np.load(tmp_path / "repro.npz"))["x0"].tolist() == [0, 1, 2]
-    report.write(verdict(repro=None), tmp_path)
+    page.write(verdict(repro=None), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html", "verdict.json"]
 
 

@@ -1,18 +1,14 @@
-"""What `diff` shows on the terminal, and the files that it writes: verdict.json, page.html (page.py), repro.py with its numbers."""
+"""What `diff` shows on the terminal, and the words that it has for a verdict; page.py writes files."""
 
-import io
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy as np
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from common.checkpoint import write_atomically, write_json
 from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Row, Verdict, differing
 from common.tools.pages import slug
 
@@ -223,25 +219,3 @@ def _conclusion(verdict):
         table.add_row(Text("not covered", "yellow"), Text(f"{len(ends) - MOST} more, in verdict.json"))
     sign, style = SIGNS[verdict.outcome]
     return Group(table, Text.assemble((f"{sign} {headline(verdict)}", style), (f"  ({verdict.seconds:.0f} s)", "dim")))
-
-
-# --------------------------------------------------------------------------------------------- files
-
-
-def write(verdict: Verdict, folder: Path) -> None:
-    """verdict.json and page.html, and repro.py with its numbers where a layer is at fault; verdict.json is the last that is
-    written. Each is whole or not there, and none is an earlier verdict's."""
-    from common.tools.diff.page import html
-
-    files = {"page.html": html(verdict).encode()}
-    if verdict.repro:
-        text, arrays = verdict.repro
-        data = io.BytesIO()
-        np.savez(data, **arrays)
-        files |= {"repro.py": text.encode(), "repro.npz": data.getvalue()}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("verdict.json", "page.html", "repro.py", "repro.npz"):
-        (folder / name).unlink(missing_ok=True)
-    for name, content in files.items():
-        write_atomically(folder / name, content)
-    write_json(folder / "verdict.json", verdict.plain())

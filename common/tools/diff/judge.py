@@ -474,7 +474,7 @@ class Judge:
             for side in self.described
         )
         shared = sorted(key for key in shared or set(keys) if key in trained and keys.get(key) in theirs)
-        draws = [{key: self.rng.standard_normal(self.values[key].shape) * 10.0 ** (-4 * (k == 1)) for key in shared} for k in range(len(RATES))]  # fmt: skip
+        draws = [{key: (self.rng.standard_normal(self.values[key].shape) * 10.0 ** (-4 * (k == 1))).astype(self.dtype) for key in shared} for k in range(len(RATES))]  # fmt: skip
         self._restore()
         _, ours = self.reference.ask(
             "update", {f"{k}/{n}": v for k, one in enumerate(draws) for n, v in one.items()}, rates=RATES

@@ -23,9 +23,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the user's code prints, and what libraries write past Python
 
-    hidden, side, did = {}, None, "raised"
-    with user.ours(hidden):
-        pass  # from here on a user's module may have the name of one of ours
+    hidden, side, did = user.hide(), None, "raised"
 
     def say(work) -> None:
         try:

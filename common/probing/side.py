@@ -73,6 +73,7 @@ class Side:
     def answer(self, request: dict):
         """The value that is answered; arrays are put into a file."""
         arrays = tensors.take(self.folder, request.pop("arrays", []))
+        arrays = {n: v.astype(self.dtype, copy=False) if v.dtype.kind == "f" else v for n, v in arrays.items()}
         if "inputs" in request:
             arrays = self.given(arrays)
         return getattr(self, f"do_{request.pop('do')}")(arrays, **request)

@@ -54,8 +54,10 @@ class Guard:
 
 
 def guard(folder: Path, names: set[str]) -> None:
-    """The one Guard of this process."""
-    sys.meta_path[:] = [Guard(folder, names), *(one for one in sys.meta_path if not isinstance(one, Guard))]
+    """The one Guard of this process, behind what `prepare` waits for."""
+    others = [one for one in sys.meta_path if not isinstance(one, Guard)]
+    others.insert(sum(isinstance(one, After) for one in others), Guard(folder, names))
+    sys.meta_path[:] = others
 
 
 class After:

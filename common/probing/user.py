@@ -24,17 +24,22 @@ def _is_ours(name):
     return name.split(".")[0] in OURS
 
 
+def hide() -> dict:
+    """{name: module} of ours, out of the way: from here on a user's module may have the name of one."""
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if _is_ours(name)}
+
+
 @contextmanager
 def ours(hidden: dict):
-    """Inside, our modules are found under their names; outside, the user's are, which `hidden` keeps meanwhile."""
-    theirs = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_ours(name)}
+    """Inside, our modules, which `hidden` keeps else, are found under their names; outside, the user's are."""
+    theirs = hide()
     sys.modules.update(hidden)
     sys.path.insert(0, str(ROOT))
     try:
         yield
     finally:
         sys.path.pop(0)
-        hidden.update({name: sys.modules.pop(name) for name in list(sys.modules) if _is_ours(name)})
+        hidden.update(hide())
         sys.modules.update(theirs)
 
 

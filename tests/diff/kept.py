@@ -97,10 +97,8 @@ def between(reference: str, port: str) -> None:
 
 
 def main() -> None:
-    answers, dtype, hidden, here = os.fdopen(os.dup(1), "w"), sys.argv[1], {}, {}
+    answers, dtype, hidden, here = os.fdopen(os.dup(1), "w"), sys.argv[1], user.hide(), {}
     os.dup2(2, 1)
-    with user.ours(hidden):
-        pass
     startup.prepare(dtype)
     for line in sys.stdin:
         request = json.loads(line)

@@ -57,8 +57,7 @@ def say(tmp_path, monkeypatch, capsys):
         assert {one.pid for one in psutil.Process().children(recursive=True)} <= before
         assert not list((tmp_path / "temporary").iterdir())
         said = capsys.readouterr()
-        if ended.value.code == 2:
-            assert not said.out
+        if ended.value.code == 2 and not said.out:
             assert said.err.splitlines()[-1].startswith("error: ") and said.err.count("error: ") == 1
         return ended.value.code, said.err, said.out
 
@@ -170,20 +169,20 @@ def test_a_side_that_raises_later(say):
 
 
 def test_models_that_return_other_structures_are_different(say):
-    code, _, out = say("port = lambda: plain.side(change=lambda y: {'0': y, '1': y})")
-    assert code == 1
+    code, said, out = say("port = lambda: plain.side(change=lambda y: {'0': y, '1': y})")
+    assert code == 1, said
     assert "the models return other structures" in out and "['0', '1'] there" in out
 
 
 def test_models_that_return_no_numbers_are_not_judged(say):
     code, _, out = say("reference = port = lambda: plain.side(change=lambda y: {'': np.full(y.shape, np.nan)})")
-    assert code == 2, out
+    assert code == 2 and out.rstrip().endswith("s)") and "not judged" in out and "finite" in out, out
 
 
 INTERPRETERS = {
     "absent": (None, "no such interpreter; name the python of an environment"),
     "no program": ("not a program", "cannot be started (Exec format error); name the python"),
-    "not Python": ("#!/bin/sh\necho hello\n", "the process of inputs() ended with exit code 0"),
+    "not Python": ("#!/bin/sh\necho hello\n", "says 'hello' instead of an answer; name the python of an environment"),
     "without NumPy": (f"#!/bin/sh\nexec {sys.executable} -I -S -c 'import numpy'\n", "has no NumPy, which a side needs beside its framework; install numpy there"),
     "old": ("#!/bin/sh\necho 'Unknown option: -P' >&2\nexit 2\n", "is older than Python 3.11; name a newer one"),
 }  # fmt: skip

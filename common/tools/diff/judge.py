@@ -67,6 +67,7 @@ class Judge:
         self.repro: repro.Repro | None = None
         self.noise: dict[str, float] = {}  # {layer: what its numbers' passing through float32 makes of its output}
         self.rounded = 0.0  # likewise of an update
+        self.unlike = ""  # how the outputs differ in structure
         # {path of a layer: the layer of padding before it} and {path: the one that cuts what it gives}, of both sides
         self.leads: tuple[dict, dict] = ({}, {})
         self.tails: tuple[dict, dict] = ({}, {})
@@ -359,7 +360,13 @@ class Judge:
         if list(outputs) != list(theirs.outputs):
             note = f"outputs {list(outputs)} here, {list(theirs.outputs)} there"
             self.verdict.stages.append(Stage(name, DIFFERENT, float("inf"), None, "outputs", [note]))
-            self.verdict.causes.append(Cause(name, "outputs", f"the models return other structures: {note}"))
+            self._add(Cause(name, "outputs", f"the models return other structures: {note}"))
+            self.passed, self.unlike = ours, note
+            return
+        if not any(np.isfinite(value).any() for one in (ours, theirs) for value in one.outputs.values()):
+            note = "no output is finite, on neither side: inputs(rng) is to draw what the models can take with random weights"
+            self.verdict.stages.append(Stage(name, NOT_JUDGED, notes=[note]))
+            self.passed = ours
             return
         different = False
         for key, value in outputs.items():
@@ -389,6 +396,9 @@ class Judge:
             return self._skip("loss", "loss")
         if any(one.whole for one in self.described):
             return  # they are among the outputs
+        if self.unlike:
+            self.verdict.stages.append(Stage("loss", NOT_JUDGED, notes=[self.unlike]))
+            return
         arrays = {f"output/{k}": v for k, v in self.passed.outputs.items()} | self.inputs
         (a, ours), (b, theirs) = (side.ask("loss", arrays, inputs=True) for side in self.sides)
         apart = max(deviation(np.array(a["value"]), np.array(b["value"])), *(deviation(v, theirs.get(k, np.nan)) for k, v in ours.items()), 0.0)  # fmt: skip

@@ -83,7 +83,12 @@ class Side:
         if line is None or not line.endswith("\n"):
             self.gone = self._ending()
             raise SideFailed(self.gone)
-        found = json.loads(line)
+        try:
+            found = json.loads(line)
+        except json.JSONDecodeError:
+            raise SideFailed(
+                f"{self.python} says {line.strip()!r:.80} instead of an answer; name the python of an environment"
+            ) from None
         if "error" in found:
             raise SideFailed(f"{self.what}{asked}{found['error']}", found["lines"])
         return found["ok"]

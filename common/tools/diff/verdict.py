@@ -124,7 +124,7 @@ class Verdict:
         return (
             EQUAL
             if EQUAL in verdicts
-            and not any(s.verdict == NOT_JUDGED for s in self.stages if s.name in ("matching", "forward"))
+            and not any(s.verdict == NOT_JUDGED for s in self.stages if s.name.startswith(("matching", "forward")))
             else NOT_JUDGED
         )
 

@@ -142,7 +142,7 @@ def diff(
     out: Annotated[Path | None, typer.Option(help="Folder for verdict.json and page.html.")] = None,
 ) -> None:
     """Where a port of anybody's model parts from its original, and why. Exit code 0 equal, 1 different, 2 not judged."""
-    from common.tools.diff import judge, own, report, sides
+    from common.tools.diff import judge, own, page, report, sides
     from common.tools.diff.verdict import DIFFERENT, EXIT
 
     if dtype not in (None, "float64", "float32"):
@@ -159,9 +159,9 @@ def diff(
         with tempfile.TemporaryDirectory() as folder:
             chosen = own.written(str(file), *backend, Path(folder)) if backend else file
             verdict = judge.diff(chosen, timeout=timeout, pythons=pythons, dtype=dtype)
-        OUT.print(report.shown(verdict), soft_wrap=True)
+        OUT.print(report.shown(verdict))
         if out:
-            report.write(verdict, out)
+            page.write(verdict, out)
     except sides.SideFailed as error:
         for line in error.lines:
             ERR.print(line, soft_wrap=True)

@@ -179,6 +179,15 @@ def test_the_pages_that_are_there(pages):
     assert named <= pages.keys()
 
 
+def test_diff_has_a_page_that_leads_to_the_guide(site, pages):
+    """From the index there, and from each thread to its entry and to its file."""
+    links = {a.get("href") for tag, a in pages["docs/diff.html"].tags if tag == "a"}
+    assert {"../guide.html#gelu-erf-or-tanh", "../guide.html#same-is-not-a-padding-of-1"} <= links
+    assert "../code/tests/diff/threads/keras_19291.py.html" in links
+    assert "docs/diff.html" in {a.get("href") for tag, a in pages["index.html"].tags if tag == "a"}
+    assert f"{len(specs.SPECS)} generative models" in (site / "index.html").read_text(encoding="utf-8")
+
+
 def test_every_link_leads_somewhere(site, pages):
     links = 0
     for place, page in pages.items():

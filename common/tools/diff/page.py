@@ -1,13 +1,36 @@
-"""The page of a verdict: what a stranger reads first, the heat over layers as a picture, the tree, and the proof. Self-contained."""
+"""The files of a verdict: verdict.json, repro.py with its numbers, and page.html: what a stranger reads first, the heat over layers as
+a picture, the tree, and the proof; self-contained."""
 
+import io
 import math
+from pathlib import Path
 
+import numpy as np
+
+from common.checkpoint import write_atomically, write_json
 from common.tools.diff import report
 from common.tools.diff.verdict import Row, Verdict, differing, pair
 from common.tools.pages import template
 
 LOW, HIGH = -17, 2  # powers of ten of the picture
 WIDE, TALL, LEFT = 1000, 180, 46  # its size, and where the layers begin
+
+
+def write(verdict: Verdict, folder: Path) -> None:
+    """verdict.json and page.html, and repro.py with its numbers where a layer is at fault; verdict.json is the last that is
+    written. Each is whole or not there, and none is an earlier verdict's."""
+    files = {"page.html": html(verdict).encode()}
+    if verdict.repro:
+        text, arrays = verdict.repro
+        data = io.BytesIO()
+        np.savez(data, **arrays)
+        files |= {"repro.py": text.encode(), "repro.npz": data.getvalue()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("verdict.json", "page.html", "repro.py", "repro.npz"):
+        (folder / name).unlink(missing_ok=True)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    write_json(folder / "verdict.json", verdict.plain())
 
 
 def html(verdict: Verdict) -> str:
@@ -17,7 +40,7 @@ def html(verdict: Verdict) -> str:
         "differing": differing,
         "verdict": verdict,
         "headline": report.headline(verdict),
-        "causes": verdict.alike,
+        "causes": [(cause, others, sentence(cause.words)) for cause, others in verdict.alike],
         "ends": report.open_ends(verdict),
         "root": report.tree(verdict),
         "named": report.places(verdict),
@@ -25,10 +48,16 @@ def html(verdict: Verdict) -> str:
         "bars": bars(verdict),
         "lines": [(f"1e{power}" if power else "1", height(10.0**power)) for power in (-16, -12, -8, -4, 0)],
         "size": (WIDE, TALL, LEFT),
+        "most": report.MOST,
         "heat": heat,
         "repro": verdict.repro[0] if verdict.repro else "",
     }
     return template("diff.html", trim_blocks=True, lstrip_blocks=True).render(about)
+
+
+def sentence(words: str) -> str:
+    """With a capital, but for a Greek letter, which would be another."""
+    return words[:1].upper() + words[1:] if words[:1].isascii() else words
 
 
 def height(value: float) -> float:

@@ -1,17 +1,14 @@
-"""What `diff` shows on the terminal, and the files that it writes: verdict.json, page.html (page.py), repro.py with its numbers."""
+"""What `diff` shows on the terminal, and the words that it has for a verdict; page.py writes files."""
 
-import io
 import math
+from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy as np
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from common.checkpoint import write_atomically, write_json
 from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Row, Verdict, differing
 from common.tools.pages import slug
 
@@ -52,9 +49,7 @@ def spot(verdict: Verdict, where: str, stage: str) -> str:
 
 
 def proof(cause: Cause) -> str:
-    """How a cause is known."""
-    if not cause.proven:
-        return "nothing: no convention that is known gives the numbers of both sides"
+    """How a proven cause is known."""
     if cause.explained is None:
         return "read off both models" if cause.left is None and not cause.guide and not cause.advice else "NumPy under each side's conventions gives that side's numbers"  # fmt: skip
     text = "NumPy with the reference's gives the reference's numbers up to {}, with the port's the port's up to {}".format(*map(number, cause.explained))  # fmt: skip
@@ -105,7 +100,7 @@ def places(verdict: Verdict) -> dict[str, str]:
 
 @dataclass
 class Node:
-    """A name of the tree: a layer's, or of what holds layers. `equal`: rows below that are folded."""
+    """A name of the tree: a layer's, or of what holds layers."""
 
     name: str
     row: Row | None = None
@@ -113,13 +108,20 @@ class Node:
     nodes: dict[str, "Node"] = field(default_factory=dict)
 
     @property
-    def quiet(self) -> bool:
-        """Whether all below is equal."""
-        return self.state in ("", "equal") and all(one.quiet for one in self.nodes.values())
+    def counts(self) -> Counter:
+        """Layers here and below, by state."""
+        return sum((one.counts for one in self.nodes.values()), Counter([self.state] if self.row else []))
 
     @property
-    def count(self) -> int:
-        return (self.row is not None) + sum(one.count for one in self.nodes.values())
+    def quiet(self) -> bool:
+        """Whether nothing here or below is at fault, or was not called."""
+        return self.counts.keys() <= {"equal", "downstream"}
+
+    @property
+    def summary(self) -> str:
+        """ "3 equal, 2 that only what they are given makes differ"."""
+        words = {"faulty": "at fault", "named": "with a cause", "downstream": "that only what they are given makes differ", "equal": "equal", "unseen": "not called"}  # fmt: skip
+        return ", ".join(f"{self.counts[name]} {said}" for name, said in words.items() if self.counts[name])
 
 
 def tree(verdict: Verdict) -> Node:
@@ -175,8 +177,9 @@ def _branches(drawn, node, named, fold):
         line = _line(one.name, one.row, one.state, named) if one.row else Text(called(one.name))
         _branches(drawn.add(line), one, named, fold)
     if quiet:
-        count = sum(one.count for one in quiet)
-        drawn.add(Text(f"✓ {count} {'more ' if len(quiet) < len(node.nodes) else ''}equal", "green"))
+        rest = Node("", nodes=dict(enumerate(quiet)))
+        more = "and " if len(quiet) < len(node.nodes) else ""
+        drawn.add(Text(f"{more}{rest.summary}", "yellow" if rest.counts["downstream"] else "green"))
 
 
 def _line(name, row, how, named):
@@ -216,25 +219,3 @@ def _conclusion(verdict):
         table.add_row(Text("not covered", "yellow"), Text(f"{len(ends) - MOST} more, in verdict.json"))
     sign, style = SIGNS[verdict.outcome]
     return Group(table, Text.assemble((f"{sign} {headline(verdict)}", style), (f"  ({verdict.seconds:.0f} s)", "dim")))
-
-
-# --------------------------------------------------------------------------------------------- files
-
-
-def write(verdict: Verdict, folder: Path) -> None:
-    """verdict.json and page.html, and repro.py with its numbers where a layer is at fault; verdict.json is the last that is
-    written. Each is whole or not there, and none is an earlier verdict's."""
-    from common.tools.diff.page import html
-
-    files = {"page.html": html(verdict).encode()}
-    if verdict.repro:
-        text, arrays = verdict.repro
-        data = io.BytesIO()
-        np.savez(data, **arrays)
-        files |= {"repro.py": text.encode(), "repro.npz": data.getvalue()}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("verdict.json", "page.html", "repro.py", "repro.npz"):
-        (folder / name).unlink(missing_ok=True)
-    for name, content in files.items():
-        write_atomically(folder / name, content)
-    write_json(folder / "verdict.json", verdict.plain())

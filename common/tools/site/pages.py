@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from PIL import Image
@@ -205,6 +206,7 @@ class _Markdown:
 
     def _link(self, tokens, index, options, env):
         target, _, anchor = tokens[index].attrGet("href").partition("#")
+        anchor = unquote(anchor)  # the reader writes an ε as %CE%B5
         if re.match(r"\w+:", target):
             return f'<a href="{html.escape(target)}">'
         if not target:

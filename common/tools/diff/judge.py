@@ -6,6 +6,7 @@ Both sides are asked in float64; where one cannot, in float32, against what one 
 
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,15 +128,15 @@ class Judge:
         return count + sum(deviation(v, theirs.outputs.get(n, np.nan)) < 1e-6 for n, v in ours.outputs.items())
 
     def _report_matching(self, guessed):
-        names = {"unknown": "what it is"}
         left = [(one, "reference") for one in self.matching.only_reference] + [
             (one, "port") for one in self.matching.only_port
         ]
         held = [(one, side) for one, side in left if one.tensors]
-        for one, side in left:
-            self.verdict.uncovered.append(
-                f"{side}: {one.path} ({one.title or names.get(one.kind, one.kind)}) has no partner"
-            )
+        self.verdict.uncovered += [f"{side}: {one.path} ({one.title or 'what it is'}) has no partner" for one, side in held]
+        for side in ("reference", "port"):
+            if count := Counter(one.title or one.kind for one, which in left if which == side and not one.tensors):
+                what = ", ".join(f"{number} {title}" for title, number in count.items())
+                self.verdict.uncovered.append(f"{side}: layers without weights and without partner, judged by what the next is given: {what}")  # fmt: skip
         lacking = []
         for a, b in self.matching.pairs:
             differ = {k: (a.settings.get(k), b.settings.get(k)) for k in a.settings.keys() | b.settings.keys() if a.settings.get(k) != b.settings.get(k)}  # fmt: skip
@@ -146,7 +147,7 @@ class Judge:
                     f"{role} of {a.path}: the {side} has none; it was set to 0 on the other side"
                 )
                 if a.kind not in GATED:  # two biases that are added may be one
-                    words = f"the {side} has no {role} in {b.path if side == 'port' else a.path}"
+                    words = f"the {side} has no {role} there"
                     lacking.append(
                         Cause("matching", a.path, words, {role: (side == "port", side != "port")}, proven=True)
                     )

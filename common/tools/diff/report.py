@@ -16,6 +16,7 @@ from common.tools.pages import template
 
 SIGNS = {EQUAL: ("✓", "green"), DIFFERENT: ("✗", "bold red"), NOT_JUDGED: ("–", "dim")}
 MANY = 40  # rows: what is equal is folded then
+FEW = 3  # layers that are named of which a cause says the same as of the first
 
 
 def number(value: float | None) -> str:
@@ -34,12 +35,15 @@ def shown(verdict: Verdict) -> Group:
     if verdict.rows:
         parts += [tree(verdict.rows), Text()]
     parts += [stages(verdict), Text()]
-    for cause in verdict.causes:
+    for cause, others in verdict.alike:
         title = "cause, proven: " if cause.proven else "unknown: "
-        text = Text.assemble((title, "bold red"), f"stage {cause.stage!r}, {cause.where}: {cause.words}.")
+        where = f"{cause.where}{f' and {len(others)} more' if others else ''}"
+        text = Text.assemble((title, "bold red"), f"stage {cause.stage!r}, {where}: {cause.words}.")
         for name, line in (("  change: ", cause.advice), ("  guide: docs/differences.md, ", cause.guide)):
             if line:
                 text.append(f"\n{name}{line}")
+        if others:
+            text.append(f"\n  likewise: {', '.join(others[:FEW])}{', ... all in verdict.json' if len(others) > FEW else ''}")
         if cause.left is not None:
             text.append(f"\n  with that changed, {number(cause.left)} is left")
         parts.append(text)

@@ -92,6 +92,14 @@ class Verdict:
         """The first stage that differs."""
         return next((stage for stage in self.stages if stage.verdict == DIFFERENT), None)
 
+    @property
+    def alike(self) -> list[tuple[Cause, list[str]]]:
+        """Causes that say the same of several layers once: (the first, where the others are)."""
+        found: dict[tuple, list[Cause]] = {}
+        for cause in self.causes:
+            found.setdefault((cause.stage, cause.words, cause.proven), []).append(cause)
+        return [(first, [one.where for one in rest]) for first, *rest in found.values()]
+
     def plain(self) -> dict:
         """In plain JSON values."""
         return asdict(replace(self, repro=None)) | {"outcome": self.outcome, "exit_code": EXIT[self.outcome]}

@@ -6,7 +6,7 @@ program.py.
 
 import copy
 import itertools
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import paddle
@@ -94,10 +94,17 @@ class LayerProbe:
 
     def forward(self, inputs, training):
         calls, handles = [], []
+        stack = ExitStack()
         for path, one in self.known.items():
-            handles.append(one.module.register_forward_post_hook(self._recorder(path, one, calls), with_kwargs=True))
+            if one.inside:
+                continue
+            last = self.known.get(f"{path}:activation")
+            recorder = self._recorder(path, one, calls, last)
+            handles.append(one.module.register_forward_post_hook(recorder, with_kwargs=True))
+            if last is not None:
+                stack.enter_context(layers.bare(one.module))
         try:
-            with paddle.no_grad():
+            with paddle.no_grad(), stack:
                 outputs = self._run([tensor(value) for value in inputs], training)
         finally:
             for handle in handles:
@@ -112,10 +119,16 @@ class LayerProbe:
         if self.dtype == "float64" and any(value.dtype == np.float32 for value in arrays):
             raise Refused(f"{what} gives float32 although its parameters are float64; compare the two in float32")
 
-    def _recorder(self, path, one, calls):
+    def _recorder(self, path, one, calls, last):
+        """`last`: the activation that the layer ends with, which it has been left without."""
+
         def record(module, given, named_given, output):
             inputs = [value for value in (*given, *named_given.values()) if isinstance(value, paddle.Tensor)]
             calls.append(Call(path, [one.canonical(value) for value in inputs], one.results(output)))
+            if last is not None:
+                given, output = output, last.run(output)
+                calls.append(Call(f"{path}:activation", one.results(given), last.results(output)))
+                return output
 
         return record
 

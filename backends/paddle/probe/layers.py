@@ -1,11 +1,16 @@
-"""A Paddle model's layers for `diff`: their paths, their tensors in canonical layouts, what flows through them."""
+"""A Paddle model's layers for `diff`: their paths, their tensors in canonical layouts, what flows through them.
 
+An activation inside a batch norm, nn.BatchNorm(act="relu"), is a layer of its own here, "path:activation".
+"""
+
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import paddle
 from paddle import nn
+from paddle.base.dygraph_utils import _append_activation_in_dygraph
 from paddle.nn.layer import rnn
 
 from backends.paddle.probe.settings import READERS, last
@@ -42,22 +47,33 @@ class Held:
 
 @dataclass
 class Known:
-    """A layer, its kind with settings, and {role: Held}. `last`: it has channels, and they are its last axis."""
+    """A layer, its kind with settings, and {role: Held}. `last`: it has channels, and they are its last axis. `inside`: it is the
+    activation of that name, which the layer `module` ends with."""
 
     module: nn.Layer
     kind: str
     settings: dict[str, Any]
     tensors: dict[str, Held] = field(default_factory=dict)
     last: bool = False
+    inside: str = ""
 
     @property
     def title(self) -> str:
         name = type(self.module).__name__
+        if self.inside:
+            return f"F.{self.inside}"
         return f"nn.{name}" if type(self.module).__module__.startswith("paddle.") else name
 
     def call(self, arrays) -> list[np.ndarray]:
         given = [tensor(np.moveaxis(one, 1, -1) if self.last and one.ndim > 2 else one) for one in arrays]
-        return self.results(self.module(*given))
+        if self.inside:
+            return self.results(self.run(*given))
+        with bare(self.module):
+            return self.results(self.module(*given))
+
+    def run(self, value: paddle.Tensor) -> paddle.Tensor:
+        """Of an activation inside a layer."""
+        return _append_activation_in_dygraph(value, act=self.inside)
 
     def results(self, outputs) -> list[np.ndarray]:
         """Canonical arrays of what it returned; attention's weights are left out, as its users may,
@@ -71,6 +87,19 @@ class Known:
     def canonical(self, value) -> np.ndarray:
         value = np.array(value.numpy())
         return np.ascontiguousarray(np.moveaxis(value, -1, 1)) if self.last and value.ndim > 2 else value
+
+
+@contextmanager
+def bare(module: nn.Layer):
+    """Inside, a batch norm leaves out the activation that it ends with."""
+    act = getattr(module, "_act", None)
+    if act is not None:
+        module._act = None
+    try:
+        yield
+    finally:
+        if act is not None:
+            module._act = act
 
 
 def tensor(array) -> paddle.Tensor:
@@ -104,6 +133,9 @@ def layers(model: nn.Layer) -> dict[str, Known]:
                 walk(child, f"{path}.{name}" if path else name)
         else:
             found[path] = known
+            if known.kind == "batch_norm" and getattr(module, "_act", None):
+                about = {"name": "silu" if module._act == "swish" else module._act}
+                found[f"{path}:activation"] = Known(module, "activation", about, last=known.last, inside=module._act)
 
     walk(model, "")
     return found

@@ -60,9 +60,8 @@ def _conv_transpose(module):
 
 
 def _batch_norm(module):
-    more = {"act": module._act} if getattr(module, "_act", None) else {}
-    if module._use_global_stats:
-        more["frozen"] = True  # it normalises with the running statistics in training too
+    # It normalises with the running statistics in training too.
+    more = {"frozen": True} if module._use_global_stats else {}
     return "batch_norm", {"epsilon": module._epsilon, "keep": module._momentum, "unbiased": False, "float32": ["epsilon", "keep"]} | more  # fmt: skip
 
 

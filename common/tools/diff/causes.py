@@ -141,34 +141,60 @@ def advice(b: Layer, settings) -> str:
 
 def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> Cause:
     """What lies between layers that agree: where the inputs of a call first differ though all outputs before it agree."""
+    for path, before, x, y in _gaps(matching, ours, theirs, inputs):  # noqa: B007
+        if not deviation(x, y) <= tolerance:
+            break
+    found = _dropped(before, ours, theirs, matching, x, y, tolerance) or _between(before, x, y, tolerance)
+    if found is None:
+        words = f"what lies between {before[-1][0]} and {path} gives other numbers; no convention that is known explains both"
+        return Cause(stage, path, words)
+    return _glued(stage, path, matching, found)
+
+
+def of_gaps(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> list[Cause]:
+    """What lies between layers where one before is at fault, so that all numbers differ: where one side hands on what a layer before
+    gave, and the other does something to it."""
+    causes = []
+    for path, before, x, y in _gaps(matching, ours, theirs, inputs):
+        recent = before[: -SOURCES - 1 : -1]
+        handed = [{k for k, one in enumerate(recent) if _same(one[1 + side], z)} for side, z in enumerate((x, y))]
+        if bool(handed[0]) == bool(handed[1]):
+            continue
+        found = _dropped(before, ours, theirs, matching, x, y, tolerance) or _between(before, x, y, tolerance)
+        if found is not None:
+            causes.append(_glued(stage, path, matching, found))
+    return causes
+
+
+def _same(a, b):
+    """But for axes of size 1, and for what is flattened."""
+    return a.size == b.size and np.array_equal(a.ravel(), b.ravel())
+
+
+def _gaps(matching, ours, theirs, inputs):
+    """(layer, what came before, what it is given in the reference and in the port) of each call of a layer that has a partner, and
+    of the outputs. What came before: [(name, the reference's, the port's)]."""
     partner, seen = matching.paths, {}
     first = next(iter(inputs.values()))
-    before, target = [("the input", first, first)], None
+    before = [("the input", first, first)]
     for path, ins, outs in ours.calls:
         number = seen[path] = seen.get(path, -1) + 1
         others = theirs.of(partner[path]) if path in partner else []
         if number >= len(others):
             continue
-        apart = [(x, y) for x, y in zip(ins, others[number][1], strict=False) if not deviation(x, y) <= tolerance]
-        if apart:
-            target = (path, *apart[0])
-            break
+        yield from ((path, before, x, y) for x, y in zip(ins, others[number][1], strict=False))
         # What a layer is given is known on both sides too: where functions lie between layers it is nobody's output.
         if ins and not any(x.shape == ins[0].shape and np.array_equal(x, ins[0]) for _, x, _ in before[-SOURCES:]):
             before.append((f"the input of {path}", ins[0], others[number][1][0]))
         before.append((path, outs[0], others[number][2][0]))
-    if target is None:
-        name = next(n for n, x in ours.outputs.items() if not deviation(x, theirs.outputs[n]) <= tolerance)
-        target = ("the output", ours.outputs[name], theirs.outputs[name])
-    path, x, y = target
-    found = _dropped(before, ours, theirs, matching, x, y, tolerance) or _between(before, x, y, tolerance)
-    if found is None:
-        words = f"what lies between {before[-1][0]} and {path} gives other numbers; no convention that is known explains both"
-        return Cause(stage, path, words)
+    yield from (("the output", before, x, theirs.outputs[name]) for name, x in ours.outputs.items())
+
+
+def _glued(stage, path, matching, found):
     names, a, b = found
     settings = _differing_steps(a, b)
     words = f"between {' and '.join(names)} and {path}: {_steps(a)} in the reference, {_steps(b)} in the port"
-    advice = f"in the port, before {partner.get(path, path)}: {_steps(a)}"
+    advice = f"in the port, before {matching.paths.get(path, path)}: {_steps(a)}"
     return Cause(stage, path, words, settings, True, _glue_guide(a, b), advice)
 
 
@@ -200,19 +226,15 @@ def _between(before, x, y, tolerance):
 
 
 def _dropped(before, ours, theirs, matching, x, y, tolerance):
-    """A dropout that only one side has, right before: on the other its input is what is given."""
+    """A dropout that only one side has, right before: its input is made as on the other side what is given."""
     name, source, other = before[-1]
-    for passed, side, target, rest, start in ((ours, matching.only_reference, x, y, other), (theirs, matching.only_port, y, x, source)):  # fmt: skip
+    for passed, side, target, rest, own, start in ((ours, matching.only_reference, x, y, source, other), (theirs, matching.only_port, y, x, other, source)):  # fmt: skip
         for layer in side:
             for _, ins, outs in passed.of(layer.path):
-                if (
-                    layer.kind != "dropout"
-                    or deviation(outs[0], target) > tolerance
-                    or deviation(ins[0], rest) > tolerance
-                ):
+                if layer.kind != "dropout" or deviation(outs[0], target) > tolerance:
                     continue
                 steps = explain_glue(start, rest, tolerance)
-                if steps is not None:
+                if steps is not None and steps == explain_glue(own, ins[0], tolerance):
                     with_it = [*steps, {"kind": "dropout", "rate": layer.settings["rate"]}]
                     return [name], *((with_it, steps) if passed is ours else (steps, with_it))
     return None

@@ -6,6 +6,7 @@ Both sides are asked in float64; where one cannot, in float32, against what one 
 
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,6 +72,7 @@ class Judge:
         self.leads: tuple[dict, dict] = ({}, {})
         self.tails: tuple[dict, dict] = ({}, {})
         self.unlike = ""  # how the outputs differ in structure
+        self.restored: set[Side] = set()  # those that hold `values`
 
     @property
     def sides(self):
@@ -103,20 +105,9 @@ class Judge:
         theirs = numbers.drawn(self.described[1].layers, self.port.get(), np.random.default_rng(3))
         self.port.put(theirs)
         self.tied = tied(self.values), tied(self.port.get())
-        # What the reference has no partner for must not count: a bias that one side lacks is 0 on the other.
-        spare = {
-            key: np.zeros_like(value)
-            for key, value in theirs.items()
-            if "bias" in key.rsplit("/", 1)[1] and key not in keys.values()
-        }
+        spare = numbers.idle(self.described[1].layers, theirs, set(keys.values()))
         self.port.put(theirs | spare | {keys[key]: value for key, value in self.values.items() if key in keys})
-        held = set(keys)
-        alone = {
-            key: np.zeros_like(value)
-            for key, value in self.values.items()
-            if "bias" in key.rsplit("/", 1)[1] and key not in held
-        }
-        if alone:
+        if alone := numbers.idle(self.described[0].layers, self.values, set(keys)):
             self.reference.put(alone)
             self.values |= alone
 
@@ -133,26 +124,28 @@ class Judge:
         return count + sum(deviation(v, theirs.outputs.get(n, np.nan)) < 1e-6 for n, v in ours.outputs.items())
 
     def _report_matching(self, guessed):
-        names = {"unknown": "what it is"}
         left = [(one, "reference") for one in self.matching.only_reference] + [
             (one, "port") for one in self.matching.only_port
         ]
         held = [(one, side) for one, side in left if one.tensors]
-        for one, side in left:
-            self.verdict.uncovered.append(
-                f"{side}: {one.path} ({one.title or names.get(one.kind, one.kind)}) has no partner"
-            )
+        self.verdict.uncovered += [
+            f"{side}: {one.path} ({one.title or 'what it is'}) has no partner" for one, side in held
+        ]
+        for side in ("reference", "port"):
+            if count := Counter(one.title or one.kind for one, which in left if which == side and not one.tensors):
+                what = ", ".join(f"{number} {title}" for title, number in count.items())
+                self.verdict.uncovered.append(f"{side}: layers without weights and without partner, judged by what the next is given: {what}")  # fmt: skip
         lacking = []
         for a, b in self.matching.pairs:
             differ = {k: (a.settings.get(k), b.settings.get(k)) for k in sorted(a.settings.keys() | b.settings.keys()) if a.settings.get(k) != b.settings.get(k)}  # fmt: skip
             self.rows[a.path] = Row(a.path, b.path, a.kind, a.title, b.title, differ=differ)
             for role in sorted(a.tensors.keys() ^ b.tensors.keys()):
                 side = "port" if role in a.tensors else "reference"
-                self.verdict.uncovered.append(
-                    f"{role} of {a.path}: the {side} has none; it was set to 0 on the other side"
-                )
-                if a.kind not in GATED:  # two biases that are added may be one
-                    words = f"the {side} has no {role} in {b.path if side == 'port' else a.path}"
+                if a.kind in GATED:  # two biases that are added may be one
+                    line = f"{role} of {a.path}: the {side} has none; it was set to 0 on the other side"
+                    self.verdict.uncovered.append(line)
+                else:
+                    words = f"the {side} has no {role} there; in all that follows the other side's is as if it had none"
                     lacking.append(
                         Cause("matching", a.path, words, {role: (side == "port", side != "port")}, proven=True)
                     )
@@ -217,11 +210,11 @@ class Judge:
     def passes(self, training: bool) -> None:
         """One mode: every layer in the models, and alone on the reference's inputs."""
         name = f"forward, {'training' if training else 'evaluation'}"
-        for side, values in ((self.reference, self.values), (self.port, self._theirs())):
-            side.put(values)
+        self._restore()
         ours, theirs = (self._led(k, forward(side, self.inputs, training)) for k, side in enumerate(self.sides))
+        if training:
+            self.restored.clear()
         again = self._led(0, self._shaken(training))
-        self.reference.put(self.values)
         bars = self._bars(ours, again)
         parted, drops = None, -1
         dropping = {one.path for one in self.described[0].layers if one.kind == "dropout" and one.settings.get("rate")}
@@ -261,7 +254,6 @@ class Judge:
                 self._add(cause)
         if self.noise:
             bars = self._bars(ours, self._led(0, self._shaken(training)))
-            self.reference.put(self.values)
         self._finish(name, ours, theirs, bars, parted)
 
     def _led(self, side: int, passed: Pass) -> Pass:
@@ -299,6 +291,7 @@ class Judge:
 
     def _moved(self) -> Arrays:
         """The weights, each off by a rounding; those of a layer of which a number passes through float32 by as much as that makes."""
+        self.restored.discard(self.reference)
         found = numbers.moved(self.values, self.dtype, self.rng)
         for path, apart in self.noise.items():
             for key in self.values:
@@ -327,6 +320,8 @@ class Judge:
         """Of the port, after the padding that leads to it, and cut by what cuts it."""
         if lead := self.leads[1].get(path):
             ins = self._alone(lead.path, ins, training)
+        if training:
+            self.restored.discard(self.port)
         try:
             _, made = self.port.ask("alone", {str(k): v for k, v in enumerate(ins)}, path=path, training=training)
         except Exception as error:
@@ -385,6 +380,10 @@ class Judge:
             where = cause.where
         else:
             where = parted.reference
+            for cause in causes.of_gaps(
+                name, self.matching, ours, theirs, numbers.LEAST[self.dtype] * 1e3, self.inputs
+            ):
+                self._add(cause)
         self.verdict.stages.append(Stage(name, DIFFERENT, worst, bar, where))
         self.passed = ours
 
@@ -421,10 +420,9 @@ class Judge:
             return self._skip("gradients", "loss")
         self._restore()
         (_, ours), (_, theirs) = (side.ask("gradients", self.inputs, inputs=True) for side in self.sides)
-        self._restore()
+        self.restored.clear()
         self.reference.put(self._moved())
         _, shaken = self.reference.ask("gradients", numbers.moved(self.inputs, self.dtype, self.rng), inputs=True)
-        self._restore()
         keys, worst, where, wrong = self.matching.keys(), 0.0, "", []
         scale = max((float(np.abs(v).max()) for v in ours.values()), default=0.0)
         places = {path: k for k, path in enumerate(self.passed.order)}
@@ -468,8 +466,11 @@ class Judge:
         return names, before
 
     def _restore(self):
-        self.reference.put(self.values)
-        self.port.put(self._theirs())
+        """Every stage begins with the same numbers; a side that has them still is given none."""
+        for side, values in ((self.reference, lambda: self.values), (self.port, self._theirs)):
+            if side not in self.restored:
+                side.put(values())
+                self.restored.add(side)
 
     def update(self) -> None:
         """Three updates with given gradients and a rate that changes."""
@@ -492,7 +493,7 @@ class Judge:
         _, theirs = self.port.ask(
             "update", {f"{k}/{keys[n]}": v for k, one in enumerate(draws) for n, v in one.items()}, rates=RATES
         )
-        self._restore()
+        self.restored.clear()
         worst, where, bar = 0.0, "", 1e4 * numbers.LEAST[self.dtype]
         for k in range(len(RATES)):
             for key in shared:
@@ -532,7 +533,7 @@ class Judge:
         self._restore()
         ours, theirs = (forward(side, self.inputs, True) for side in self.sides)
         after, other = self.reference.get(), self.port.get()
-        self._restore()
+        self.restored.clear()
         worst, where, different = 0.0, "", False
         bar, notes, seen = 1e3 * numbers.LEAST[self.dtype], [], {}
         for key in kept:
@@ -565,7 +566,7 @@ class Judge:
             return
         self._restore()
         (a, ours), (b, theirs) = (side.ask("train", self.inputs, inputs=True, steps=STEPS) for side in self.sides)
-        self._restore()
+        self.restored.clear()
         self.reference.put(self._moved())
         c, shaken = self.reference.ask(
             "train", numbers.moved(self.inputs, self.dtype, self.rng), inputs=True, steps=STEPS

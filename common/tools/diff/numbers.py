@@ -53,6 +53,21 @@ def drawn(layers: list[Layer], present: Arrays, rng: np.random.Generator) -> Arr
     return found
 
 
+def idle(layers: list[Layer], present: Arrays, shared: set[str]) -> Arrays:
+    """What must not count, as the other side has none: biases that are not `shared` are 0, and scales of norms 1."""
+    found = {}
+    for layer in layers:
+        for role in layer.tensors:
+            key = f"{layer.path}/{role}"
+            if key in shared or key not in present:
+                continue
+            if "bias" in role:
+                found[key] = np.zeros_like(present[key])
+            elif role == "weight" and layer.kind.endswith("norm"):
+                found[key] = np.ones_like(present[key])
+    return found
+
+
 def moved(arrays: Arrays, dtype: str, rng: np.random.Generator) -> Arrays:
     """Every floating number off by one rounding of `dtype`, up or down."""
     step = 2 * EPSILON[dtype]

@@ -43,7 +43,7 @@ MISTAKES = [
     _of("batch norm keep, deep", "deep", {"b4_norm1.keep": 0.99}, "PT KJ", "state", "b4_norm1", "keep"),
     _of("running variance unbiased", "classifier", {"norm1.unbiased": True}, "KT PT JT", "state", "norm1", "unbiased"),
     _of("running variance biased", "classifier", {"norm1.unbiased": False}, "TK TJ TP", "state", "norm1", "unbiased", {"norm1.unbiased": True}),
-    forward("batch norm stays in evaluation", "classifier", {"norm1.frozen": True}, "KT TP PJ", "norm1", "frozen"),
+    forward("batch norm stays in evaluation", "classifier", {"norm1.frozen": True}, "KT TP", "norm1", "frozen"),
     forward("group norm ε", "norms", {"group.epsilon": 1e-3}, "TK JP", "group", "epsilon"),
     forward("instance norm ε", "norms", {"instance.epsilon": 1e-3}, "PT KJ", "instance", "epsilon"),
     forward("layer norm ε", "norms", {"layer.epsilon": 1e-6}, "JT TP", "layer", "epsilon"),

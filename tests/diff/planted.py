@@ -68,6 +68,8 @@ def layers(one: Planted) -> set[str]:
     has = {"conv", "dense", "conv_transpose", "embedding", "gru", "lstm", "attention", "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"}  # fmt: skip
     if nodes[place][1] in has:
         return found
+    if nodes[place][1] == "flow":  # what is changed is the gradient of all before it
+        return found | {next(name for name, op, _ in nodes[place::-1] if op in has)}
     for name, op, _ in nodes[place + 1 :]:
         found.add(name)
         if op in has:

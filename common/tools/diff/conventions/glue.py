@@ -90,22 +90,38 @@ def explain_glue(source: np.ndarray | list[np.ndarray], target: np.ndarray, tole
 
 
 def canonical(steps: list[dict]) -> list[dict]:
-    """The same steps in one order, where several give the same: what rises comes before a maximum, what keeps 0 before a padding
-    with it, any activation before one step of a sequence; and a padding with 0 before a pooling without one belongs to that."""
+    """The same steps in one order, where several give the same: an activation before what only moves numbers, what rises before a
+    maximum, what keeps 0 before a padding with it; then such a padding is part of a pooling without one."""
     steps = [*steps]
-    for _ in steps:
-        for k, (one, two) in enumerate(itertools.pairwise(steps)):
-            name = two.get("name") if two["kind"] == "activation" else None
-            zeros = one["kind"] == "pad" and one["mode"] == "constant" and not one.get("value")
-            alike = name is not None and (two.get("axis", -1) == -1 and one["kind"] == "select")
-            if name in RISING and one.get("op") == "max" or name in KEEP_ZERO and zeros or alike:
-                steps[k : k + 2] = [two, one]
-            elif zeros and two["kind"] == "pool" and not np.any(two["padding"]) and not isinstance(two["padding"], str):
-                positive = any(step.get("name") in POSITIVE for step in steps[:k])  # 0 is no larger than what is there
-                counted = {"counted": True} if two["op"] == "average" else {} if positive else {"fill": 0}
-                steps[k : k + 2] = [two | {"padding": one["padding"]} | counted]
-                break
+    for way in (_exchanged, _padded):
+        k = 0
+        while k + 1 < len(steps):
+            if found := way(steps[k], steps[k + 1], steps[:k]):
+                steps[k : k + 2], k = found, 0
+            else:
+                k += 1
     return steps
+
+
+def _exchanged(one, two, before):
+    if one["kind"] == "activation" or two["kind"] != "activation":
+        return None
+    moves = one["kind"] in ("transpose", "flatten", "reshape", "select") and "axis" not in two
+    moves |= one["kind"] == "select" and two.get("axis") == -1
+    rises = two["name"] in RISING and one.get("op") == "max"
+    return [two, one] if moves or rises or two["name"] in KEEP_ZERO and _of_zeros(one) else None
+
+
+def _padded(one, two, before):
+    if not _of_zeros(one) or two["kind"] != "pool" or isinstance(two["padding"], str) or np.any(two["padding"]):
+        return None
+    positive = any(step.get("name") in POSITIVE for step in before)  # 0 is no larger than what is there
+    counted = {"counted": True} if two["op"] == "average" else {} if positive else {"fill": 0}
+    return [two | {"padding": one["padding"]} | counted]
+
+
+def _of_zeros(step):
+    return step["kind"] == "pad" and step["mode"] == "constant" and not step.get("value")
 
 
 def _explained(x, y, tolerance, most):

@@ -126,7 +126,10 @@ def build(spec):
         channels["output"] = "NHWC"
     one = optimizer(spec["optimizer"])
     if frozen := spec.get("frozen", ()):
-        labels = lambda tree: {key: "still" if key in frozen else "moved" for key in tree}  # noqa: E731
+
+        def labels(tree):
+            return jax.tree.map_with_path(lambda path, _: "still" if path[0].key in frozen else "moved", tree)
+
         one = optax.multi_transform({"moved": one, "still": optax.set_to_zero()}, labels)
     return found | {"optimizer": one, "layout": channels}
 

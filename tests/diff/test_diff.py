@@ -1,6 +1,7 @@
 """`tetrapla diff` on pairs that are equal, on a few planted mistakes, and on ten real threads (threads/)."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.diff import kept, planted, zoo
 from tests.diff.mistakes import ADAGRAD, ADAM, ADAMW, MISTAKES, RMS, SGD, SHORT
 
 THREADS = sorted((Path(__file__).parent / "threads").glob("*.py"))
+PAIRS = sorted((Path(__file__).parent / "pairs").glob("*.py"))
 FEW = (
     "batch norm ε", "running variance unbiased", "GELU by tanh", "padding at the end", "flattening order", "gradient stopped",
     "loss summed", "Nesterov",
@@ -36,7 +38,7 @@ def judged(pair, network, both, knobs, folder):
     return judge.diff(planted.file_of(network, reference, port, both, knobs, folder), timeout=300)
 
 
-@pytest.mark.parametrize("place, network", enumerate(zoo.NETWORKS))
+@pytest.mark.parametrize("place, network", list(enumerate(zoo.NETWORKS)))
 def test_networks_that_are_equal(processes, place, network, tmp_path):
     verdict = judged(RING.split()[place % 4], network, {}, {}, tmp_path)
     assert verdict.outcome == EQUAL, (verdict.parted, verdict.causes)
@@ -68,3 +70,19 @@ def test_a_real_thread(file):
     assert verdict.outcome == DIFFERENT
     proven = [one for one in verdict.causes if one.proven]
     assert [(one.where, list(one.settings)) for one in proven] == [(layer, [cause])], verdict.causes
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("file", PAIRS, ids=[file.stem for file in PAIRS])
+def test_well_known_networks(file):
+    """Every difference that its file tells of, read off the sources of both, proven; and nothing else."""
+    said = re.match(r'"""(.*?)"""', file.read_text(), re.DOTALL)[1].strip().splitlines()
+    verdict = judge.diff(file, timeout=300)
+    if said[-1] == "equal":
+        assert verdict.outcome == EQUAL, (verdict.parted, verdict.causes)
+        return
+    stages = [line.groups() for one in said if (line := re.fullmatch(r"(.+): (\d+ x .+)", one))]
+    parts = [(stage, part.split(" x ")) for stage, line in stages for part in line.split(", ")]
+    expected = {(stage, names, True): int(count) for stage, (count, names) in parts}
+    found = Counter((one.stage, " ".join(sorted(one.settings)), one.proven) for one in verdict.causes)
+    assert found == expected, verdict.causes

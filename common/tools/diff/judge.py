@@ -25,6 +25,7 @@ RATES = (1.0, 0.5, 2.0)  # of the update stage, as factors
 STEPS = 10  # of the trajectory
 GATED = ("lstm", "gru")
 LED = ("conv", "pool")
+WIDER = 16.0  # times what an activation is given
 
 
 @dataclass
@@ -122,7 +123,9 @@ class Judge:
             (one, "port") for one in self.matching.only_port
         ]
         held = [(one, side) for one, side in left if one.tensors]
-        self.verdict.uncovered += [f"{side}: {one.path} ({one.title or 'what it is'}) has no partner" for one, side in held]
+        self.verdict.uncovered += [
+            f"{side}: {one.path} ({one.title or 'what it is'}) has no partner" for one, side in held
+        ]
         for side in ("reference", "port"):
             if count := Counter(one.title or one.kind for one, which in left if which == side and not one.tensors):
                 what = ", ".join(f"{number} {title}" for title, number in count.items())
@@ -233,6 +236,8 @@ class Judge:
                 made = self._alone(row.port, ins, training)
             if made is None:
                 continue
+            if row.kind == "activation" and "name" in row.differ and not _worst(None, outs, made) > bar:
+                ins, outs, made = self._wider(path, row.port, ins, training)
             row.alone = _worst(row.alone, outs, made)
             if row.faulty and _worst(None, outs, made) > bar:
                 cause = self._layer_cause(name, row, ins, outs, made, training, drops)
@@ -319,6 +324,13 @@ class Judge:
             return None
         return [made[str(k)] for k in range(len(made))]
 
+    def _wider(self, path, partner, ins, training):
+        """(inputs, the reference's outputs, the port's) of two activations of other names that agree where they were called: ReLU6 is
+        ReLU of what is below 6."""
+        wide = [WIDER * x for x in ins]
+        _, outs = self.reference.ask("alone", {str(k): v for k, v in enumerate(wide)}, path=path, training=training)
+        return wide, [outs[str(k)] for k in range(len(outs))], self._alone(partner, wide, training)
+
     def _layer_cause(self, stage, row, ins, outs, made, training, number):
         """`number`: which dropout of the pass it is, if it is one."""
         a, b = next((a, b) for a, b in self.matching.pairs if a.path == row.reference)
@@ -362,7 +374,9 @@ class Judge:
             where = cause.where
         else:
             where = parted.reference
-            for cause in causes.of_gaps(name, self.matching, ours, theirs, numbers.LEAST[self.dtype] * 1e3, self.inputs):
+            for cause in causes.of_gaps(
+                name, self.matching, ours, theirs, numbers.LEAST[self.dtype] * 1e3, self.inputs
+            ):
                 self._add(cause)
         self.verdict.stages.append(Stage(name, DIFFERENT, worst, bar, where))
         self.passed = ours

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Row, Verdict
 from common.tools.pages import template
 
 SIGNS = {EQUAL: ("✓", "green"), DIFFERENT: ("✗", "bold red"), NOT_JUDGED: ("–", "dim")}
-MANY = 40  # rows: what is equal is folded then
+MANY = 40  # rows that are all shown
 FEW = 3  # layers that are named of which a cause says the same as of the first
 
 
@@ -43,7 +44,9 @@ def shown(verdict: Verdict) -> Group:
             if line:
                 text.append(f"\n{name}{line}")
         if others:
-            text.append(f"\n  likewise: {', '.join(others[:FEW])}{', ... all in verdict.json' if len(others) > FEW else ''}")
+            text.append(
+                f"\n  likewise: {', '.join(others[:FEW])}{', ... all in verdict.json' if len(others) > FEW else ''}"
+            )
         if cause.left is not None:
             text.append(f"\n  with that changed, {number(cause.left)} is left")
         parts.append(text)
@@ -80,26 +83,28 @@ def state(row: Row) -> str:
     return "equal" if row.outputs is not None else "unseen"
 
 
+FOLDED = {"faulty": "are at fault", "downstream": "differ as what they are given does", "equal": "are equal", "unseen": "were not called"}  # fmt: skip
 STYLES = {"faulty": "bold red", "downstream": "yellow", "equal": "green", "unseen": "dim"}
 
 
 def tree(rows: list[Row]) -> Tree:
-    """By the reference's names; what is equal is folded where there are many."""
+    """By the reference's names; where there are many, the first that are at fault, and how many others there are."""
     root = Tree(
         Text("layers: reference → port, deviation of the output in the model, and alone on the reference's input")
     )
-    branches, folded = {(): root}, 0
+    branches, folded, faulty = {(): root}, Counter(), 0
     for row in rows:
-        if len(rows) > MANY and state(row) == "equal" and not row.differ:
-            folded += 1
+        faulty += row.faulty
+        if len(rows) > MANY and not (row.faulty and faulty <= MANY):
+            folded[state(row)] += 1
             continue
         parts = tuple(row.reference.split("."))
         for depth in range(1, len(parts)):
             if parts[:depth] not in branches:
                 branches[parts[:depth]] = branches[parts[: depth - 1]].add(Text(parts[depth - 1]))
         branches[parts[:-1]].add(_line(parts[-1], row))
-    if folded:
-        root.add(Text(f"{folded} more are equal", "green"))
+    for name, count in folded.items():
+        root.add(Text(f"{count} more {FOLDED[name]}", STYLES[name]))
     return root
 
 

@@ -21,4 +21,9 @@ def port():
 
     model = keras.applications.VGG16(weights=None, include_top=False, input_shape=(32, 32, 3))
     layout = {"x": "NHWC", "y": "NHWC", "output": "NHWC"}
-    return {"model": model, "loss": keras.losses.MeanSquaredError(), "optimizer": keras.optimizers.SGD(0.01), "layout": layout}
+    return {
+        "model": model,
+        "loss": keras.losses.MeanSquaredError(),
+        "optimizer": keras.optimizers.SGD(0.01),
+        "layout": layout,
+    }

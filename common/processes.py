@@ -115,12 +115,13 @@ def in_turn(tasks: Iterable, jobs: int, carry: Callable) -> list:
 
 
 def end(process: subprocess.Popen) -> None:
-    """Kill a process of `Children.start`, running or stopped, with all that it has started, and close its pipes. A second call
-    does nothing."""
-    if process.poll() is None:
+    """Kill a process of `Children.start`, running or stopped or ended by itself, with all that it has started, and close its pipes. A
+    second call does nothing."""
+    if process.returncode is None:
         if hasattr(os, "killpg"):
             # Its leader has not been waited for, so the number cannot be another group's yet.
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # of those that have ended
+                os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
         process.wait()

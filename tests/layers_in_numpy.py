@@ -15,6 +15,9 @@ def compute(kind, settings, tensors, x, training=False):
     """The output of one layer of x, or of (query, key, value) for attention; some settings may be rounded to "float32"."""
     for name in settings.get("float32", ()):
         settings = settings | {name: float(np.float32(settings.get(name, GELU.get(name))))}
+    if settings.get("batch"):  # the axis of the samples, where it is not the first
+        swapped = [np.swapaxes(one, 0, 1) for one in x] if isinstance(x, list) else np.swapaxes(x, 0, 1)
+        return compute(kind, settings | {"batch": 0}, tensors, swapped, training).swapaxes(0, 1)
     return globals()[kind](settings, tensors, x, training)
 
 
@@ -53,9 +56,14 @@ def windows(x, size, stride, dilation):
         yield place, x[(slice(None), slice(None), *cut)]
 
 
+MODES = {"zeros": "constant", "circular": "wrap", "replicate": "edge"}  # what NumPy calls otherwise
+
+
 def conv(settings, t, x, training):
     weight, size = t["weight"], t["weight"].shape[2:]
-    x = np.pad(x, [(0, 0), (0, 0), *sides(settings["padding"], x, size, settings["stride"], settings["dilation"])])
+    around = sides(settings["padding"], x, size, settings["stride"], settings["dilation"])
+    mode = settings.get("mode", "zeros")
+    x = np.pad(x, [(0, 0), (0, 0), *around], MODES.get(mode, mode))
     groups, out = settings["groups"], 0.0
     for place, part in windows(x, size, settings["stride"], settings["dilation"]):
         w = weight[(slice(None), slice(None), *place)].reshape(groups, -1, weight.shape[1])
@@ -99,12 +107,13 @@ def batch_norm(settings, t, x, training):
 def layer_norm(settings, t, x, training):
     axes = tuple(range(-settings["axes"], 0))
     mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
-    return (x - mean) / np.sqrt(variance + settings["epsilon"]) * t["weight"] + t["bias"]
+    return (x - mean) / np.sqrt(variance + settings["epsilon"]) * t.get("weight", 1.0) + t.get("bias", 0.0)
 
 
 def rms_norm(settings, t, x, training):
     axes = tuple(range(-settings["axes"], 0))
-    return x / np.sqrt((x**2).mean(axes, keepdims=True) + settings["epsilon"]) * t["weight"]
+    epsilon = np.finfo(np.float64).eps if settings["epsilon"] is None else settings["epsilon"]
+    return x / np.sqrt((x**2).mean(axes, keepdims=True) + epsilon) * t.get("weight", 1.0)
 
 
 def group_norm(settings, t, x, training):
@@ -118,13 +127,22 @@ def instance_norm(settings, t, x, training):
 
 
 def pool(settings, t, x, training):
-    size, stride, ones = settings["size"], settings["stride"], [1] * len(settings["size"])
-    around = [(0, 0), (0, 0), *sides(settings["padding"], x, size, stride, ones)]
-    parts = [part for _, part in windows(np.pad(x, around, constant_values=-np.inf), size, stride, ones)]
+    """An average counts the zeros of the padding or not, and never what a window lacks that `ceil` lets begin inside."""
+    size, stride = settings["size"], settings["stride"]
+    steps = settings.get("dilation", [1] * len(size))
+    around = sides(settings["padding"], x, size, stride, steps)
+    lacking = []
+    for n, (a, b), k, s, d in zip(x.shape[2:], around, size, stride, steps, strict=True):
+        starts = [i for i in range(0, n + a, s) if settings["ceil"] and i < n + a + b - (k - 1) * d - 1 + s]
+        lacking.append(max(max(starts, default=0) + (k - 1) * d + 1 - (n + a + b), 0))
+    widths = [(0, 0), (0, 0), *((a, b + more) for (a, b), more in zip(around, lacking, strict=True))]
+    parts = np.stack([part for _, part in windows(np.pad(x, widths, constant_values=-np.inf), size, stride, steps)])
     if settings["op"] == "max":
-        return np.max(parts, 0)
-    inside = np.isfinite(parts)
-    return np.where(inside, parts, 0.0).sum(0) / (len(parts) if settings["counted"] else inside.sum(0))
+        return parts.max(0)
+    ones = np.pad(np.ones(x.shape), [(0, 0), (0, 0), *around], constant_values=float(settings["counted"]))
+    ones = np.pad(ones, [(0, 0), (0, 0), *((0, more) for more in lacking)])
+    count = sum(part for _, part in windows(ones, size, stride, steps))
+    return np.where(np.isfinite(parts), parts, 0.0).sum(0) / settings.get("divisor", count)
 
 
 def adaptive_pool(settings, t, x, training):
@@ -176,6 +194,10 @@ def activation(s, t, x, training):
         "log_softmax": lambda: np.log(softmax(x, s["axis"])),
         "hard_sigmoid": hard,
         "hard_swish": lambda: x * hard(),
+        "hard_tanh": lambda: np.clip(x, s["low"], s["high"]),
+        "mish": lambda: x * np.tanh(np.log1p(np.exp(x))),
+        "log_sigmoid": lambda: np.log(sigmoid(x)),
+        "softsign": lambda: x / (1 + np.abs(x)),
         "identity": lambda: x,
     }[s["name"]]()
 
@@ -221,7 +243,8 @@ def attention(settings, t, given, training):
 def resize(settings, t, x, training):
     """Half-pixel centres, or corners that stay."""
     scales = settings["scale"] if isinstance(settings["scale"], (list, tuple)) else [settings["scale"]] * (x.ndim - 2)
-    sizes = settings["size"] or [int(n * s) for n, s in zip(x.shape[2:], scales, strict=True)]
+    sizes = [settings["size"]] * (x.ndim - 2) if isinstance(settings["size"], int) else settings["size"]
+    sizes = sizes or [int(n * s) for n, s in zip(x.shape[2:], scales, strict=True)]
     for axis, m in enumerate(sizes, start=2):
         n = x.shape[axis]
         place = np.arange(m) * (n - 1) / (m - 1) if settings["corners"] else (np.arange(m) + 0.5) * n / m - 0.5
@@ -248,4 +271,6 @@ def reshape(settings, t, x, training):
 
 
 def pad(settings, t, x, training):
-    return np.pad(x, [(0, 0), (0, 0), *settings["padding"]], constant_values=settings["value"])
+    mode = MODES.get(settings["mode"], settings["mode"])
+    more = {"constant_values": settings["value"]} if mode == "constant" else {}
+    return np.pad(x, [(0, 0), (0, 0), *settings["padding"]], mode, **more)

@@ -10,7 +10,8 @@ Canonical terms are PyTorch's. Of every layer that a probe knows it says:
     kind      a key of KINDS below, or "unknown"
     title     as its users write it, "nn.Conv2d"
     settings  its numbers in canonical terms, those of KINDS[kind]; what the framework does beyond them stands there too.
-              "float32" lists those that it rounds to float32 even where it computes in float64; optimisers have it too
+              "float32" lists those that it rounds to float32 even where it computes in float64, and "gradient" where a number
+              in its gradient is; optimisers have it too
     tensors   {role: Tensor}: "weight" (O, I), "bias", "mean" ...; each in the canonical layout that KINDS gives
 
 A tensor's key is "path/role", also across the two sides once layers are matched; a parameter of no known layer has the key
@@ -18,7 +19,7 @@ A tensor's key is "path/role", also across the two sides once layers are matched
 
 What flows between layers is canonical too where the layer knows of channels (convolutions, batch norm, pooling, resizing): the
 channels are axis 1. Activations, dropout and flattening have them where the layer before had; a flattening that takes them last
-says so: "channels": "last". Elsewhere it is as it is. A pool over everything keeps its axes, (N, C, 1, 1); attention gives the
+says so: "order": "channels_last". Elsewhere it is as it is. A pool over everything keeps its axes, (N, C, 1, 1); attention gives the
 one output, and takes (query, key, value); a recurrent layer gives the whole sequence (N, T, H) and nothing else.
 
 A probe (`backends/<x>/probe.py`) has
@@ -67,8 +68,8 @@ KINDS = {
     "adaptive_pool": (("op", "size"), {}),  # size: of the result; 1 everywhere: a global pool
     "dropout": (("rate",), {}),
     # name: relu, leaky_relu (slope), elu (alpha), selu, gelu (approximate), silu, softplus (beta), sigmoid, tanh, softmax (axis),
-    # log_softmax (axis), hard_sigmoid and hard_swish (slope, offset), relu6, identity
-    "activation": (("name",), {}),
+    # log_softmax (axis), hard_sigmoid and hard_swish (slope, offset), relu6, identity; prelu alone has a tensor, its slopes
+    "activation": (("name",), {"weight": "(C,)"}),
     # Gates in PyTorch's order: LSTM i, f, g, o; GRU r, z, n. One bias alone is bias_ih.
     # reset_after: n = tanh(Wx + r * (Uh + b)), PyTorch's and CuDNN's
     "lstm": (("layers", "both_ways"), {"weight_ih": "(4H, I)", "weight_hh": "(4H, H)", "bias_ih": "(4H,)", "bias_hh": "(4H,)"}),

@@ -3,12 +3,14 @@ the interpreter of a side may hold NumPy and its framework alone; no pickle is e
 
 import json
 import os
+import uuid
 from pathlib import Path
 
 import numpy as np
 
 from common.probing import Arrays
 
+LARGEST = 2**28  # bytes of a file of several tensors
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?"}  # fmt: skip
 
 
@@ -33,6 +35,30 @@ def write(path: Path, arrays: Arrays) -> None:
                 memoryview(value.astype(value.dtype.newbyteorder("<"), copy=False)).cast("B") if value.size else b""
             )
     os.replace(partial, path)
+
+
+def give(folder: Path, arrays: Arrays) -> list[str]:
+    """Names of new files in `folder` that hold these, each of LARGEST bytes at most, or of one tensor that is larger."""
+    parts, size = [{}], 0
+    for name, value in arrays.items():
+        size += value.nbytes
+        if size > LARGEST and parts[-1]:
+            parts.append({})
+            size = value.nbytes
+        parts[-1][name] = value
+    names = [f"{uuid.uuid4().hex}.tensors" for _ in parts]
+    for name, part in zip(names, parts, strict=True):
+        write(folder / name, part)
+    return names
+
+
+def take(folder: Path, names: list[str]) -> Arrays:
+    """What `give` has written; its files are gone, but mapped as long as the arrays are used."""
+    found = {}
+    for name in names:
+        found |= read(folder / name)
+        (folder / name).unlink()
+    return found
 
 
 def read(path: Path) -> Arrays:

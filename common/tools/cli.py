@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import threading
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -141,8 +142,8 @@ def diff(
     out: Annotated[Path | None, typer.Option(help="Folder for verdict.json and page.html.")] = None,
 ) -> None:
     """Where a port of anybody's model parts from its original, and why. Exit code 0 equal, 1 different, 2 not judged."""
-    from common.tools.diff import judge, own, report, sides
-    from common.tools.diff.verdict import EXIT
+    from common.tools.diff import judge, own, page, report, sides
+    from common.tools.diff.verdict import DIFFERENT, EXIT
 
     if dtype not in (None, "float64", "float32"):
         raise UsageError(f"--dtype: expected float64 or float32, found {dtype!r}")
@@ -152,18 +153,38 @@ def diff(
     pythons = tuple(str(one) if one else None for one in (reference_python, port_python))
     if backend and len(backend) != 2:
         raise UsageError(f"--backend: expected two, the reference's and the port's, found {len(backend)}")
+    if out and not _is_free(out):
+        raise UsageError(f"--out: {out} cannot be a folder that is written to; name another")
     try:
         with tempfile.TemporaryDirectory() as folder:
             chosen = own.written(str(file), *backend, Path(folder)) if backend else file
             verdict = judge.diff(chosen, timeout=timeout, pythons=pythons, dtype=dtype)
+        OUT.print(report.shown(verdict))
+        if out:
+            page.write(verdict, out)
     except sides.SideFailed as error:
         for line in error.lines:
             ERR.print(line, soft_wrap=True)
         raise
-    OUT.print(report.shown(verdict), soft_wrap=True)
-    if out:
-        report.write(verdict, out)
+    except Interrupted as error:
+        raise Interrupted("interrupted; nothing was judged, and nothing is left behind", error.exit_code) from None
+    except OSError as error:  # 1 would say that they differ
+        raise UsageError(f"{error.filename or 'a file'}: {error.strerror or error}") from None
+    except TetraplaError as error:
+        if error.exit_code != EXIT[DIFFERENT]:
+            raise
+        raise UsageError(str(error)) from None
+    except Exception:
+        ERR.print(traceback.format_exc(), end="", soft_wrap=True)
+        raise UsageError("an error of tetrapla's own, above; nothing was judged, please report it") from None
     raise typer.Exit(EXIT[verdict.outcome])
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether it is a folder, or can be made one, and can be written to."""
+    while not folder.exists() and not folder.is_symlink():
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK)
 
 
 @app.command()

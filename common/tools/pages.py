@@ -1,6 +1,7 @@
 """Pages from the templates in common/tools/templates."""
 
 import base64
+import re
 from pathlib import Path
 
 import jinja2
@@ -25,6 +26,11 @@ def template(name: str, **settings) -> jinja2.Template:
     )
     environment.filters["cell"] = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
     return environment.get_template(name)
+
+
+def slug(text: str) -> str:
+    """A heading's anchor, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
 
 
 def put_between(page: Path, begin: str, end: str, text: str) -> None:

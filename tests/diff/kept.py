@@ -12,10 +12,10 @@ import itertools
 import json
 import os
 import sys
-import uuid
 from pathlib import Path
 
-from common.probing import Refused, server, tensors
+from common.probing import side as probing
+from common.probing import startup, tensors, user
 from common.processes import Children
 from common.tools.diff import judge, sides
 
@@ -67,15 +67,11 @@ class Kept(sides.Side):
 
     def ask(self, do, arrays=None, **request):
         if arrays is not None:
-            request["arrays"] = f"{uuid.uuid4().hex}.tensors"
-            tensors.write(self.folder / request["arrays"], arrays)
+            request["arrays"] = tensors.give(self.folder, arrays)
         answer = self.process.said({"id": self.id, "do": do} | request)
         if not isinstance(answer, dict) or "arrays" not in answer:
             return answer, {}
-        path = self.folder / answer.pop("arrays")
-        found = tensors.read(path)
-        os.unlink(path)
-        return answer, found
+        return answer, tensors.take(self.folder, answer.pop("arrays"))
 
 
 @contextlib.contextmanager
@@ -101,14 +97,12 @@ def between(reference: str, port: str) -> None:
 
 
 def main() -> None:
-    answers, dtype, hidden, here = os.fdopen(os.dup(1), "w"), sys.argv[1], {}, {}
+    answers, dtype, hidden, here = os.fdopen(os.dup(1), "w"), sys.argv[1], user.hide(), {}
     os.dup2(2, 1)
-    with server.ours(hidden):
-        pass
-    server.prepare(dtype)
+    startup.prepare(dtype)
     for line in sys.stdin:
         request = json.loads(line)
-        key, file = request.pop("id"), Path("/")
+        key, file, name = request.pop("id"), Path("/"), "side"
         try:
             if "new" in request:
                 file, name, folder = (part if k == 1 else Path(part) for k, part in enumerate(request["new"]))
@@ -120,23 +114,17 @@ def main() -> None:
             else:
                 found = here[key].answer(request)
             said = {"ok": found}
-        except Refused as error:
-            said = {"error": str(error), "lines": []}
         except Exception as error:
-            said = {
-                "error": f"{type(error).__name__}: {error}".splitlines()[0],
-                "lines": server.users_lines(error, file),
-            }
+            said = user.said(error, file, name)
         print(json.dumps(said), file=answers, flush=True)
 
 
 def _new(here, key, file, name, folder, dtype, hidden):
     if name != "inputs":
-        here[key] = server.Side(file, name, folder, dtype, hidden)
+        here[key] = probing.Side(user.built(file, name), file, name, folder, dtype, hidden)
         return None
-    module = server.load(file)
-    tensors.write(folder / server.INPUTS, server.draw(module, file))
-    return {"arrays": server.INPUTS, "pins": {}, "mode": "train"}
+    tensors.write(folder / probing.INPUTS, user.draw(user.load(file), file))
+    return {"arrays": probing.INPUTS, "pins": {}, "mode": "train"}
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ MISTAKES = [
     forward("log softmax for softmax", "sequence", {"gates.name": "log_softmax"}, "TP TJ", "gates", "name"),
     # Convolutions and pooling
     forward("padding at the end", "classifier", {"conv1.padding": [0, 1]}, "TK PJ JT", "conv1", "padding"),
-    forward("padding at the beginning", "classifier", {"conv1.padding": [1, 0]}, "TP KJ", "conv1", "padding"),
+    forward("padding at the beginning", "classifier", {"conv2.padding": [2, 0]}, "TP KJ", "conv2", "padding"),
     forward("padding at the end, deep", "deep", {"down2.padding": [0, 1]}, "TK PJ", "down2", "padding"),
     forward("stride at the other convolution", "deep", {"down1.stride": 2, "down2.stride": 1}, "TJ PT", "down1", "stride"),
     forward("dilation", "classifier", {"conv2.dilation": 2, "conv2.padding": 2}, "TP JK", "conv2", "dilation padding"),
@@ -89,7 +89,7 @@ MISTAKES = [
     forward("attention heads", "sequence", {"attend.heads": 4}, "TP KJ JT", "attend", "heads"),
     forward("attention scale left out", "sequence", {"attend.scale": "none"}, "PT TJ", "attend", "scale"),
     forward("attention scaled by the width", "sequence", {"attend.scale": "width"}, "KT PJ", "attend", "scale"),
-    forward("embedding gives 0 for its padding", "sequence", {"embed.padding": 0}, "TP JP", "embed", "zeroed padding"),
+    forward("embedding gives 0 for its padding", "sequence", {"embed.padding": 0}, "TP JP", "embed", "zeros padding"),
     # What lies between layers
     forward("residual left out", "sequence", {"add2": None}, "TK PJ", "add2", "add residual"),
     forward("residual left out, deep", "deep", {"b13_add": None}, "TP KJ", "b13_add", "add residual"),
@@ -110,7 +110,7 @@ MISTAKES = [
     _of("gradient stopped", "mlp", {"cut.factor": 0.0}, "TK PJ", "gradients", "cut", "flows"),
     _of("gradient stopped, deep", "deep", {"cut.factor": 0.0}, "JT KP", "gradients", "cut", "flows"),
     _of("gradient scaled", "sequence", {"cut.factor": 0.5}, "TJ PK", "gradients", "cut", "factor"),
-    _of("tied weights on one side", "mlp", {"tied": {"dense2": "dense1"}}, "TP PT", "matching", "dense2", "tied", {"dense1.out": 7}),
+    _of("tied weights on one side", "mlp", {"tied": {"dense2": "dense1"}}, "TP PT", "matching", "dense2", "tied", {"dense1.out": 7, "dense2.out": 7}),
     # Losses
     loss("loss summed", "mlp", {"loss.reduction": "sum"}, "TK PJ", "reduction"),
     loss("squared error by samples", "upsampling", {"loss.reduction": "batch"}, "JT KP", "reduction"),
@@ -134,7 +134,7 @@ MISTAKES = [
     update("RMSprop's ε inside of the root", {"optimizer.place": "root"}, "TJ TK", "place", RMS),
     update("RMSprop's share that stays", {"optimizer.keep": 0.99}, "TJ JT", "keep", RMS),
     update("RMSprop starts from 1", {"optimizer.start": 1.0}, "TJ JJ", "start", RMS),
-    update("Adagrad starts elsewhere", {"optimizer.start": 0.0}, "JT KT", "start", ADAGRAD),
+    update("Adagrad starts elsewhere", {"optimizer.start": 0.0}, "KJ TP", "start", ADAGRAD),
     update("clipping by the norm of all", {"optimizer.clip": {"kind": "global_norm", "value": 0.5}}, "TJ TP", "clip", SGD),
     update("clipping by each norm", {"optimizer.clip": {"kind": "norm", "value": 0.5}}, "TP JP", "clip", SGD),
     update("clipping by value", {"optimizer.clip": {"kind": "value", "value": 0.25}}, "TJ TP", "clip", SGD),

@@ -1,6 +1,6 @@
 """Mistakes planted in networks that are otherwise equal, and what `tetrapla diff` makes of them.
 
-    python -P -m tests.diff.planted [--only NAME] [--pairs N] [--out docs/diff-planted.json]
+    python -P -m tests.diff.planted [--only NAME] [--pairs N] [--out docs/diff-planted.json] [--publish docs/diff.md]
 
 Rows are written as they are found, and what is there is not run again. Exit code 1 if a cause is wrong, or a stage.
 """
@@ -16,7 +16,8 @@ from pathlib import Path
 
 from common.checkpoint import write_json
 from common.tools.diff import judge
-from tests.diff import kept, zoo
+from common.tools.pages import check_place
+from tests.diff import kept, publish, zoo
 from tests.diff.mistakes import MISTAKES
 
 HERE = Path(__file__).parent
@@ -132,7 +133,10 @@ def main(arguments=None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/diff-planted.json"))
     parser.add_argument("--again", action="store_true", help="run also what is there")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin none after so long")
+    parser.add_argument("--publish", type=Path, help="docs/diff.md, which takes the matrix of all rows")
     asked = parser.parse_args(arguments)
+    if asked.publish:
+        check_place(asked.publish, publish.BEGIN, publish.END)
     rows = json.loads(asked.out.read_text()) if asked.out.exists() else []
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     chosen = [
@@ -143,6 +147,8 @@ def main(arguments=None) -> int:
         parser.error(f"no mistake is called {', '.join(asked.only)}")
     with kept.keeping(asked.out.with_suffix(".log")):
         rows = every(chosen, rows, asked)
+    if asked.publish:
+        publish.publish(rows, asked.publish)
     names = {one.name for one, _ in chosen}
     rows = [row for row in rows if row["name"] in names]
     print(summary(rows))

@@ -1,12 +1,15 @@
 """`tetrapla diff` on pairs that are equal, on a few planted mistakes, and on ten real threads (threads/)."""
 
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from common.tools.diff import judge
+from common.tools.diff import judge, page
 from common.tools.diff.verdict import DIFFERENT, EQUAL
 from tests.diff import kept, planted, zoo
 from tests.diff.mistakes import ADAGRAD, ADAM, ADAMW, MISTAKES, RMS, SGD, SHORT
@@ -65,11 +68,26 @@ def test_a_real_thread(file):
     verdict = judge.diff(file, timeout=300)
     if said.startswith("equal"):
         assert verdict.outcome == EQUAL, (verdict.parted, verdict.causes)
+        if "initial values" in said:
+            wanted = {f"{layer}/weight" for layer in ("dense", "dense_1", "dense_2", "dense_3")}
+            wanted |= {f"{layer}/bias" for layer in ("dense", "dense_1", "dense_2")}  # the last has four
+            assert {one.key for one in verdict.initial} == wanted
         return
-    layer, cause = re.match(r"layer: (\S+) · cause: (\S+)", said).groups()
+    layer, cause = re.match(r"layer: (\S+) · cause: (.+)", said).groups()
     assert verdict.outcome == DIFFERENT
     proven = [one for one in verdict.causes if one.proven]
-    assert [(one.where, list(one.settings)) for one in proven] == [(layer, [cause])], verdict.causes
+    assert [(one.where, list(one.settings)) for one in proven] == [(layer, cause.split())], verdict.causes
+
+
+def test_repro_shows_the_difference_without_us(tmp_path):
+    """In a process that does not know this repository; both layers are of numbers of order one."""
+    page.write(judge.diff(THREADS[[file.stem for file in THREADS].index("keras_19291")], timeout=300), tmp_path)
+    text = (tmp_path / "repro.py").read_text()
+    assert set(re.findall(r"^ *(?:import|from) (\w+)", text, re.MULTILINE)) == {"pathlib", "numpy", "torch", "keras"}
+    about = {"cwd": tmp_path, "capture_output": True, "text": True, "check": True}
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    said = subprocess.run([sys.executable, "-P", "repro.py"], env=clean, **about).stdout
+    assert 1 < float(re.search(r"largest difference of two elements: (\S+)", said)[1]) < 100
 
 
 @pytest.mark.long

@@ -146,7 +146,7 @@ def probabilities() -> dict:
 
 def binary() -> dict:
     """Probabilities so near to 0 and 1 that what keeps their logarithm finite matters."""
-    nodes = [_dense("dense1", 9), _act("act1"), _dense("dense2", 3), ("sharp", "affine", {"factor": 20.0, "shift": 0.0}), _act("out", "sigmoid")]  # fmt: skip
+    nodes = [_dense("dense1", 9), _act("act1"), _dense("dense2", 3), ("sharp", "affine", {"factor": 60.0, "shift": 0.0}), _act("out", "sigmoid")]  # fmt: skip
     loss = {"name": "bce", "takes": "probabilities", "reduction": "mean", "factor": 1.0, "guard": ["clip", 1e-7]}
     return {"inputs": {"x": ("normal", (7,)), "y": ("binary", (3,))}, "nodes": nodes, "loss": loss, "optimizer": SGD}
 
@@ -189,9 +189,10 @@ def changed(spec: dict, knobs: dict) -> dict:
             if not place:
                 raise KeyError(knob)
             if value is None and not setting:
+                before = next(n for n, op, _ in spec["nodes"][place[0] - 1 :: -1] if op not in ("affine", "flow"))
                 del spec["nodes"][place[0]]
-            elif setting == "op":
-                spec["nodes"][place[0]] = (name, value, spec["nodes"][place[0]][2])
+                for _, _, settings in spec["nodes"]:
+                    settings |= {"of": before} if settings.get("of") == name else {}
             else:
                 spec["nodes"][place[0]][2][setting] = value
     return spec

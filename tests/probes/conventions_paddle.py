@@ -195,7 +195,7 @@ RMS = {
     "rate": 0.1,
     "keep": 0.95,
     "epsilon": 1e-3,
-    "place": "inside",
+    "place": "root",
     "momentum": 0.0,
     "rate_inside": True,
     "float32": ["keep", "epsilon", "momentum"],

@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 from backends.jax.probe import Probe
-from common.probing import Refused, mask, server
+from common.probing import Refused, mask, startup
 
 DTYPE = "float64"
 
@@ -27,7 +27,7 @@ def prepared(backend, monkeypatch):
         for cell in vars(module).values():
             if isinstance(cell, type) and "initialize_carry" in vars(cell):
                 monkeypatch.setattr(cell, "initialize_carry", cell.initialize_carry)  # restored when the test ends
-        server.carries(module, DTYPE)
+        startup.carries(module, DTYPE)
     with jax.enable_x64(True):
         yield
 

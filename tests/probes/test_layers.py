@@ -48,6 +48,7 @@ def close(found, expected, dtype="float64"):
     assert np.abs(found - expected).max() <= CLOSE[dtype] * max(1.0, np.abs(expected).max())
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # of an even kernel PyTorch says that it copies
 @pytest.mark.parametrize("kind", probing.KINDS)
 def test_a_layer_alone_is_what_its_settings_say(make, theirs, kind):
     if kind in theirs.LACKS:
@@ -227,7 +228,7 @@ def stepped(about, state, value, gradient, norm, rate):
         gradient = gradient / root(state["v"] - (state["m"] ** 2 if about["centered"] else 0))
     if about["name"] == "adagrad":
         state["v"] = state.get("v", zero + about["start"]) + gradient**2
-        return value - rate * gradient / root(state["v"])
+        return value - rate / (1 + (count - 1) * about.get("rate_decay", 0.0)) * gradient / root(state["v"])
     momentum = about["momentum"]
     given = rate * gradient if about.get("rate_inside") else gradient
     state["b"] = momentum * state["b"] + (1 - about.get("dampening", 0.0)) * given if "b" in state else given
@@ -276,6 +277,7 @@ def test_what_is_frozen_is_not_trained(network, theirs, data):
     assert sorted(key.split("/")[1] for key in found) == ["bias", "bias", "weight", "weight"]
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 def test_what_only_this_framework_has(make, theirs, backend):
     if importlib.util.find_spec(name := f"tests.probes.{backend}_own") is not None:
         for check in importlib.import_module(name).CHECKS:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from common.environment import ROOT
+from common.tools.diff import causes
 from common.tools.diff.conventions import layers, updates
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -48,6 +49,7 @@ def test_every_cause_that_diff_knows_has_an_entry_in_the_field_guide():
     headings = re.findall(r"^### (.+)$", (ROOT / "docs" / "differences.md").read_text(encoding="utf-8"), re.MULTILINE)
     named = {knob.anchor for knobs in layers.KNOBS.values() for knob in knobs.values()}
     named |= {updates.anchor({"name": rule}, knob) for rule in updates.RULES for knob in updates.KNOBS}
+    named |= {*causes.LOSSES.values()}
     assert len(named) > 25
     assert sorted(named - {*headings}) == []
 
@@ -55,4 +57,4 @@ def test_every_cause_that_diff_knows_has_an_entry_in_the_field_guide():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+        assert target.startswith("https://github.com/") or (page.parent / target).exists(), target

@@ -179,6 +179,15 @@ def test_the_pages_that_are_there(pages):
     assert named <= pages.keys()
 
 
+def test_diff_has_a_page_that_leads_to_the_guide(site, pages):
+    """From the index there, and from each thread to its entry and to its file."""
+    links = {a.get("href") for tag, a in pages["docs/diff.html"].tags if tag == "a"}
+    assert {"../guide.html#gelu-erf-or-tanh", "../guide.html#same-is-not-a-padding-of-1"} <= links
+    assert "../code/tests/diff/threads/keras_19291.py.html" in links
+    assert "docs/diff.html" in {a.get("href") for tag, a in pages["index.html"].tags if tag == "a"}
+    assert f"{len(specs.SPECS)} generative models" in (site / "index.html").read_text(encoding="utf-8")
+
+
 def test_every_link_leads_somewhere(site, pages):
     links = 0
     for place, page in pages.items():
@@ -308,9 +317,19 @@ def test_topics_show_real_lines(column):
 def test_entries_of_the_guide_about_two_frameworks():
     about = {entry.title: {b for b in BACKENDS if entry.about(b)} for entry in guide.entries()}
     assert about["Layout of a dense layer"] == set(BACKENDS)
-    assert about["Softplus gives up early (Paddle)"] == {"paddle"}
+    assert about["Softplus gives up early (Paddle)"] == set(BACKENDS)  # the text says who does so too, and who does not
+    assert about["A name used twice (Paddle)"] == {"paddle"}
     assert about["One seed, two streams (TensorFlow)"] == {"tensorflow"}
     assert len(about) > 30
+
+
+def test_lines_of_a_place_stand_with_the_first_entry_that_names_it():
+    found = guide.entries()
+    shown = guide.lines(found)
+    named = {place for entry in found for place in entry.places if place.lines}
+    assert sorted(map(str, named)) == sorted(str(place) for places in shown.values() for place in places)
+    reset = next(entry for entry in found if any(place.name == "rmsprop" for place in entry.places))
+    assert [place.name for place in shown[reset.anchor]][0] == "rmsprop"
 
 
 def test_an_earlier_site_is_replaced_and_anything_else_is_not(site, results):

@@ -16,8 +16,10 @@ MARK = "tetrapla_path"  # an attribute of layers, which is kept when nnx takes a
 
 class Model:
     def __init__(self, model: nnx.Module, dtype: str, wrt):
-        self.known = {}
+        self.known, self.starts = {}, set()
         for path, module in walk(model):
+            if isinstance(module, nnx.RNN):
+                self.starts.add(f"{path}.rngs.".lstrip("."))
             if dtype == "float64":
                 widen(module)
             if any(path.startswith(f"{outer}.") for outer in self.known):
@@ -71,10 +73,11 @@ class Model:
 
     def _refuse_draws(self, model):
         """Layers of dropout draw nothing here, so who did is the model itself or a layer that is not known; the state in which a
-        recurrent layer starts asks for a draw and is 0."""
+        recurrent layer starts asks for a draw, of its own stream or of what nnx.RNN was given, and is 0."""
         before = dict(nnx.to_flat_state(nnx.filter_state(self.state, nnx.RngCount)))
         for path, count in nnx.to_flat_state(nnx.state(model, nnx.RngCount)):
-            if path not in before or count.tag == "carry" or isinstance(count[...], jax.core.Tracer):
+            starts = count.tag == "carry" or ".".join(map(str, path)).startswith(tuple(self.starts))
+            if path not in before or starts or isinstance(count[...], jax.core.Tracer):
                 continue
             if int(count[...]) != int(before[path][...]):
                 raise Refused(

@@ -76,12 +76,13 @@ class Known:
         return _append_activation_in_dygraph(value, act=self.inside)
 
     def results(self, outputs) -> list[np.ndarray]:
-        """Canonical arrays of what it returned; attention's weights are left out, as its users may. None of another structure."""
+        """Canonical arrays of what it returned; attention's weights are left out, as its users may,
+        and what a recurrent layer gives beside its sequence. None of another structure."""
         try:
             found = [self.canonical(value) for value in named(outputs).values()]
         except Refused:
             return []
-        return found[:1] if self.kind == "attention" else found
+        return found[:1] if self.kind in ("attention", "lstm", "gru") else found
 
     def canonical(self, value) -> np.ndarray:
         value = np.array(value.numpy())
@@ -148,9 +149,9 @@ def others(model: nn.Layer, known: dict[str, Known]) -> dict[str, Held]:
 
 def of(module: nn.Layer) -> Known:
     kind, settings = "unknown", {}
-    # A user's subclass with another forward, or one whose weights a hook computes, is none of Paddle's layers.
-    is_paddles = type(module).forward.__module__.startswith("paddle.") and "forward" not in vars(module)
-    if is_paddles and not module._forward_pre_hooks:
+    # A user's class is read as the layer that it derives from: its numbers are what is judged. One whose weights a hook computes
+    # is unknown.
+    if not module._forward_pre_hooks:
         kind, settings = next((read(module) for kinds, read in READERS if isinstance(module, kinds)), (kind, settings))
     one = Known(module, kind, settings, last=kind in CHANNELS and last(module))
     if kind == "attention":

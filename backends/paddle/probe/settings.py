@@ -60,9 +60,12 @@ def _conv_transpose(module):
 
 
 def _batch_norm(module):
-    # With `running` it normalises with the running statistics in training too.
-    more = {"running": True} if module._use_global_stats else {}
+    # It normalises with the running statistics in training too.
+    more = {"frozen": True} if module._use_global_stats else {}
     return "batch_norm", {"epsilon": module._epsilon, "keep": module._momentum, "unbiased": False, "float32": ["epsilon", "keep"]} | more  # fmt: skip
+
+
+SOFT = {"float32": ["gradient"]}  # one over the size of the window is a float32 number in an average's gradient
 
 
 def _pool(op, dims):
@@ -85,7 +88,7 @@ def _pool(op, dims):
             about["counted_after"] = "as before"  # as many places after the input count as are padded before it
         if getattr(module, "divisor", None):
             about["divisor"] = module.divisor
-        return "pool", about
+        return "pool", about | (SOFT if op == "average" else {})
 
     return read
 
@@ -93,7 +96,7 @@ def _pool(op, dims):
 def _adaptive(op, dims):
     def read(module):
         size = module.output_size if hasattr(module, "output_size") else module._output_size
-        return "adaptive_pool", {"op": op, "size": _sides(size, dims)}
+        return "adaptive_pool", {"op": op, "size": _sides(size, dims)} | (SOFT if op == "average" else {})
 
     return read
 

@@ -33,7 +33,7 @@ def optimizer(one: paddle.optimizer.Optimizer) -> dict:
             decay = one._regularization_coeff or about["decay"]
             return about | more | {"name": "sgd", "decay": decay, "momentum": one._momentum, "dampening": 0.0, "nesterov": one._use_nesterov, "rate_inside": False, "float32": ["momentum", "decay"]}  # fmt: skip
         case "RMSProp":
-            return about | {"name": "rmsprop", "keep": one._rho, "epsilon": one._epsilon, "place": "inside", "start": 0.0, "momentum": one._momentum, "rate_inside": True, "centered": one._centered, "float32": ["keep", "epsilon", "momentum"]}  # fmt: skip
+            return about | {"name": "rmsprop", "keep": one._rho, "epsilon": one._epsilon, "place": "root", "start": 0.0, "momentum": one._momentum, "rate_inside": True, "centered": one._centered, "float32": ["keep", "epsilon", "momentum"]}  # fmt: skip
         case "Adagrad":
             return about | {"name": "adagrad", "epsilon": one._epsilon, "place": "outside", "start": one.initial_accumulator_value, "float32": ["epsilon"]}  # fmt: skip
     return about | {"name": "unknown"}
@@ -76,7 +76,7 @@ UPDATES = {
     "pd_op.adamw_": ("adam", {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon", "amsgrad": "amsgrad", "decay": "coeff"}, ["beta1", "beta2", "epsilon", "decay"], {"place": "outside", "decoupled": True}),
     "pd_op.sgd_": ("sgd", {}, [], {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "rate_inside": False}),
     "pd_op.momentum_": ("sgd", {"momentum": "mu", "nesterov": "use_nesterov", "decay": "regularization_coeff"}, ["momentum", "decay"], {"dampening": 0.0, "rate_inside": False}),
-    "pd_op.rmsprop_": ("rmsprop", {"keep": "decay", "epsilon": "epsilon", "momentum": "momentum", "centered": "centered"}, ["keep", "epsilon", "momentum"], {"place": "inside", "start": 0.0, "rate_inside": True}),
+    "pd_op.rmsprop_": ("rmsprop", {"keep": "decay", "epsilon": "epsilon", "momentum": "momentum", "centered": "centered"}, ["keep", "epsilon", "momentum"], {"place": "root", "start": 0.0, "rate_inside": True}),
     "pd_op.adagrad_": ("adagrad", {"epsilon": "epsilon"}, ["epsilon"], {"place": "outside"}),
 }  # fmt: skip
 

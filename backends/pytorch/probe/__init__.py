@@ -1,4 +1,4 @@
-"""A foreign PyTorch model, for `diff`: its layers by forward hooks, its gradients and updates by its own loss and optimiser.
+"""A foreign PyTorch model, for `diff`: its layers by hooks, its gradients and updates by its own loss and optimiser.
 
 The contract is in common.probing. A function with parameters={name: tensor} is a model without layers.
 """
@@ -10,6 +10,9 @@ import torch
 from torch import nn
 
 from backends.pytorch.probe import layers
+from backends.pytorch.probe.layers import named
+from backends.pytorch.probe.source import source
+from backends.pytorch.probe.updates import optimizer
 from common.probing import Call, Description, Layer, Refused, Tensor, mask
 
 
@@ -21,24 +24,33 @@ class Probe:
         self.dtype, self.side = dtype, side
         self.model, self.loss_function, self.optimizer = side["model"], side.get("loss"), side.get("optimizer")
         if isinstance(self.model, nn.Module):
+            self._build(list((side.get("inputs") or {}).values()))
             self.model.to(getattr(torch, dtype))
             self.known = layers.layers(self.model)
             self.rest = layers.others(self.model, self.known)
         else:
             self.known = {}
-            self.rest = {
-                name: value.to(getattr(torch, dtype)).requires_grad_() for name, value in side["parameters"].items()
-            }
+            for value in side["parameters"].values():  # the same tensors: the optimiser holds them
+                value.data = value.data.to(getattr(torch, dtype))
+                value.requires_grad_()
+            self.rest = {name: layers.Part(value) for name, value in side["parameters"].items()}
         self.fresh = copy.deepcopy(self.optimizer.state_dict()) if self.optimizer else None
+
+    def _build(self, inputs):
+        """What only a first call makes."""
+        lazy = nn.parameter.UninitializedTensorMixin
+        if inputs and any(isinstance(one, lazy) for one in (*self.model.parameters(), *self.model.buffers())):
+            with torch.no_grad():
+                self.model.eval()(*map(torch.from_numpy, inputs))
 
     # -------------------------------------------------------------------------------------- what there is
 
     def describe(self) -> Description:
         moved = {id(p) for group in self.optimizer.param_groups for p in group["params"]} if self.optimizer else None
 
-        def tensor(name, value):
-            is_moved = isinstance(value, nn.Parameter) and value.requires_grad and (moved is None or id(value) in moved)
-            return Tensor(name, tuple(value.shape), is_moved)
+        def tensor(name, part):
+            is_moved = part.whole.requires_grad and (moved is None or id(part.whole) in moved)
+            return Tensor(name, tuple(part.value.shape), is_moved)
 
         found = [
             Layer(path, one.kind, one.title, one.settings, {r: tensor(f"{path}.{one.names[r]}", v) for r, v in one.tensors.items()})
@@ -48,65 +60,70 @@ class Probe:
         return Description(
             "PyTorch", {"torch": torch.__version__}, found, self.dtype,
             loss={"title": _title(self.loss_function)} if self.loss_function else None,
-            optimizer=layers.optimizer(self.optimizer) if self.optimizer else None,
+            optimizer=optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
 
-    def _tensors(self):
-        found = {f"{path}/{role}": value for path, one in self.known.items() for role, value in one.tensors.items()}
-        return found | {f"{path}/": value for path, value in self.rest.items()}
+    def _tensors(self) -> dict[str, layers.Part]:
+        found = {f"{path}/{role}": part for path, one in self.known.items() for role, part in one.tensors.items()}
+        return found | {f"{path}/": part for path, part in self.rest.items()}
 
     def put(self, tensors):
-        with torch.no_grad():
-            for key, value in self._tensors().items():
-                if key in tensors:
-                    value.copy_(torch.from_numpy(np.array(tensors[key])))
+        for key, part in self._tensors().items():
+            if key in tensors:
+                part.value.copy_(torch.from_numpy(np.array(tensors[key])))
 
     def get(self):
-        return {key: value.detach().numpy().copy() for key, value in self._tensors().items()}
+        return {key: _array(part.value) for key, part in self._tensors().items()}
 
     # ------------------------------------------------------------------------------------------- forward
 
     def forward(self, inputs, training):
         calls, handles = [], []
         for path, one in self.known.items():
-            handles.append(one.module.register_forward_hook(self._recorder(path, one, calls), with_kwargs=True))
+            record = Recorder(path, one, calls)
+            handles.append(one.module.register_forward_pre_hook(record.before, with_kwargs=True))
+            handles.append(one.module.register_forward_hook(record.after))
         try:
             with torch.no_grad():
-                outputs = self._run([torch.from_numpy(value) for value in inputs], training)
+                outputs = self._run(inputs, training)
         finally:
             for handle in handles:
                 handle.remove()
-        return {name: value.detach().numpy().copy() for name, value in named(outputs).items()}, calls
-
-    def _recorder(self, path, one, calls):
-        def record(module, given, named_given, output):
-            inputs = [value for value in (*given, *named_given.values()) if isinstance(value, torch.Tensor)]
-            one.inputs = len(inputs)
-            outputs = list(named(output).values())
-            calls.append(Call(path, [_array(value) for value in inputs], [_array(value) for value in outputs]))
-
-        return record
+        return {name: _array(value) for name, value in named(outputs).items()}, calls
 
     def _run(self, inputs, training):
+        """The model's own call, with dropout replayed; whatever else draws is refused."""
+        inputs = [torch.from_numpy(np.array(value)) for value in inputs]  # copies: layers may change them in place
         if not isinstance(self.model, nn.Module):
-            return self.model(self.rest, *inputs)
+            return self.model(self.side["parameters"], *inputs)
         self.model.train(training)
-        drops, handles = iter(range(1_000_000)), []
-        if training:
-            for one in self.known.values():
-                if one.kind == "dropout" and one.settings["rate"]:
-                    handles.append(one.module.register_forward_hook(self._dropper(one, drops), prepend=True))
+        drops = iter(range(1_000_000))
+        replaced = [one for one in self.known.values() if training and one.kind == "dropout" and one.settings["rate"]]
+        before = torch.get_rng_state()
+        for one in replaced:
+            one.module.forward = self._dropper(one, drops)
         try:
-            return self.model(*inputs)
+            outputs = self.model(*inputs)
         finally:
-            for handle in handles:
-                handle.remove()
+            for one in replaced:
+                del one.module.forward
+        if not torch.equal(before, torch.get_rng_state()):
+            raise Refused(f'{self._drawing()}; no draw may be left to chance: take it as an input, or compare with mode = "eval"')  # fmt: skip
+        return outputs
+
+    def _drawing(self):
+        """Who draws, as far as it can be told."""
+        kinds = [
+            path for path, one in self.known.items()
+            if getattr(one.module, "dropout", 0) or (isinstance(one.module, nn.modules.dropout._DropoutNd) and one.kind != "dropout")
+        ]  # fmt: skip
+        return f"{', '.join(kinds)} draws" if kinds else "the model draws between its layers"
 
     def _dropper(self, one, drops):
-        def drop(module, given, output):
-            rate = one.settings["rate"]
-            kept = mask(next(drops), tuple(given[0].shape), rate)
-            return given[0] * torch.from_numpy(kept.astype(self.dtype)) / (1 - rate)
+        def drop(input):
+            one.number = next(drops)
+            kept = mask(one.number, tuple(input.shape), one.settings["rate"])
+            return input * torch.from_numpy(kept.astype(self.dtype)) / (1 - one.settings["rate"])
 
         return drop
 
@@ -114,21 +131,13 @@ class Probe:
         one = self.known[path]
         one.module.train(training)
         given = [torch.from_numpy(np.array(value)) for value in arrays]
+        if training and one.kind == "dropout" and one.settings["rate"]:  # what it dropped in the last pass
+            return [_array(self._dropper(one, iter([one.number]))(*given))]
         with torch.no_grad():
-            return [_array(value) for value in named(one.call(one.module, given)).values()]
+            return [_array(value) for value in one.call(given)]
 
     def source(self, path, training):
-        one = self.known[path]
-        state = ", ".join(f"{name!r}: torch.from_numpy(data[{role!r}])" for role, name in one.names.items())
-        given = ", ".join(f"torch.from_numpy(data['x{k}'])" for k in range(one.inputs))
-        return [
-            "import torch",
-            "from torch import nn",
-            f"torch.set_default_dtype(torch.{self.dtype})",
-            f"layer = nn.{one.module!r}.train({training})",
-            *([f"layer.load_state_dict({{{state}}}, strict=False)"] if state else []),
-            f"y = layer({given}).detach().numpy()",
-        ]
+        return source(self.known[path], self.dtype, training)
 
     # ------------------------------------------------------------------------- loss, gradients and updates
 
@@ -139,7 +148,7 @@ class Probe:
         }
         value = self._loss(structured(given), rest)
         value.backward()
-        return float(value), {name: _array(one.grad) for name, one in given.items() if one.grad is not None}
+        return float(value.detach()), {name: _array(one.grad) for name, one in given.items() if one.grad is not None}
 
     def _loss(self, outputs, rest):
         value = self.loss_function(outputs, *(torch.from_numpy(np.array(one)) for one in rest))
@@ -150,20 +159,24 @@ class Probe:
         return value.reshape(())
 
     def gradients(self, inputs, rest):
-        tensors = {key: value for key, value in self._tensors().items() if value.requires_grad}
-        for value in tensors.values():
-            value.grad = None
-        value = self._loss(self._run([torch.from_numpy(one) for one in inputs], self.side.get("mode") != "eval"), rest)
+        tensors = {key: part for key, part in self._tensors().items() if part.whole.requires_grad}
+        self._forget()
+        value = self._loss(self._run(inputs, self.side.get("mode") != "eval"), rest)
         value.backward()
-        return float(value), {key: _array(one.grad) for key, one in tensors.items() if one.grad is not None}
+        return float(value.detach()), {
+            k: _array(part.gradient) for k, part in tensors.items() if part.gradient is not None
+        }
 
     def update(self, gradients, rates):
         self._restart()
         found = []
         for one, rate in zip(gradients, rates, strict=True):
-            for key, value in self._tensors().items():
-                if isinstance(value, nn.Parameter) or value.is_leaf and value.requires_grad:
-                    value.grad = torch.from_numpy(np.array(one[key])) if key in one else None
+            self._forget()
+            for key, part in self._tensors().items():
+                if key in one and part.whole.requires_grad:
+                    if part.whole.grad is None:
+                        part.whole.grad = torch.zeros_like(part.whole)
+                    part.gradient.copy_(torch.from_numpy(np.array(one[key])))
             self._rate(rate)
             self.optimizer.step()
             found.append(self.get())
@@ -178,6 +191,10 @@ class Probe:
             self.optimizer.step()
         return losses
 
+    def _forget(self):
+        for part in self._tensors().values():
+            part.whole.grad = None
+
     def _restart(self):
         self.optimizer.load_state_dict(copy.deepcopy(self.fresh))
 
@@ -186,19 +203,18 @@ class Probe:
             group["lr"] = fresh["lr"] * factor
 
 
-def named(outputs) -> dict[str, torch.Tensor]:
-    """{"": tensor} of one, {"0": ..., "h": ...} of a structure, nested ones with dots."""
-    if isinstance(outputs, torch.Tensor):
-        return {"": outputs}
-    if outputs is None:
-        return {}
-    if isinstance(outputs, dict):
-        parts = {str(name): value for name, value in outputs.items()}
-    elif isinstance(outputs, (tuple, list)):
-        parts = {str(k): value for k, value in enumerate(outputs)}
-    else:
-        raise Refused(f"the model returns {type(outputs).__name__}; expected tensors, or tuples and dicts of them")
-    return {f"{name}.{rest}".rstrip("."): value for name, part in parts.items() for rest, value in named(part).items()}
+class Recorder:
+    """The calls of the layer `path`; what it is given is kept before, as it may be changed in place."""
+
+    def __init__(self, path, one, calls):
+        self.path, self.one, self.calls, self.given = path, one, calls, []
+
+    def before(self, module, given, named_given):
+        self.given = [_array(value) for value in self.one.pack(given, named_given)]
+
+    def after(self, module, given, output):
+        outputs = [_array(value) for value in self.one.outputs(output)]
+        self.calls.append(Call(self.path, self.given, outputs))
 
 
 def structured(outputs: dict):

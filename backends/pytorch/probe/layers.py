@@ -1,11 +1,43 @@
-"""PyTorch's layers and optimisers in canonical terms, for `diff`: PyTorch's own, so little is translated."""
+"""PyTorch's layers in canonical terms, for `diff`: which there are, and how each is called; what each is, is in kinds.py."""
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules import batchnorm, conv, instancenorm
+
+from backends.pytorch.probe import kinds
+from common.probing import KINDS, Refused
+
+SINGLE = ("lstm", "gru", "attention")  # of what they return, the first counts
+
+
+@dataclass(frozen=True)
+class Part:
+    """A tensor, or some of its rows: attention has three projections in one."""
+
+    whole: torch.Tensor
+    rows: slice | None = None
+
+    def of(self, value: torch.Tensor) -> torch.Tensor:
+        """Of a tensor as large as the whole."""
+        return value if self.rows is None else value[self.rows]
+
+    @property
+    def value(self) -> torch.Tensor:
+        return self.of(self.whole.detach())
+
+    @property
+    def gradient(self) -> torch.Tensor | None:
+        return None if self.whole.grad is None else self.of(self.whole.grad)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where the `number`-th tensor of a call stands in its arguments."""
+
+    number: int
 
 
 @dataclass
@@ -15,25 +47,84 @@ class Known:
     module: nn.Module
     kind: str
     settings: dict[str, Any]
-    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    tensors: dict[str, Part] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
-    inputs: int = 1  # tensors that it was called with
+    number: int = 0  # of a dropout: as the how manieth of a pass it was called last
+    packed: tuple = (-1, (), {})  # of its last call: how many tensors, and the arguments with a Slot for each
 
     @property
     def title(self) -> str:
-        return f"nn.{type(self.module).__name__}"
+        return f"nn.{type(self.module).__name__}" if _is_torch(type(self.module)) else type(self.module).__name__
 
-    def call(self, module, given):
-        return module(*given)
+    def pack(self, given: tuple, named_given: dict) -> list[torch.Tensor]:
+        """The tensors of a call, in canonical order; how they stood in it is kept for a call of the layer alone."""
+        tensors = []
+
+        def slot(value):
+            if isinstance(value, torch.Tensor):
+                tensors.append(value)
+                return Slot(len(tensors) - 1)
+            return _mapped(slot, value)
+
+        if self.kind in SINGLE:  # masks and the state that it starts in are as in the model
+            own = inspect.signature(type(self.module).forward).bind(self.module, *given, **named_given).arguments
+            more = {
+                name: value for name, value in own.items() if name not in ("self", "query", "key", "value", "input")
+            }
+            given = tuple(slot(own[name]) for name in ("query", "key", "value", "input") if name in own)
+            self.packed = (len(tensors), given, more)
+        else:
+            given, named_given = slot(given), slot(named_given)
+            self.packed = (len(tensors), given, named_given)
+        return tensors
+
+    def call(self, tensors: list[torch.Tensor]):
+        """By itself: as in its last call in the model if it had as many tensors, else on these in order."""
+        count, given, named_given = self.packed
+        if count != len(tensors):
+            given, named_given = tuple(tensors), {}
+
+        def filled(value):
+            return tensors[value.number] if isinstance(value, Slot) else _mapped(filled, value)
+
+        return self.outputs(self.module(*filled(given), **filled(named_given)))
+
+    def outputs(self, output) -> list[torch.Tensor]:
+        return [output[0]] if self.kind in SINGLE else list(named(output).values())
+
+
+def _mapped(function, value):
+    if type(value) in (tuple, list):
+        return type(value)(function(part) for part in value)
+    return {name: function(part) for name, part in value.items()} if type(value) is dict else value
+
+
+def named(outputs) -> dict[str, torch.Tensor]:
+    """{"": tensor} of one, {"0": ..., "h": ...} of a structure, nested ones with dots."""
+    if isinstance(outputs, torch.Tensor):
+        return {"": outputs}
+    if outputs is None:
+        return {}
+    if isinstance(outputs, dict):
+        parts = {str(name): value for name, value in outputs.items()}
+    elif isinstance(outputs, (tuple, list)):
+        parts = {str(k): value for k, value in enumerate(outputs)}
+    else:
+        raise Refused(f"the model returns {type(outputs).__name__}; expected tensors, or tuples and dicts of them")
+    return {f"{name}.{rest}".rstrip("."): value for name, part in parts.items() for rest, value in named(part).items()}
 
 
 def layers(model: nn.Module) -> dict[str, Known]:
     """{path: Known} of every module that is a layer of its own: one that has none inside, or one that is known as a whole."""
-    found = {}
+    found, seen = {}, set()
 
     def walk(module, path):
+        if id(module) in seen:  # one layer in several places
+            return
+        seen.add(id(module))
         known = of(module)
-        if known.kind == "unknown" and any(True for _ in module.children()):
+        whole = known.kind != "unknown" or nn.utils.parametrize.is_parametrized(module)
+        if not whole and any(True for _ in module.children()):
             for name, child in module.named_children():
                 walk(child, f"{path}.{name}" if path else name)
         else:
@@ -43,200 +134,49 @@ def layers(model: nn.Module) -> dict[str, Known]:
     return found
 
 
-def others(model: nn.Module, known: dict[str, Known]) -> dict[str, torch.Tensor]:
+def others(model: nn.Module, known: dict[str, Known]) -> dict[str, Part]:
     """Parameters that a module with others inside has for itself."""
-    held = {id(value) for one in known.values() for value in one.tensors.values()}
-    return {name: value for name, value in model.named_parameters() if id(value) not in held}
+    held = {id(part.whole) for one in known.values() for part in one.tensors.values()}
+    return {name: Part(value) for name, value in model.named_parameters() if id(value) not in held}
+
+
+def _is_torch(kind):
+    return kind.__module__.startswith("torch.nn.")
 
 
 def of(module: nn.Module) -> Known:
-    for kinds, read in READERS:
-        if isinstance(module, kinds):
-            kind, settings = read(module)
-            break
-    else:
-        kind, settings = "unknown", {}
-    one = Known(module, kind, settings)
-    roles = {"running_mean": "mean", "running_var": "variance"}
-    if kind in ("lstm", "gru"):
-        roles = {f"{name}_l0": name for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+    """What it is. A class of the user's that derives from a layer is read as that layer: its numbers are what is judged. One whose
+    weights are made of others (weight norm) is unknown."""
+    kind, settings = "unknown", {}
+    if not nn.utils.parametrize.is_parametrized(module):
+        kind, settings = kinds.read(module)
+    parts, names = {}, {}
+    roles = kinds.roles(kind)
     for name, value in [*module.named_parameters(), *module.named_buffers()]:
         if value is not None and value.is_floating_point():
-            one.tensors[roles.get(name, name)], one.names[roles.get(name, name)] = value, name
+            parts[roles.get(name, name)], names[roles.get(name, name)] = Part(value), name
     if kind == "attention":
-        _split(one)
-    return one
+        parts, names = _split(module)
+    expected = set(KINDS.get(kind, ((), ()))[1])
+    if kind == "attention":
+        expected |= {f"{part}_bias" for part in ("query", "key", "value", "out")}
+    if kind != "unknown" and not set(parts) <= expected:
+        kind, settings = "unknown", {}
+    return Known(module, kind, settings, parts, names)
 
 
-def _split(one):
-    """The three projections of nn.MultiheadAttention lie in one tensor."""
-    size = one.module.embed_dim
-    whole = {"weight": one.module.in_proj_weight, "bias": one.module.in_proj_bias}
-    out = one.module.out_proj
-    one.tensors, one.names = {}, {}
-    for what, value in whole.items():
-        for k, part in enumerate(("query", "key", "value") if value is not None else ()):
-            one.tensors[f"{part}_{what}"] = value[k * size : (k + 1) * size]
-            one.names[f"{part}_{what}"] = f"in_proj_{what}[{k * size}:{(k + 1) * size}]"
-    for what, value in (("weight", out.weight), ("bias", out.bias)):
-        if value is not None:
-            one.tensors[f"out_{what}"], one.names[f"out_{what}"] = value, f"out_proj.{what}"
-    one.call = lambda module, given: module(*(given * 3 if len(given) == 1 else given), need_weights=False)[0]
-
-
-def _sides(value, dims):
-    return list(value) if isinstance(value, (tuple, list)) else [value] * dims
-
-
-def _pairs(value, dims):
-    return [[one, one] for one in _sides(value, dims)]
-
-
-def _conv(module):
-    dims = len(module.kernel_size)
-    padding = module.padding
-    if padding == "same":
-        totals = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
-        padding = [[total // 2, total - total // 2] for total in totals]
-    else:
-        padding = [[0, 0]] * dims if padding == "valid" else _pairs(padding, dims)
-    about = {
-        "stride": list(module.stride),
-        "padding": padding,
-        "dilation": list(module.dilation),
-        "groups": module.groups,
-    }
-    return "conv", about | ({} if module.padding_mode == "zeros" else {"mode": module.padding_mode})
-
-
-def _conv_transpose(module):
-    ends = zip(module.padding, module.output_padding, strict=True)
-    return "conv_transpose", {
-        "stride": list(module.stride), "padding": [[p, p - more] for p, more in ends],
-        "dilation": list(module.dilation), "groups": module.groups,
-    }  # fmt: skip
-
-
-def _batch_norm(module):
-    keep = None if module.momentum is None else 1 - module.momentum
-    return "batch_norm", {"epsilon": module.eps, "keep": keep, "unbiased": True}
-
-
-def _pool(op, dims):
-    def read(module):
-        size = _sides(module.kernel_size, dims)
-        counted = getattr(module, "count_include_pad", True) if op == "average" else False
-        return "pool", {
-            "op": op, "size": size, "stride": _sides(module.stride, dims), "padding": _pairs(module.padding, dims),
-            "counted": counted, "ceil": module.ceil_mode,
-        }  # fmt: skip
-
-    return read
-
-
-def _adaptive(op, dims):
-    return lambda module: ("adaptive_pool", {"op": op, "size": _sides(module.output_size, dims)})
-
-
-def _resize(module):
-    mode = "linear" if "linear" in module.mode else "cubic" if module.mode == "bicubic" else module.mode
-    return "resize", {
-        "size": module.size,
-        "scale": module.scale_factor,
-        "mode": mode,
-        "corners": bool(module.align_corners),
-    }
-
-
-def _recurrent(kind):
-    def read(module):
-        if module.num_layers > 1 or module.bidirectional or getattr(module, "proj_size", 0):
-            return "unknown", {}
-        more = {"reset_after": True} if kind == "gru" else {}
-        return kind, {"layers": 1, "both_ways": False} | more | ({} if module.batch_first else {"batch": 1})
-
-    return read
-
-
-def _named(name, **numbers):
-    """An activation; `numbers` {setting: attribute}."""
-    return lambda module: (
-        "activation",
-        {"name": name} | {key: getattr(module, attribute) for key, attribute in numbers.items()},
-    )
-
-
-def _pad(mode):
-    def read(module):
-        pairs = [list(module.padding[k : k + 2]) for k in range(0, len(module.padding), 2)][
-            ::-1
-        ]  # its own begin with the last axis
-        return "pad", {"padding": pairs, "mode": mode, "value": getattr(module, "value", 0.0)}
-
-    return read
-
-
-READERS = [
-    (nn.Linear, lambda m: ("dense", {})),
-    (nn.Embedding, lambda m: ("embedding", {"padding": m.padding_idx})),
-    (conv._ConvTransposeNd, _conv_transpose),
-    (conv._ConvNd, _conv),
-    (batchnorm._BatchNorm, _batch_norm),
-    (nn.LayerNorm, lambda m: ("layer_norm", {"epsilon": m.eps, "axes": len(m.normalized_shape)})),
-    (nn.GroupNorm, lambda m: ("group_norm", {"epsilon": m.eps, "groups": m.num_groups})),
-    (instancenorm._InstanceNorm, lambda m: ("instance_norm", {"epsilon": m.eps})),
-    (nn.RMSNorm, lambda m: ("rms_norm", {"epsilon": m.eps, "axes": len(m.normalized_shape)})),
-    *((getattr(nn, f"MaxPool{d}d"), _pool("max", d)) for d in (1, 2, 3)),
-    *((getattr(nn, f"AvgPool{d}d"), _pool("average", d)) for d in (1, 2, 3)),
-    *((getattr(nn, f"AdaptiveAvgPool{d}d"), _adaptive("average", d)) for d in (1, 2, 3)),
-    *((getattr(nn, f"AdaptiveMaxPool{d}d"), _adaptive("max", d)) for d in (1, 2, 3)),
-    (nn.Dropout, lambda m: ("dropout", {"rate": m.p})),
-    (nn.ReLU, _named("relu")),
-    (nn.ReLU6, _named("relu6")),
-    (nn.LeakyReLU, _named("leaky_relu", slope="negative_slope")),
-    (nn.ELU, _named("elu", alpha="alpha")),
-    (nn.SELU, _named("selu")),
-    (nn.GELU, lambda m: ("activation", {"name": "gelu", "approximate": m.approximate == "tanh"})),
-    (nn.SiLU, _named("silu")),
-    (nn.Softplus, _named("softplus", beta="beta", threshold="threshold")),
-    (nn.Sigmoid, _named("sigmoid")),
-    (nn.Tanh, _named("tanh")),
-    (nn.Softmax, _named("softmax", axis="dim")),
-    (nn.LogSoftmax, _named("log_softmax", axis="dim")),
-    (nn.Hardsigmoid, lambda m: ("activation", {"name": "hard_sigmoid", "slope": 1 / 6, "offset": 0.5})),
-    (nn.Hardswish, lambda m: ("activation", {"name": "hard_swish", "slope": 1 / 6, "offset": 0.5})),
-    (nn.Identity, lambda m: ("activation", {"name": "identity"})),
-    (nn.LSTM, _recurrent("lstm")),
-    (nn.GRU, _recurrent("gru")),
-    (nn.MultiheadAttention, lambda m: ("attention", {"heads": m.num_heads} | ({} if m.batch_first else {"batch": 1}))),
-    (nn.Upsample, _resize),
-    *(
-        (getattr(nn, f"{name}Pad{d}d"), _pad(mode))
-        for name, mode in (
-            ("Constant", "constant"),
-            ("Reflection", "reflect"),
-            ("Replication", "replicate"),
-            ("Circular", "circular"),
-        )
-        for d in (1, 2, 3)
-    ),
-    (nn.Flatten, lambda m: ("flatten", {"first": m.start_dim})),
-]
-
-
-def optimizer(one: torch.optim.Optimizer) -> dict:
-    """Its numbers in canonical terms (common.tools.diff.updates), of the first group."""
-    group, title = one.param_groups[0], f"torch.optim.{type(one).__name__}"
-    about = {"title": title, "rate": group["lr"], "decay": group.get("weight_decay", 0.0)}
-    match type(one).__name__:
-        case "Adam" | "AdamW" as name:
-            decoupled = name == "AdamW" or group.get("decoupled_weight_decay", False)
-            betas = {"beta1": group["betas"][0], "beta2": group["betas"][1]}
-            return about | betas | {"name": "adam", "epsilon": group["eps"], "place": "outside", "decoupled": decoupled, "amsgrad": group["amsgrad"]}  # fmt: skip
-        case "SGD":
-            return about | {"name": "sgd", "momentum": group["momentum"], "dampening": group["dampening"], "nesterov": group["nesterov"], "rate_inside": False}  # fmt: skip
-        case "RMSprop":
-            return about | {"name": "rmsprop", "keep": group["alpha"], "epsilon": group["eps"], "place": "outside", "start": 0.0, "momentum": group["momentum"], "centered": group["centered"]}  # fmt: skip
-        case "Adagrad":
-            return about | {"name": "adagrad", "epsilon": group["eps"], "place": "outside", "start": group["initial_accumulator_value"]}  # fmt: skip
-    return about | {"name": "unknown"}
+def _split(module):
+    """({role: part}, {role: attribute}) of nn.MultiheadAttention: the three projections lie in one tensor."""
+    size, parts, names = module.embed_dim, {}, {}
+    for what in ("weight", "bias"):
+        whole, out = getattr(module, f"in_proj_{what}"), getattr(module.out_proj, what)
+        for k, role in enumerate(f"{part}_{what}" for part in ("query", "key", "value")):
+            if whole is not None:
+                rows = slice(k * size, (k + 1) * size)
+                parts[role], names[role] = Part(whole, rows), f"in_proj_{what}[{rows.start}:{rows.stop}]"
+            elif what == "weight":  # keys or values are of another width
+                own = f"{role[0]}_proj_weight"
+                parts[role], names[role] = Part(getattr(module, own)), own
+        if out is not None:
+            parts[f"out_{what}"], names[f"out_{what}"] = Part(out), f"out_proj.{what}"
+    return parts, names

@@ -240,6 +240,12 @@ def zero_padding(layer):
     return Known(layer, "pad", {"padding": [list(side) for side in sides], "mode": "constant", "value": 0.0}, channels=_axis(layer))  # fmt: skip
 
 
+def cropping(layer):
+    sides = [layer.cropping] if isinstance(layer.cropping[0], int) else layer.cropping
+    padding = [[-before, -after] for before, after in sides]
+    return Known(layer, "pad", {"padding": padding, "mode": "constant", "value": 0.0}, channels=_axis(layer))
+
+
 def dropout(layer):
     """Whole channels, or a shape of the mask that the user chose, are not PyTorch's nn.Dropout."""
     usual = type(layer).call is kl.Dropout.call and layer.noise_shape is None

@@ -62,7 +62,7 @@ class Known:
         """Its settings; axes are counted as in a canonical array."""
         if self.kind == "activation" and self.channels == -1 and self.settings.get("axis") == -1:
             return self.settings | {"axis": 1}
-        return self.settings | ({"channels": "last"} if self.kind == "flatten" and self.channels == -1 else {})
+        return self.settings | ({"order": "channels_last"} if self.kind == "flatten" and self.channels == -1 else {})
 
     def call(self, given: list, training: bool):
         if self.run is not None:

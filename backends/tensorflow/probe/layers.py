@@ -128,6 +128,7 @@ READERS = [
     (kl.Flatten, kinds.flatten),
     (kl.Reshape, lambda layer: Known(layer, "reshape", {"shape": list(layer.target_shape)})),
     (_each("ZeroPadding{}D"), kinds.zero_padding),
+    (_each("Cropping{}D"), kinds.cropping),
 ]
 
 
@@ -156,7 +157,7 @@ def optimizer(one) -> dict:
         case "SGD":
             return about | {"name": "sgd", "momentum": one.momentum, "dampening": 0.0, "nesterov": one.nesterov, "rate_inside": True} | decoupled  # fmt: skip
         case "RMSprop":
-            return about | {"name": "rmsprop", "keep": one.rho, "epsilon": one.epsilon, "place": "inside", "start": 0.0, "momentum": one.momentum, "centered": one.centered, "rate_inside": True} | decoupled  # fmt: skip
+            return about | {"name": "rmsprop", "keep": one.rho, "epsilon": one.epsilon, "place": "root", "start": 0.0, "momentum": one.momentum, "centered": one.centered, "rate_inside": True} | decoupled  # fmt: skip
         case "Adagrad":
-            return about | {"name": "adagrad", "epsilon": one.epsilon, "place": "inside", "start": one.initial_accumulator_value} | decoupled  # fmt: skip
+            return about | {"name": "adagrad", "epsilon": one.epsilon, "place": "root", "start": one.initial_accumulator_value} | decoupled  # fmt: skip
     return about | {"name": "unknown"}

@@ -7,5 +7,7 @@ judge.py        the stages
 conventions/    every layer, loss and update in NumPy, under each known convention
 causes.py       what explains both sides
 verdict.py      what was found
-report.py       the tree on the terminal, JSON, the page; repro.py a few lines that show the difference without us
+initial.py      whether both sides start from the same distributions: a note
+report.py       the tree on the terminal, and what is said in words
+page.py         verdict.json, page.html; repro.py a few lines that show the difference without us
 """

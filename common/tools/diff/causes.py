@@ -8,16 +8,21 @@ import numpy as np
 
 from common.probing import Arrays, Layer
 from common.tools.diff.conventions import updates
+from common.tools.diff.conventions.activations import NAMES
 from common.tools.diff.conventions.base import Unknown
 from common.tools.diff.conventions.explain import ROUNDING, explain
 from common.tools.diff.conventions.glue import explain_glue
 from common.tools.diff.conventions.layers import DEFAULTS, KNOBS, run, statistics
 from common.tools.diff.conventions.losses import explain_loss
-from common.tools.diff.conventions.search import changing
+from common.tools.diff.conventions.search import changing, moved
 from common.tools.diff.numbers import deviation
 from common.tools.diff.verdict import Cause
 
-ROUNDED = ("float32", "rounded")  # settings that tell what passes through float32
+LOSSES = {  # {setting of a loss: heading of docs/differences.md}
+    "reduction": "Reductions", "factor": "Reductions", "smoothing": "Cross-entropy's label smoothing",
+    "spread": "Cross-entropy's label smoothing", "guard": "Cross-entropy on probabilities is clamped",
+}  # fmt: skip
+ROUNDED = ("float32", "rounded", "root", "cube")  # settings that tell what passes through float32; the last two of GELU
 SOURCES = 8  # calls before one whose outputs may be what it is given
 TRIES = 3  # gaps that no steps explain, after which no other is looked at
 
@@ -52,17 +57,34 @@ def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, t
     names = _mending(a.kind, ours, theirs, tensors, ins, outs, training, bar)
     if not names:
         return unknown
-    settings = {name: (ours.get(name), theirs.get(name)) for name in names}
-    defaults = DEFAULTS.get(a.kind, {})
-    small = {name: ours.get(name) for name in ROUNDED if name in ours or name in theirs}
-    mended = run(
-        a.kind, theirs | small | {name: ours.get(name, defaults.get(name)) for name in names}, tensors, ins, training
-    )
-    left = max(deviation(x, y) for x, y in zip(outs, mended, strict=False))
-    knobs = KNOBS.get(a.kind, {})
+    settings = {name: tuple(_value(a.kind, side, name) for side in (ours, theirs)) for name in names}
+    mended = theirs
+    for name in dict.fromkeys((*ROUNDED, *names)):
+        mended = moved(mended, ours, name)
+    mended = run(a.kind, mended, tensors, ins, training)
+    left, knobs = _apart(outs, mended), KNOBS.get(a.kind, {})
+    own = (_apart(real, run(a.kind, of, tensors, ins, training)) for real, of in ((outs, ours), (made, theirs)))
     return Cause(
-        stage, a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), left
+        stage,
+        a.path,
+        said(knobs, settings),
+        settings,
+        True,
+        guide(knobs, settings),
+        advice(b, settings),
+        left,
+        tuple(own),
     )
+
+
+def _apart(expected, found) -> float:
+    return max(deviation(x, y) for x, y in zip(expected, found, strict=False))
+
+
+def _value(kind, settings, name):
+    """Of the setting `name`, with what it is where nothing is said."""
+    usual = NAMES.get(settings.get("name"), {}) if kind == "activation" else DEFAULTS.get(kind, {})
+    return settings.get(name, usual.get(name))
 
 
 def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]:
@@ -74,12 +96,14 @@ def _mending(kind, ours, theirs, tensors, ins, outs, training, bar) -> list[str]
 
     names = changing(ours, theirs, DEFAULTS.get(kind, {}), made, ROUNDING)
     # What passes through float32 is named only where nothing else makes a difference.
-    small = {name: ours.get(name) for name in names if name in ROUNDED}
-    names = [name for name in names if name not in small] or list(small)
-    alone = []
+    small = [name for name in names if name in ROUNDED]
+    names = [name for name in names if name not in small] or small
+    alone, rest = [], theirs
+    for name in small:
+        rest = moved(rest, ours, name)
     for name in names:
         try:
-            found = made(theirs | small | {name: ours.get(name, DEFAULTS.get(kind, {}).get(name))})
+            found = made(moved(rest, ours, name))
         except Unknown:
             continue
         if len(found) >= len(outs) and all(deviation(x, y) <= bar for x, y in zip(outs, found, strict=False)):
@@ -98,6 +122,17 @@ def led(layer: Layer, pad: Layer | None) -> Layer:
     padding = [[a + c, b + d] for (a, b), (c, d) in zip(own or [[0, 0]] * len(more), more, strict=True)]
     fill = {} if layer.kind == "conv" else {"fill": 0, "counted": True}
     return replace(layer, settings=layer.settings | {"padding": padding} | fill)
+
+
+def cut(layer: Layer, pad: Layer | None) -> Layer:
+    """The transposed convolution with what one after it cuts off. What cannot be said so becomes unknown."""
+    if pad is None:
+        return layer
+    own, less = layer.settings.get("padding", 0), pad.settings.get("padding")
+    if isinstance(own, str) or pad.settings.get("mode") != "constant" or np.max(less) > 0:
+        return replace(layer, kind="unknown")
+    padding = [[a - c, b - d] for (a, b), (c, d) in zip(own or [[0, 0]] * len(less), less, strict=True)]
+    return replace(layer, settings=layer.settings | {"padding": padding})
 
 
 def advice(b: Layer, settings) -> str:
@@ -166,7 +201,7 @@ def _glued(stage, path, matching, found):
     settings = _differing_steps(a, b)
     words = f"between {' and '.join(names)} and {path}: {_steps(a)} in the reference, {_steps(b)} in the port"
     advice = f"in the port, before {matching.paths.get(path, path)}: {_steps(a)}"
-    return Cause(stage, path, words, settings, True, _glue_guide(a, b), advice, 0.0)
+    return Cause(stage, path, words, settings, True, _glue_guide(a, b), advice)
 
 
 def _between(before, x, y, tolerance):
@@ -182,16 +217,17 @@ def _between(before, x, y, tolerance):
         (one, *first), (two, *second) = recent[j], recent[k]
         if first[0].shape != second[0].shape:
             continue
-        a, b = (explain_glue(list(pair), value, tolerance) for pair, value in ((z, v) for z, v in zip(zip(first, second, strict=True), (x, y), strict=True)))  # fmt: skip
+        # What one of the two gives alone is not joined on that side.
+        a, b = (
+            next((alone[side] for alone in (singles[j], singles[k]) if alone[side] is not None), None)
+            for side in (0, 1)
+        )
+        if a is not None and b is not None:
+            continue
+        a = explain_glue([first[0], second[0]], x, tolerance) if a is None else a
+        b = explain_glue([first[1], second[1]], y, tolerance) if b is None else b
         if a is not None and b is not None and a != b:
             return [one, two], a, b
-        # Joined on one side, one of the two alone on the other.
-        for part in (j, k):
-            alone = singles[part]
-            if a is not None and alone[1] is not None:
-                return [one, two], a, alone[1]
-            if b is not None and alone[0] is not None:
-                return [one, two], alone[0], b
     return None
 
 
@@ -256,13 +292,17 @@ def of_loss(described, outputs: Arrays, inputs: Arrays, ours, theirs, bar: float
     if a is None or b is None or a == b:
         ratio = theirs[0] / ours[0] if ours[0] else float("nan")
         return Cause("loss", "loss", f"{titles} give {ours[0]:.6g} and {theirs[0]:.6g} on the same output (a ratio of {ratio:.6g}); no loss that is known explains both")  # fmt: skip
-    settings = {n: (a.get(n), b.get(n)) for n in sorted(a.keys() | b.keys()) if a.get(n) != b.get(n)}
-    words = f"the reference's loss is {_loss(a)}, the port's {_loss(b)}"
-    return Cause("loss", "loss", words, settings, True, "reductions" if "reduction" in settings else "", f"in the port's loss: {', '.join(f'{n} {shown(x)}' for n, (x, _) in settings.items())}", 0.0)  # fmt: skip
+    names = [n for n in sorted(a.keys() | b.keys()) if a.get(n) != b.get(n)]
+    # How smoothed labels are spread is nothing where there are none; what is rounded is named where nothing else differs.
+    names = [n for n in names if n != "spread" or {n} <= a.keys() & b.keys()]
+    settings = {n: (a.get(n), b.get(n)) for n in [n for n in names if n not in ROUNDED] or names}
+    words = f"{titles} are {_loss(a)} and {_loss(b)}: {said({}, settings)}"
+    guided = next((LOSSES[name] for name in settings if name in LOSSES), "")
+    return Cause("loss", "loss", words, settings, True, guided, f"in the port's loss: {_numbers(settings)}")
 
 
 def _loss(one):
-    return f"{one.get('name')} ({', '.join(f'{k} {shown(v)}' for k, v in one.items() if k != 'name')})"
+    return f"{one['name']} of {one['takes']}" if "takes" in one else one["name"]
 
 
 def of_gradients(wrong, count: int) -> Cause:
@@ -300,6 +340,8 @@ def of_update(described, before: Arrays, gradients, rates, ours, theirs, bar: fl
         return Cause("update", "optimizer", f"{titles} move the same parameters differently; {which} update is explained by no convention that is known")  # fmt: skip
     names = ["name"] if a["name"] != b["name"] else updates.differing(a, b, before, gradients, list(rates))
     names = [name for name in names if name not in ROUNDED] or names
+    if "decay" in names and not (a.get("decay") and b.get("decay")):
+        names = [name for name in names if name not in ("decoupled", "decay_rate", "decay_first")]  # of no decay
     if not names:
         return Cause(
             "update",
@@ -308,9 +350,14 @@ def of_update(described, before: Arrays, gradients, rates, ours, theirs, bar: fl
         )
     settings = {name: (a.get(name), b.get(name)) for name in names}
     advice = f"in the port's {described[1].optimizer['title']}: {_numbers(settings)}"
-    return Cause(
-        "update", "optimizer", said(updates.KNOBS, settings), settings, True, updates.anchor(a, names[0]), advice, 0.0
+    defaults = updates.COMMON | updates.RULES[a["name"]][1]
+    mended = a if names == ["name"] else b | {name: a.get(name, defaults.get(name)) for name in names}
+    left, *own = (
+        updates.apart(one, before, gradients, list(rates), after)
+        for one, after in ((mended, ours), (a, ours), (b, theirs))
     )
+    words, guided = said(updates.KNOBS, settings), updates.anchor(a, names[0])
+    return Cause("update", "optimizer", words, settings, True, guided, advice, left, tuple(own))
 
 
 def _numbers(settings):
@@ -328,9 +375,12 @@ def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> C
     if not settings:
         return None
     knobs = KNOBS.get("batch_norm", {})
-    return Cause(
-        "state", a.path, said(knobs, settings), settings, True, guide(knobs, settings), advice(b, settings), 0.0
+    made = (found[1] | {n: found[0][n] for n in settings}, inputs[1], after[0]), *zip(found, inputs, after, strict=True)
+    left, *own = (
+        max(deviation(kept[n], new) for n, new in statistics(one, before, [x]).items()) for one, x, kept in made
     )
+    words = said(knobs, settings)
+    return Cause("state", a.path, words, settings, True, guide(knobs, settings), advice(b, settings), left, tuple(own))
 
 
 def _explained_state(layer, before, x, own, bar):

@@ -16,15 +16,15 @@ import numpy as np
 from common.errors import UsageError
 from common.probing import Arrays, Description
 from common.processes import Children
-from common.tools.diff import causes, matching, numbers, repro
+from common.tools.diff import causes, initial, matching, numbers, repro
 from common.tools.diff.numbers import deviation
 from common.tools.diff.sides import Side, read_inputs
-from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Row, Stage, Verdict
+from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Row, Stage, Verdict, differing
 
 RATES = (1.0, 0.5, 2.0)  # of the update stage, as factors
 STEPS = 10  # of the trajectory
 GATED = ("lstm", "gru")
-LED = ("conv", "pool")
+LED, CUT = ("conv", "pool"), "conv_transpose"
 WIDER = 16.0  # times what an activation is given
 
 
@@ -69,8 +69,11 @@ class Judge:
         self.repro: repro.Repro | None = None
         self.noise: dict[str, float] = {}  # {layer: what its numbers' passing through float32 makes of its output}
         self.rounded = 0.0  # likewise of an update
+        # {path of a layer: the layer of padding before it} and {path: the one that cuts what it gives}, of both sides
+        self.leads: tuple[dict, dict] = ({}, {})
+        self.tails: tuple[dict, dict] = ({}, {})
+        self.unlike = ""  # how the outputs differ in structure
         self.restored: set[Side] = set()  # those that hold `values`
-        self.leads: tuple[dict, dict] = ({}, {})  # {path of a layer: the layer of padding before it}, of both sides
 
     @property
     def sides(self):
@@ -80,6 +83,7 @@ class Judge:
 
     def start(self) -> None:
         """Matching, and the same numbers on both sides."""
+        begun = [side.get() for side in self.sides]
         first = [forward(side, self.inputs, False) for side in self.sides]
         calls = tuple(one.order for one in first)
         layers = tuple(one.layers for one in self.described)
@@ -87,9 +91,11 @@ class Judge:
         for weights in (matching.ORDER, matching.NAME):
             one = matching.match(*layers, calls, self.pins, weights)
             found.setdefault(tuple(sorted(one.paths.items())), one)
+        self.orders = calls
         self.matching = max(found.values(), key=self._agreeing) if len(found) > 1 else next(iter(found.values()))
         self._share(self.matching)
         self._report_matching(len(found) > 1)
+        self.verdict.initial = initial.differing(*begun, self.matching.keys())
 
     def _share(self, matched):
         """Random tensors for the reference, and the same for the port."""
@@ -132,7 +138,7 @@ class Judge:
                 self.verdict.uncovered.append(f"{side}: layers without weights and without partner, judged by what the next is given: {what}")  # fmt: skip
         lacking = []
         for a, b in self.matching.pairs:
-            differ = {k: (a.settings.get(k), b.settings.get(k)) for k in a.settings.keys() | b.settings.keys() if a.settings.get(k) != b.settings.get(k)}  # fmt: skip
+            differ = {k: (a.settings.get(k), b.settings.get(k)) for k in sorted(a.settings.keys() | b.settings.keys()) if a.settings.get(k) != b.settings.get(k)}  # fmt: skip
             self.rows[a.path] = Row(a.path, b.path, a.kind, a.title, b.title, differ=differ)
             for role in sorted(a.tensors.keys() ^ b.tensors.keys()):
                 side = "port" if role in a.tensors else "reference"
@@ -193,13 +199,11 @@ class Judge:
     def settings(self) -> None:
         """Declared numbers beside each other; whether they matter, later stages say."""
         rows = [row for row in self.rows.values() if row.differ]
-        notes = [f"{row.reference}: {', '.join(f'{k} {a} | {b}' for k, (a, b) in row.differ.items())}" for row in rows]
+        notes = [f"{row.reference}: {differing(row.differ)}" for row in rows]
         a, b = (one.optimizer for one in self.described)
         if a and b:
-            differ = [
-                f"{k} {a.get(k)} | {b.get(k)}" for k in a.keys() | b.keys() if k != "title" and a.get(k) != b.get(k)
-            ]
-            notes += [f"optimizer: {', '.join(sorted(differ))}"] if differ else []
+            names = sorted(k for k in a.keys() | b.keys() if k != "title" and a.get(k) != b.get(k))
+            notes += [f"optimizer: {differing({k: (a.get(k), b.get(k)) for k in names})}"] if names else []
         self.verdict.stages.append(Stage("settings", EQUAL, notes=notes))
 
     # ----------------------------------------------------------------------------------------- forward
@@ -256,7 +260,8 @@ class Judge:
         self._finish(name, ours, theirs, bars, parted)
 
     def _led(self, side: int, passed: Pass) -> Pass:
-        """Layers of padding without a partner become part of the convolution or pooling that they alone lead to."""
+        """Layers of padding without a partner become part of the convolution or pooling that they alone lead to, layers that cut
+        part of the transposed convolution before them."""
         layers = {one.path: one for one in self.described[side].layers}
         lonely = {
             one.path for one in (self.matching.only_reference, self.matching.only_port)[side] if one.kind == "pad"
@@ -267,6 +272,9 @@ class Judge:
             if before and before[0] in lonely and layers[path].kind in LED and np.array_equal(before[2][0], ins[0]):
                 self.leads[side][path] = layers[before[0]]
                 calls[-1] = (path, before[1], outs)
+            elif before and path in lonely and layers[before[0]].kind == CUT and np.array_equal(before[2][0], ins[0]):
+                self.tails[side][before[0]] = layers[path]
+                calls[-1] = (before[0], before[1], outs)
             else:
                 calls.append((path, ins, outs))
         return Pass(passed.outputs, calls)
@@ -312,7 +320,7 @@ class Judge:
         return found
 
     def _alone(self, path, ins, training):
-        """Of the port, after the padding that leads to it."""
+        """Of the port, after the padding that leads to it, and cut by what cuts it."""
         if lead := self.leads[1].get(path):
             ins = self._alone(lead.path, ins, training)
         if training:
@@ -322,7 +330,8 @@ class Judge:
         except Exception as error:
             self.verdict.uncovered.append(f"port: {path} cannot be run alone: {error}")
             return None
-        return [made[str(k)] for k in range(len(made))]
+        made = [made[str(k)] for k in range(len(made))]
+        return self._alone(tail.path, made, training) if (tail := self.tails[1].get(path)) else made
 
     def _wider(self, path, partner, ins, training):
         """(inputs, the reference's outputs, the port's) of two activations of other names that agree where they were called: ReLU6 is
@@ -335,6 +344,7 @@ class Judge:
         """`number`: which dropout of the pass it is, if it is one."""
         a, b = next((a, b) for a, b in self.matching.pairs if a.path == row.reference)
         a, b = (causes.led(one, self.leads[k].get(one.path)) for k, one in enumerate((a, b)))
+        a, b = (causes.cut(one, self.tails[k].get(one.path)) for k, one in enumerate((a, b)))
         if a.kind == "dropout":
             a, b = (replace(one, settings=one.settings | {"number": number}) for one in (a, b))
         return causes.of_layer(stage, a, b, self._tensors(a.path), ins, outs, made, training, row.bar)
@@ -355,7 +365,13 @@ class Judge:
         if list(outputs) != list(theirs.outputs):
             note = f"outputs {list(outputs)} here, {list(theirs.outputs)} there"
             self.verdict.stages.append(Stage(name, DIFFERENT, float("inf"), None, "outputs", [note]))
-            self.verdict.causes.append(Cause(name, "outputs", f"the models return other structures: {note}"))
+            self._add(Cause(name, "outputs", f"the models return other structures: {note}"))
+            self.passed, self.unlike = ours, note
+            return
+        if not any(np.isfinite(value).any() for one in (ours, theirs) for value in one.outputs.values()):
+            note = "no output is finite, on neither side: inputs(rng) is to draw what the models can take with random weights"
+            self.verdict.stages.append(Stage(name, NOT_JUDGED, notes=[note]))
+            self.passed = ours
             return
         different = False
         for key, value in outputs.items():
@@ -389,6 +405,9 @@ class Judge:
             return self._skip("loss", "loss")
         if any(one.whole for one in self.described):
             return  # they are among the outputs
+        if self.unlike:
+            self.verdict.stages.append(Stage("loss", NOT_JUDGED, notes=[self.unlike]))
+            return
         arrays = {f"output/{k}": v for k, v in self.passed.outputs.items()} | self.inputs
         (a, ours), (b, theirs) = (side.ask("loss", arrays, inputs=True) for side in self.sides)
         apart = max(deviation(np.array(a["value"]), np.array(b["value"])), *(deviation(v, theirs.get(k, np.nan)) for k, v in ours.items()), 0.0)  # fmt: skip
@@ -417,11 +436,14 @@ class Judge:
         keys, worst, where, wrong = self.matching.keys(), 0.0, "", []
         scale = max((float(np.abs(v).max()) for v in ours.values()), default=0.0)
         places = {path: k for k, path in enumerate(self.passed.order)}
+        soft, before_soft = self._soft()
         for key, value in sorted(ours.items(), key=lambda item: places.get(item[0].rsplit("/", 1)[0], -1)):
             if key not in keys:
                 continue
             other = theirs.get(keys[key])
             bar = max(numbers.FACTOR * deviation(value, shaken[key]), 1e2 * numbers.LEAST[self.dtype])
+            if key.rsplit("/", 1)[0] in before_soft:
+                bar = max(bar, numbers.FACTOR * numbers.EPSILON["float32"])
             apart = float("inf") if other is None else deviation(value, other)
             # What is 0 up to rounding (a bias before a batch norm) deviates by any factor from another 0.
             if other is not None and max(np.abs(value).max(), np.abs(other).max()) < 1e-9 * scale:
@@ -434,9 +456,24 @@ class Judge:
         if wrong and earlier is None:
             self._add(causes.of_gradients(wrong, len(ours)))
         notes = [f"as stage {earlier.name!r} makes them"] if wrong and earlier else []
+        notes += [f"the gradient of {', '.join(soft[:3])} passes through float32: what comes before it is judged by that"] if soft else []  # fmt: skip
         where = wrong[0][0] if wrong else where
         self.verdict.stages.append(Stage("gradients", DIFFERENT if wrong else EQUAL, worst, None, where, notes))
         self.given = ours
+
+    def _soft(self) -> tuple[list[str], set[str]]:
+        """Layers whose gradient passes through float32 on either side, and what comes before them, by the reference's paths;
+        where float64 is asked for."""
+        names, before, back = [], set(), {port: reference for reference, port in self.matching.paths.items()}
+        for side, (one, order) in enumerate(zip(self.described, self.orders, strict=True)):
+            soft = {layer.path for layer in one.layers if "gradient" in (layer.settings.get("float32") or ())} & set(
+                order
+            )
+            if soft and self.dtype == "float64":
+                names += sorted(soft, key=order.index)
+                until = max(k for k, path in enumerate(order) if path in soft)
+                before |= {path if side == 0 else back.get(path) for path in order[:until]}
+        return names, before
 
     def _restore(self):
         """Every stage begins with the same numbers; a side that has them still is given none."""
@@ -453,11 +490,12 @@ class Judge:
             return  # the trajectory has them
         keys = self.matching.keys()
         shared = {key for key in self.given if key in keys} if getattr(self, "given", None) else set()
-        trained = {
-            f"{one.path}/{role}" for one in self.described[0].layers for role, t in one.tensors.items() if t.trainable
-        }
-        shared = sorted((shared or set(keys)) & trained & set(keys))
-        draws = [{key: self.rng.standard_normal(self.values[key].shape) * 10.0 ** (-4 * (k == 1)) for key in shared} for k in range(len(RATES))]  # fmt: skip
+        trained, theirs = (
+            {f"{one.path}/{role}" for one in side.layers for role, t in one.tensors.items() if t.trainable}
+            for side in self.described
+        )
+        shared = sorted(key for key in shared or set(keys) if key in trained and keys.get(key) in theirs)
+        draws = [{key: (self.rng.standard_normal(self.values[key].shape) * 10.0 ** (-4 * (k == 1))).astype(self.dtype) for key in shared} for k in range(len(RATES))]  # fmt: skip
         self._restore()
         _, ours = self.reference.ask(
             "update", {f"{k}/{n}": v for k, one in enumerate(draws) for n, v in one.items()}, rates=RATES
@@ -525,7 +563,7 @@ class Judge:
             different |= seen[layer]
             if cause is None:
                 notes.append(f"{layer}: as stage {earlier.name!r} makes them" if earlier else f"{layer}: by what passes through float32")  # fmt: skip
-            elif not any(c.where == layer and "frozen" in c.settings for c in self.verdict.causes):
+            elif not any(c.where == layer and "frozen" in c.settings for c in self.verdict.causes):  # that says it all
                 self.verdict.causes.append(cause)
         self.verdict.stages.append(Stage("state", DIFFERENT if different else EQUAL, worst, bar, where, notes))
 
@@ -546,7 +584,8 @@ class Judge:
         keys = self.matching.keys()
         pairs = [(np.array(a["losses"]), np.array(b["losses"]), np.array(c["losses"]))]
         pairs += [(value, theirs[keys[key]], shaken[key]) for key, value in ours.items() if key in keys]
-        least = max(1e3 * numbers.LEAST[self.dtype], numbers.FACTOR * self.rounded)
+        soft = numbers.FACTOR * numbers.EPSILON["float32"] * bool(self._soft()[0])
+        least = max(1e3 * numbers.LEAST[self.dtype], numbers.FACTOR * self.rounded, soft)
         apart, bar = 0.0, 1.0
         for one, other, moved in pairs:
             found, allowed = deviation(one, other), max(numbers.FACTOR * deviation(one, moved), least)

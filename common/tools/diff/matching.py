@@ -9,7 +9,6 @@ import difflib
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from common.errors import UsageError, choose
 from common.probing import Layer
@@ -66,6 +65,8 @@ def match(
 
     Raises UsageError for a pin that names no layer, or two of different shapes.
     """
+    from scipy.optimize import linear_sum_assignment  # after the sides were started, which take longer to start
+
     pinned = _pinned(reference, port, pins)
     places = [_places(layers, order) for layers, order in zip((reference, port), calls, strict=True)]
     pairs = list(pinned)

@@ -12,7 +12,6 @@ import numpy as np
 import backends
 from common import specs
 from common.contract import Snapshot
-from common.data import digits
 from common.parity import Case
 from common.probing import Arrays, Call, Description, Layer, Tensor
 from common.specs.layers import BatchNorm, Conv, ConvTranspose, Dense
@@ -48,6 +47,8 @@ def port():
 
 
 def case(model: str) -> Case:
+    from common.data import digits  # scikit-learn, which takes a second and which a user's own file does not need
+
     spec = specs.get(model).calmed()
     return Case(spec.training.twin or spec, digits.load().train, batch=BATCH, steps=1)
 

@@ -6,12 +6,15 @@ import queue
 import subprocess
 import sys
 import threading
-import uuid
+import time
 from pathlib import Path
 
+from common import processes
 from common.errors import TetraplaError
 from common.probing import Arrays, Description, described, tensors
 from common.processes import Children
+
+POLL = 0.5  # seconds after which a side is looked at that says nothing
 
 
 class SideFailed(TetraplaError):
@@ -42,9 +45,14 @@ class Side:
     ):
         self.name, self.folder, self.timeout, self.what = name, folder, timeout, f"{name}()"
         self.log = folder / f"{name}-{dtype}.log"
-        about = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "python": python or sys.executable}
-        with self.log.open("w") as log:
-            self.process = children.start("common.probing.server", file, name, folder, dtype, stderr=log, **about)
+        self.python, self.gone = python or sys.executable, ""  # `gone`: why it is no more
+        about = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "python": self.python}
+        try:
+            with self.log.open("w") as log:
+                self.process = children.start("common.probing.server", file, name, folder, dtype, stderr=log, **about)
+        except OSError as error:
+            advice = "name the python of an environment"
+            raise SideFailed(f"{self.python} cannot be started ({error.strerror}); {advice}") from None
         self._lines: queue.SimpleQueue = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -57,39 +65,70 @@ class Side:
         """What it says when it is built."""
         return self._answer()
 
-    def _answer(self):
+    def _answer(self, asked=""):
+        end = time.monotonic() + self.timeout
+        while True:
+            try:
+                line = self._lines.get(timeout=max(min(POLL, end - time.monotonic()), 0.0))
+                break
+            except queue.Empty:
+                pass
+            if self._has_ended():  # what it has started may hold its output open
+                line = None
+                break
+            if time.monotonic() >= end:
+                processes.end(self.process)
+                self.gone = f"{self.what} gave no answer within {self.timeout:g} s; --timeout allows more"
+                raise SideFailed(self.gone)
+        if line is None or not line.endswith("\n"):
+            self.gone = self._ending()
+            raise SideFailed(self.gone)
         try:
-            line = self._lines.get(timeout=self.timeout)
-        except queue.Empty:
-            self.process.kill()
-            raise SideFailed(f"{self.what} gave no answer within {self.timeout:g} s; --timeout allows more") from None
-        if line is None:
-            code = self.process.wait()
-            last = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()][-1:]
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            raise SideFailed(f"the process of {self.what} ended with {how}{f': {last[0]}' if last else ''}")
-        found = json.loads(line)
+            found = json.loads(line)
+        except json.JSONDecodeError:
+            raise SideFailed(
+                f"{self.python} says {line.strip()!r:.80} instead of an answer; name the python of an environment"
+            ) from None
         if "error" in found:
-            raise SideFailed(f"{self.what}: {found['error']}", found["lines"])
+            raise SideFailed(f"{self.what}{asked}{found['error']}", found["lines"])
         return found["ok"]
+
+    def _has_ended(self):
+        """Without waiting for it, so that its group can still be ended."""
+        if not hasattr(os, "waitid"):
+            return self.process.poll() is not None
+        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _ending(self):
+        """Why it is no more: an interpreter that cannot run us, or what it said last."""
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+            processes.end(self.process)
+        code = self.process.wait()
+        said = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        last = said[-1] if said else ""
+        if "No module named 'numpy'" in last:
+            return f"{self.python} has no NumPy, which a side needs beside its framework; install numpy there"
+        if any("unknown option: -p" in line.lower() or "no module named common" in line.lower() for line in said):
+            return f"{self.python} is older than Python 3.11; name a newer one"
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return f"the process of {self.what} ended with {how}{f': {last}' if last else ''}"
 
     def ask(self, do: str, arrays: Arrays | None = None, **request):
         """(answer, arrays) of one request."""
+        if self.gone:
+            raise SideFailed(self.gone)
         if arrays is not None:
-            request["arrays"] = f"{uuid.uuid4().hex}.tensors"
-            tensors.write(self.folder / request["arrays"], arrays)
+            request["arrays"] = tensors.give(self.folder, arrays)
         try:
             self.process.stdin.write(json.dumps({"do": do} | request) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass  # why it ended is said by the answer that does not come
-        answer = self._answer()
+        answer = self._answer(f", asked for {do},")
         if not isinstance(answer, dict) or "arrays" not in answer:
             return answer, {}
-        path = self.folder / answer.pop("arrays")
-        found = tensors.read(path)
-        os.unlink(path)
-        return answer, found
+        return answer, tensors.take(self.folder, answer.pop("arrays"))
 
     def describe(self) -> Description:
         return described(self.ask("describe")[0])

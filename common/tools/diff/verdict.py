@@ -1,9 +1,28 @@
 """What the judge found: stages, layers and causes, in plain values."""
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 
 EQUAL, DIFFERENT, NOT_JUDGED = "equal", "different", "not judged"
 EXIT = {EQUAL: 0, DIFFERENT: 1, NOT_JUDGED: 2}
+
+
+def told(value) -> str:
+    """A setting's value: numbers to six places, lists without the noise of their types."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(told, value))}]"
+    return "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def pair(values: tuple) -> tuple[str, str]:
+    """Two values of one setting, (the reference's, the port's), in as many places as tell them apart."""
+    a, b = values if len(values) == 2 else (values[0], None)
+    return (told(a), told(b)) if told(a) != told(b) else (str(a), str(b))
+
+
+def differing(settings: dict[str, tuple]) -> str:
+    """ "keep 0.9 | 0.1, unbiased False | True"."""
+    return ", ".join(f"{name} {' | '.join(pair(values))}" for name, values in settings.items())
 
 
 @dataclass(frozen=True)
@@ -11,8 +30,9 @@ class Cause:
     """Why two layers, losses or updates differ.
 
     `settings`: {convention: (the reference's, the port's)}, those that make the difference. `proven`: NumPy under each side's
-    conventions gives that side's numbers; `left` is what NumPy with the port's conventions but for these deviates from the reference. A
-    cause that is not proven is "unknown": `settings` is empty then, and nothing is claimed.
+    conventions gives that side's numbers, up to `explained`, (of the reference, of the port), where that was kept; `left` is what
+    NumPy with the port's conventions but for these deviates from the reference, None where that was not computed. A cause that is not
+    proven is "unknown": `settings` is empty then, and nothing is claimed.
     """
 
     stage: str
@@ -23,6 +43,24 @@ class Cause:
     guide: str = ""
     advice: str = ""
     left: float | None = None
+    explained: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """A tensor whose initial values are of another distribution: (standard deviation, least, largest) on both sides."""
+
+    key: str
+    other: str
+    reference: tuple[float, float, float]
+    port: tuple[float, float, float]
+
+    @property
+    def words(self) -> str:
+        sides = self.reference, self.port
+        alike = abs(sides[0][0] - sides[1][0]) <= 0.05 * sides[0][0]  # what differs then is the shape, or the mean
+        parts = (f"{s:.2g}" + f" ({a:.2g} to {b:.2g})" * alike for s, a, b in sides)
+        return f"{self.key} has a standard deviation of {next(parts)} in the reference, {next(parts)} in the port"
 
 
 @dataclass
@@ -72,6 +110,9 @@ class Verdict:
     rows: list[Row] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
     uncovered: list[str] = field(default_factory=list)  # what was not matched, or not compared, a line each
+    initial: list[Start] = field(
+        default_factory=list
+    )  # a note, no difference: the function that is computed is the same
     repro: tuple[str, dict] | None = None  # (Python, {name: array}) that show the difference without us
     seconds: float = 0.0
 
@@ -83,7 +124,7 @@ class Verdict:
         return (
             EQUAL
             if EQUAL in verdicts
-            and not any(s.verdict == NOT_JUDGED for s in self.stages if s.name in ("matching", "forward"))
+            and not any(s.verdict == NOT_JUDGED for s in self.stages if s.name.startswith(("matching", "forward")))
             else NOT_JUDGED
         )
 
@@ -101,5 +142,22 @@ class Verdict:
         return [(first, [one.where for one in rest]) for first, *rest in found.values()]
 
     def plain(self) -> dict:
-        """In plain JSON values."""
-        return asdict(replace(self, repro=None)) | {"outcome": self.outcome, "exit_code": EXIT[self.outcome]}
+        """In plain JSON values; of what is infinite the text "Infinity", as JSON has no such number."""
+        about = asdict(replace(self, repro=None)) | {"outcome": self.outcome, "exit_code": EXIT[self.outcome]}
+        for plain, one in zip(about["initial"], self.initial, strict=True):
+            plain["words"] = one.words
+        return _plain(about)
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return (
+            value if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        )
+    return str(value)

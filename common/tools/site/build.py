@@ -14,11 +14,11 @@ from common.tools import sections
 from common.tools.articles import ARTICLES
 from common.tools.bench import RESULTS
 from common.tools.figures import STYLES
-from common.tools.pages import template
+from common.tools.pages import slug, template
 from common.tools.reproduction.publish import SIGNS
 from common.tools.show import kind, numbers, size
 from common.tools.site import guide, measured, pairs, source
-from common.tools.site.pages import Page, Shelf, code_lines, page_of, read, slug
+from common.tools.site.pages import Page, Shelf, code_lines, page_of, read
 
 GENERATOR = "tetrapla site"  # the mark by which an earlier site is known
 COMPARE, RESULTS_PAGE = "docs/parity", "docs/results.md"
@@ -132,7 +132,8 @@ class _Site:
         page = Page(self.shelf, "guide.html")
         head = page.markdown(read(guide.PATH).partition("\n## ")[0], guide.PATH)
         groups = {name: list(found) for name, found in itertools.groupby(self.entries, key=lambda entry: entry.group)}
-        self._page(page.place, "guide.html", page=page, head=head, groups=groups, source=guide.PATH)
+        lines = guide.lines(self.entries)
+        self._page(page.place, "guide.html", page=page, head=head, groups=groups, lines=lines, source=guide.PATH)
 
     def _results(self):
         page = Page(self.shelf, "results.html")

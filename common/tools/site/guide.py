@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from backends import KNOWN
 from common.tools import sections
-from common.tools.site.pages import read, slug
+from common.tools.pages import slug
+from common.tools.site.pages import read
 
 PATH = "docs/differences.md"
 # By what words an entry is about a framework.
@@ -65,6 +66,16 @@ def entries() -> list[Entry]:
                 )
             )
     return found
+
+
+def lines(found: list[Entry]) -> dict[str, list[Place]]:
+    """{anchor of an entry: the places whose lines stand with it}: each with the first entry that names it, linked from the others."""
+    seen, shown = set(), {}
+    for entry in found:
+        fresh = dict.fromkeys(place for place in entry.places if place.lines and place not in seen)
+        shown[entry.anchor] = list(fresh)
+        seen |= set(fresh)
+    return shown
 
 
 def _place(span):

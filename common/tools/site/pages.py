@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from PIL import Image
@@ -18,6 +19,7 @@ from common.checkpoint import write_atomically
 from common.environment import ROOT
 from common.errors import UsageError
 from common.tools import sections
+from common.tools.pages import slug
 from common.tools.site import source
 
 # The pages that a Markdown file becomes; another one below docs becomes the page of the same name there.
@@ -28,11 +30,6 @@ MARKDOWN = {
     "docs/results.md": "results.html",
     "docs/articles/README.md": "articles/index.html",
 }
-
-
-def slug(text: str) -> str:
-    """A heading's anchor, as GitHub makes it."""
-    return re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
 
 
 def page_of(path: str) -> str | None:
@@ -209,6 +206,7 @@ class _Markdown:
 
     def _link(self, tokens, index, options, env):
         target, _, anchor = tokens[index].attrGet("href").partition("#")
+        anchor = unquote(anchor)  # the reader writes an ε as %CE%B5
         if re.match(r"\w+:", target):
             return f'<a href="{html.escape(target)}">'
         if not target:

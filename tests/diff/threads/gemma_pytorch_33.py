@@ -1,6 +1,6 @@
 """google/gemma_pytorch#33: the original's GELU is the approximation by tanh, the port's is exact.
 
-layer: 2 · cause: approximate
+layer: down · cause: approximate
 """
 
 

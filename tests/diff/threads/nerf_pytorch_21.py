@@ -1,7 +1,7 @@
 """yenchenlin/nerf-pytorch#21: the port computes the same, and starts elsewhere: Glorot's values and biases of 0 in the original,
 PyTorch's own in the port.
 
-equal · note: initial values
+equal · note: initial values of every weight, and of the biases that have 64 elements or more
 """
 
 

@@ -1,6 +1,6 @@
 """gzuidhof/nn-transfer#16: what follows a flattened picture sees rows, columns, channels in Keras, channels first in PyTorch.
 
-layer: 2 · cause: flatten
+layer: 1 · cause: order
 """
 
 

@@ -1,7 +1,8 @@
 """huggingface/transformers#19454: a batch norm's momentum of 0.9 is the share that stays in Keras and the share that comes in PyTorch:
-outputs, losses and gradients are the same in training, and only the running statistics differ.
+outputs, losses and gradients are the same in training, and only the running statistics differ. PyTorch also takes in n / (n - 1)
+times the variance, which Keras does not.
 
-layer: 1 · cause: keep
+layer: batch_normalization · cause: keep unbiased
 """
 
 

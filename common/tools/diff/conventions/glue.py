@@ -4,6 +4,7 @@ A step is {"kind": a kind of `layers`, its settings}; and of kinds that are none
 
     transpose  axes
     scale      factor, shift: y = factor * x + shift
+    select     of a sequence (N, T, ...) the step `at`: 0 or -1
     add, multiply, concatenate (axis)      of several sources, always first
 """
 
@@ -28,7 +29,7 @@ NUMBERS = {
     ],
     "hard_sigmoid": [{"slope": s, "offset": 0.5} for s in (1 / 6, 0.2)],
     "elu": [{"alpha": a} for a in (1.0, 0.1, 0.5)],
-    "softplus": [{"beta": 1.0, "threshold": t} for t in (None, 20.0)],
+    "softplus": [{"beta": b, "threshold": t} for b in (1.0, 2.0, 0.5) for t in (None, 20.0)],
     "softmax": [{"axis": a} for a in (-1, 1)],
     "log_softmax": [{"axis": a} for a in (-1, 1)],
 }
@@ -38,6 +39,8 @@ ACTIVATIONS = [
     if name not in ("identity", "prelu", "bounded_relu", "celu")
     for numbers in NUMBERS.get(name, [{}])
 ]
+KEEP_ZERO = {"relu", "relu6", "leaky_relu", "elu", "selu", "tanh", "softsign", "gelu", "silu"}
+POSITIVE = {"relu", "relu6", "sigmoid", "softplus", "exponential", "softmax", "hard_sigmoid"}
 RISING = {"relu", "relu6", "leaky_relu", "elu", "selu", "softplus", "sigmoid", "log_sigmoid", "tanh", "softsign", "hard_sigmoid", "hard_tanh", "exponential"}  # fmt: skip
 
 
@@ -49,6 +52,8 @@ def apply(step: dict, x: np.ndarray) -> np.ndarray:
             return x.transpose(about["axes"])
         case "scale":
             return about["factor"] * x + about["shift"]
+        case "select":
+            return x[:, about["at"]]
     return run(step["kind"], about, {}, [x], False)[0]
 
 
@@ -77,9 +82,30 @@ def explain_glue(source: np.ndarray | list[np.ndarray], target: np.ndarray, tole
     if not target.size or not all(np.isfinite(x).all() and x.size for x in [*sources, target]):
         return None
     for first, x in _combined(sources):
-        if (found := _explained(x, target, tolerance, STEPS - len(first))) is not None:
-            return first + found
+        found = _explained(x, target, tolerance, STEPS - len(first))
+        # Who cuts what was put together has not put it together.
+        if found is not None and not (len(sources) > 1 and any(np.min(one.get("padding", 0)) < 0 for one in found if one["kind"] == "pad")):  # fmt: skip
+            return canonical(first + found)
     return None
+
+
+def canonical(steps: list[dict]) -> list[dict]:
+    """The same steps in one order, where several give the same: what rises comes before a maximum, what keeps 0 before a padding
+    with it, any activation before one step of a sequence; and a padding with 0 before a pooling without one belongs to that."""
+    steps = [*steps]
+    for _ in steps:
+        for k, (one, two) in enumerate(itertools.pairwise(steps)):
+            name = two.get("name") if two["kind"] == "activation" else None
+            zeros = one["kind"] == "pad" and one["mode"] == "constant" and not one.get("value")
+            alike = name is not None and (two.get("axis", -1) == -1 and one["kind"] == "select")
+            if name in RISING and one.get("op") == "max" or name in KEEP_ZERO and zeros or alike:
+                steps[k : k + 2] = [two, one]
+            elif zeros and two["kind"] == "pool" and not np.any(two["padding"]) and not isinstance(two["padding"], str):
+                positive = any(step.get("name") in POSITIVE for step in steps[:k])  # 0 is no larger than what is there
+                counted = {"counted": True} if two["op"] == "average" else {} if positive else {"fill": 0}
+                steps[k : k + 2] = [two | {"padding": one["padding"]} | counted]
+                break
+    return steps
 
 
 def _explained(x, y, tolerance, most):
@@ -91,6 +117,8 @@ def _explained(x, y, tolerance, most):
         return []
     if x.shape == y.shape and most:
         if found := next((steps for steps in _elementwise(x, y, tolerance) if fits(steps)), None):
+            return found
+        if most > 1 and (found := next((steps for steps in _scaled(x, y) if fits(steps)), None)):
             return found
     # One sample and some channels are enough to reject by, where the first axes are theirs.
     part, wanted = x, y
@@ -155,10 +183,27 @@ def _elementwise(x, y, tolerance):
         slope = float(np.median(wanted[low] / few[low]))
         if 0 < abs(slope) < 1:
             yield [{"kind": "activation", "name": "leaky_relu", "slope": float(f"{slope:.12g}")}]
-    spread = few - few.mean()
-    if (power := float(spread @ spread)) > 0 and (factor := float(spread @ (wanted - wanted.mean())) / power):
-        shift = float(wanted.mean() - factor * few.mean())
-        yield [{"kind": "scale", "factor": float(f"{factor:.12g}"), "shift": float(f"{shift:.12g}")}]
+    if step := _line(few, wanted):
+        yield [step]
+
+
+def _line(x, y):
+    """The scale that makes y of x best, if there is one."""
+    spread = x - x.mean()
+    if (power := float(spread @ spread)) > 0 and (factor := float(spread @ (y - y.mean())) / power):
+        shift = float(y.mean() - factor * x.mean())
+        shift = shift if abs(shift) > 1e-12 * np.abs(y).max() else 0.0
+        return {"kind": "scale", "factor": float(f"{factor:.12g}"), "shift": float(f"{shift:.12g}")}
+    return None
+
+
+def _scaled(x, y):
+    """An activation and a scale after it."""
+    step = max(x.size // 500, 1)
+    few, wanted = x.ravel()[::step], y.ravel()[::step]
+    for one in ACTIVATIONS:
+        if "axis" not in one and (line := _line(apply(one, few), wanted)):
+            yield [one, line]
 
 
 def _paths(shape, target, most):
@@ -218,6 +263,8 @@ def _pools_of(sides):
 def _steps(shape, target):
     """Single steps that lead from `shape` to `target`."""
     same_size = np.prod(shape) == np.prod(target)
+    if len(shape) > 2 and (shape[0], *shape[2:]) == tuple(target):
+        yield from ({"kind": "select", "at": at} for at in (-1, 0))
     if same_size and sorted(shape) == sorted(target) and len(shape) < 6:
         for axes in itertools.permutations(range(len(shape))):
             if axes != tuple(range(len(shape))) and tuple(shape[k] for k in axes) == tuple(target):

@@ -48,6 +48,7 @@ def _prepared(kind, settings, tensors, inputs):
     settings = dict(settings)
     after = settings.pop("activation", None) if kind not in INSIDE else None
     if narrow := settings.pop("float32", None):
+        settings |= {"positions": "float32"} if kind == "resize" and "positions" in narrow else {}
         # gelu's own numbers are among those that may be narrow, and nobody sets them.
         settings = rounded(
             (activations.NAMES.get(settings.get("name"), {}) if kind == "activation" else {}) | settings, narrow

@@ -23,15 +23,10 @@ def _moments(x, axes, unbiased=False):
     return x.mean(axes, keepdims=True), variance * (count / max(count - 1, 1) if unbiased else 1)
 
 
-def _batch(settings):
-    about = read("batch_norm", settings, DEFAULTS["batch_norm"])
-    return about | {"frozen": about["frozen"] or about["running"]}
-
-
 def batch_norm(settings, tensors, inputs, training):
     """Training: by the batch's own moments, in evaluation, or if `frozen`, by the running ones.
     normalised: by the "biased" or "unbiased" variance of the batch; axis: that of the channels."""
-    about, x = _batch(settings), inputs[0]
+    about, x = read("batch_norm", settings, DEFAULTS["batch_norm"]), inputs[0]
     x = np.moveaxis(x, about["axis"], 1)
     shape = (1, -1) + (1,) * (x.ndim - 2)
     roles = [one for one in tensors.values() if one.ndim]
@@ -48,7 +43,7 @@ def batch_norm(settings, tensors, inputs, training):
 
 def statistics(settings: dict, tensors: dict, inputs: list) -> dict[str, np.ndarray]:
     """{"mean", "variance"} after one pass in training. keep: the share of the old that stays; unbiased: the variance that comes in."""
-    about, x = _batch(settings), np.asarray(inputs[0], np.float64)
+    about, x = read("batch_norm", settings, DEFAULTS["batch_norm"]), np.asarray(inputs[0], np.float64)
     if about["frozen"]:
         return {role: tensors[role].copy() for role in ("mean", "variance")}
     if about["keep"] is None:
@@ -124,7 +119,7 @@ def instance_norm(settings, tensors, inputs, training):
 
 
 DEFAULTS = {
-    "batch_norm": {"epsilon": REQUIRED, "keep": 0.9, "unbiased": False, "place": "inside", "normalised": "biased", "frozen": False, "running": None, "axis": 1},
+    "batch_norm": {"epsilon": REQUIRED, "keep": 0.9, "unbiased": False, "place": "inside", "normalised": "biased", "frozen": False, "axis": 1},
     "layer_norm": {"epsilon": REQUIRED, "axes": 1, "unbiased": False, "place": "inside", "offset": 0.0},
     "group_norm": {"epsilon": REQUIRED, "groups": REQUIRED, "unbiased": False, "place": "inside", "interleaved": False},
     "instance_norm": {"epsilon": REQUIRED, "unbiased": False, "place": "inside", "keep": None},

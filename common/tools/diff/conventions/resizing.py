@@ -25,10 +25,11 @@ KERNELS = {"linear": (_triangle, 1), "cubic": (_keys, 2)}
 
 def _places(n: int, m: int, scale: float, about, half_pixel: bool) -> np.ndarray:
     """Where each of m pixels lies among n; `scale`: input pixels for one of the output."""
-    i = np.arange(m)
+    number = np.float32 if about["positions"] == "float32" else np.float64
+    i, half = np.arange(m).astype(number), number(0.5)
     if about["corners"]:
-        return i * ((n - 1) / (m - 1)) if m > 1 else np.zeros(1)
-    return (i + 0.5) * scale - 0.5 if half_pixel else i * scale
+        return i * number((n - 1) / (m - 1)) if m > 1 else np.zeros(1, number)
+    return (i + half) * number(scale) - half if half_pixel else i * number(scale)
 
 
 def matrix(n: int, m: int, scale: float, about: dict) -> np.ndarray:
@@ -51,17 +52,19 @@ def matrix(n: int, m: int, scale: float, about: dict) -> np.ndarray:
     steps = math.ceil(reach * wide)
     for k in range(-steps, steps + 1):
         index = np.floor(places).astype(int) + k
-        weights = kernel((index - places) / wide, about["cubic"] if mode == "cubic" else None)
+        weights = kernel((index - places.astype(np.float64)) / wide, about["cubic"] if mode == "cubic" else None)
+        weights = weights.astype(places.dtype)
         if about["antialias"] or about["edge"] == "dropped":
             weights = np.where((index >= 0) & (index < n), weights, 0)
         np.add.at(found, (rows, np.clip(index, 0, n - 1)), weights)
-    return found / found.sum(1, keepdims=True)
+    return found if about["positions"] == "float32" else found / found.sum(1, keepdims=True)
 
 
 def resize(settings, tensors, inputs, training):
     """size: of the result, or scale: its ratio to the input. corners: corner pixels stay where they are. half_pixel: pixels are
     squares, so that their middles lie at half; False: they lie at multiples. cubic: the kernel's slope at 1. edge: what lies
-    outside is the edge's pixel ("held"), or has no weight ("dropped"). ratio: "given" by scale, or of the "sizes"."""
+    outside is the edge's pixel ("held"), or has no weight ("dropped"). ratio: "given" by scale, or of the "sizes". positions: the
+    type in which places and weights are computed."""
     about = read("resize", settings, DEFAULTS["resize"])
     x = inputs[0]
     dims = x.ndim - 2
@@ -83,7 +86,7 @@ RUN = {"resize": resize}
 DEFAULTS = {
     "resize": {
         "size": None, "scale": None, "mode": "nearest", "corners": False, "half_pixel": None, "cubic": -0.75, "edge": "held",
-        "antialias": False, "ratio": "given",
+        "antialias": False, "ratio": "given", "positions": "float64",
     }
 }  # fmt: skip
 

@@ -57,10 +57,10 @@ def changing(
 
     if not names or not differ(a, b):
         return []
-    return [name for name in names if differ(a, _moved(a, b, name)) or differ(_moved(b, a, name), b)] or names
+    return [name for name in names if differ(a, moved(a, b, name)) or differ(moved(b, a, name), b)] or names
 
 
-def _moved(settings, other, name):
-    """`settings` with the other's `name`."""
+def moved(settings: dict, other: dict, name: str) -> dict:
+    """`settings` with the other's `name`, or without it where the other has none."""
     found = {key: value for key, value in settings.items() if key != name}
     return found | ({name: other[name]} if name in other else {})

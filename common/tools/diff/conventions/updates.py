@@ -31,8 +31,7 @@ def _settings(settings):
     if settings.get("name") not in RULES:
         raise Unknown(f"the optimizer {settings.get('name')!r} is not understood; expected {', '.join(RULES)}")
     rule, more = RULES[settings["name"]]
-    # "inside" is what layers call the place under a root; a clip may come by a name of its own.
-    settings = settings | ({"place": "root"} if settings.get("place") == "inside" else {})
+    # A clip may come by a name of its own.
     for kind in ("norm", "global_norm", "value"):
         if (limit := settings.get(f"clip_{kind}")) is not None:
             settings = settings | {f"clip_{kind}": None, "clip": {"kind": kind, "value": limit}}
@@ -124,6 +123,13 @@ def _moves(before, after):
     return {name: np.asarray(after[name], np.float64) - before[name] for name in before if name in after}
 
 
+def apart(settings: dict, parameters: Arrays, gradients: list[Arrays], rates: list[float], after: list[Arrays]) -> float:  # fmt: skip
+    """The largest deviation of `after` from these settings' parameters, relative to how far each moved."""
+    found = run(settings, parameters, gradients, rates)
+    moves = ((_moves(parameters, a), _moves(parameters, b)) for a, b in zip(after, found, strict=True))
+    return max(deviation(a[name], b[name]) for a, b in moves for name in a)
+
+
 def differing(a: dict, b: dict, parameters: Arrays, gradients: list[Arrays], rates: list[float]) -> list[str]:
     """Of the settings in which a and b differ those that change the parameters."""
 
@@ -136,7 +142,7 @@ def differing(a: dict, b: dict, parameters: Arrays, gradients: list[Arrays], rat
 
 
 ADAM, RMS, ADAGRAD = "Where Adam adds ε, and through which precision its numbers pass", "RMSprop: ε, its place and the first accumulator", "Adagrad: ε, its place and the first accumulator"  # fmt: skip
-MOMENTUM, DECAY, CLIP = "Momentum: where the learning rate stands", "L2 and weight decay", "Gradient clipping"
+MOMENTUM, DECAY, CLIP = "Momentum: where the rate stands, and what is kept", "L2 and weight decay", "Gradient clipping"
 OF = {"adam": ADAM, "rmsprop": RMS, "adagrad": ADAGRAD}
 
 

@@ -128,13 +128,14 @@ def test_jax(session):
 def test_parity(session):
     """All four columns in one environment: against each other, the `compare` command, and `diff`."""
     all_backends(session)
-    pytest(session, "tests/parity", "tests/diff")
+    pytest(session, "tests/parity", "tests/diff", "-m", "not long")
 
 
 @nox.session(name="test-diff")
 def test_diff(session):
-    """Every mistake that is planted in a network, and what `tetrapla diff` finds: an hour; docs/diff-planted.json, docs/diff.md."""
+    """Pairs of well-known networks, every mistake that is planted in a network, and what `tetrapla diff` finds: an hour; docs/diff-planted.json, docs/diff.md."""
     all_backends(session)
+    run(session, "python", "-m", "pytest", "tests/diff", "-m", "long")
     out = ("--again", "--out", "docs/diff-planted.json", "--publish", "docs/diff.md")
     run(session, "python", "-P", "-m", "tests.diff.planted", *out, *session.posargs)
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.diff import kept, planted, zoo
 from tests.diff.mistakes import ADAGRAD, ADAM, ADAMW, MISTAKES, RMS, SGD, SHORT
 
 THREADS = sorted((Path(__file__).parent / "threads").glob("*.py"))
+PAIRS = sorted((Path(__file__).parent / "pairs").glob("*.py"))
 FEW = (
     "batch norm ε", "running variance unbiased", "GELU by tanh", "padding at the end", "flattening order", "gradient stopped",
     "loss summed", "Nesterov",
@@ -86,3 +88,19 @@ def test_repro_shows_the_difference_without_us(tmp_path):
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     said = subprocess.run([sys.executable, "-P", "repro.py"], env=clean, **about).stdout
     assert 1 < float(re.search(r"largest difference of two elements: (\S+)", said)[1]) < 100
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("file", PAIRS, ids=[file.stem for file in PAIRS])
+def test_well_known_networks(file):
+    """Every difference that its file tells of, read off the sources of both, proven; and nothing else."""
+    said = re.match(r'"""(.*?)"""', file.read_text(), re.DOTALL)[1].strip().splitlines()
+    verdict = judge.diff(file, timeout=300)
+    if said[-1] == "equal":
+        assert verdict.outcome == EQUAL, (verdict.parted, verdict.causes)
+        return
+    stages = [line.groups() for one in said if (line := re.fullmatch(r"(.+): (\d+ x .+)", one))]
+    parts = [(stage, part.split(" x ")) for stage, line in stages for part in line.split(", ")]
+    expected = {(stage, names, True): int(count) for stage, (count, names) in parts}
+    found = Counter((one.stage, " ".join(sorted(one.settings)), one.proven) for one in verdict.causes)
+    assert found == expected, verdict.causes

@@ -24,6 +24,7 @@ LOSSES = {  # {setting of a loss: heading of docs/differences.md}
 }  # fmt: skip
 ROUNDED = ("float32", "rounded", "root", "cube")  # settings that tell what passes through float32; the last two of GELU
 SOURCES = 8  # calls before one whose outputs may be what it is given
+TRIES = 3  # gaps that no steps explain, after which no other is looked at
 
 
 def shown(value) -> str:
@@ -141,9 +142,8 @@ def advice(b: Layer, settings) -> str:
 
 def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> Cause:
     """What lies between layers that agree: where the inputs of a call first differ though all outputs before it agree."""
-    for path, before, x, y in _gaps(matching, ours, theirs, inputs):  # noqa: B007
-        if not deviation(x, y) <= tolerance:
-            break
+    gaps = _gaps(matching, ours, theirs, inputs)
+    path, before, x, y = next(one for one in gaps if not deviation(one[2], one[3]) <= tolerance)
     found = _dropped(before, ours, theirs, matching, x, y, tolerance) or _between(before, x, y, tolerance)
     if found is None:
         words = f"what lies between {before[-1][0]} and {path} gives other numbers; no convention that is known explains both"
@@ -153,15 +153,21 @@ def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays
 
 def of_gaps(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> list[Cause]:
     """What lies between layers where one before is at fault, so that all numbers differ: where one side hands on what a layer before
-    gave, and the other does something to it."""
-    causes = []
+    gave, and the other does something to it. What no known steps explain is not said: what is handed on may be another layer's."""
+    causes, failed = [], 0
     for path, before, x, y in _gaps(matching, ours, theirs, inputs):
         recent = before[: -SOURCES - 1 : -1]
-        handed = [{k for k, one in enumerate(recent) if _same(one[1 + side], z)} for side, z in enumerate((x, y))]
-        if bool(handed[0]) == bool(handed[1]):
+        handed = [next((k for k, one in enumerate(recent) if _same(one[1 + side], z)), None) for side, z in enumerate((x, y))]  # fmt: skip
+        if (handed[0] is None) == (handed[1] is None) or failed == TRIES:
             continue
-        found = _dropped(before, ours, theirs, matching, x, y, tolerance) or _between(before, x, y, tolerance)
-        if found is not None:
+        name, source, other = recent[handed[0] if handed[1] is None else handed[1]]
+        found = _dropped(before, ours, theirs, matching, x, y, tolerance)
+        if found is None:
+            a, b = explain_glue(source, x, tolerance), explain_glue(other, y, tolerance)
+            found = None if a is None or b is None or a == b else ([name], a, b)
+        if found is None:
+            failed += 1
+        else:
             causes.append(_glued(stage, path, matching, found))
     return causes
 

@@ -25,6 +25,7 @@ RATES = (1.0, 0.5, 2.0)  # of the update stage, as factors
 STEPS = 10  # of the trajectory
 GATED = ("lstm", "gru")
 LED, CUT = ("conv", "pool"), "conv_transpose"
+WIDER = 16.0  # times what an activation is given
 
 
 @dataclass
@@ -239,6 +240,8 @@ class Judge:
                 made = self._alone(row.port, ins, training)
             if made is None:
                 continue
+            if row.kind == "activation" and "name" in row.differ and not _worst(None, outs, made) > bar:
+                ins, outs, made = self._wider(path, row.port, ins, training)
             row.alone = _worst(row.alone, outs, made)
             if row.faulty and _worst(None, outs, made) > bar:
                 cause = self._layer_cause(name, row, ins, outs, made, training, drops)
@@ -331,6 +334,13 @@ class Judge:
             return None
         made = [made[str(k)] for k in range(len(made))]
         return self._alone(tail.path, made, training) if (tail := self.tails[1].get(path)) else made
+
+    def _wider(self, path, partner, ins, training):
+        """(inputs, the reference's outputs, the port's) of two activations of other names that agree where they were called: ReLU6 is
+        ReLU of what is below 6."""
+        wide = [WIDER * x for x in ins]
+        _, outs = self.reference.ask("alone", {str(k): v for k, v in enumerate(wide)}, path=path, training=training)
+        return wide, [outs[str(k)] for k in range(len(outs))], self._alone(partner, wide, training)
 
     def _layer_cause(self, stage, row, ins, outs, made, training, number):
         """`number`: which dropout of the pass it is, if it is one."""

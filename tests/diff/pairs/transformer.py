@@ -1,4 +1,7 @@
-"""`torch.nn.TransformerEncoder` beside `paddle.nn.TransformerEncoder`, two layers, dropout left out."""
+"""`torch.nn.TransformerEncoder` beside `paddle.nn.TransformerEncoder`, two layers, dropout left out.
+
+equal
+"""
 
 
 def inputs(rng):

@@ -145,11 +145,10 @@ def _is_torch(kind):
 
 
 def of(module: nn.Module) -> Known:
-    """What it is. A class of the user's that computes in its own way is unknown, whatever it is a kind of; so is one whose
-    weights are made of others (weight norm)."""
+    """What it is. A class of the user's is what it is derived from, though it may compute in a way of its own: matched as that, and
+    compared alone. What has weights that are made of others (weight norm), or more of them, is unknown."""
     kind, settings = "unknown", {}
-    forward = next(one for one in type(module).__mro__ if "forward" in vars(one))
-    if _is_torch(forward) and not nn.utils.parametrize.is_parametrized(module):
+    if not nn.utils.parametrize.is_parametrized(module):
         kind, settings = kinds.read(module)
     parts, names = {}, {}
     roles = kinds.roles(kind)

@@ -127,7 +127,7 @@ class Doubled(nn.Linear):
 def check_what_is_not_known_is_said(make):
     x = RNG.normal(size=(4, 6))
     unknown = (
-        lambda: Doubled(6, 3), lambda: nn.utils.parametrizations.weight_norm(nn.Linear(6, 3)), lambda: nn.BatchNorm1d(6, momentum=None),
+        lambda: nn.utils.parametrizations.weight_norm(nn.Linear(6, 3)), lambda: nn.BatchNorm1d(6, momentum=None),
         lambda: nn.BatchNorm1d(6, track_running_stats=False), lambda: nn.LSTM(6, 3, 2), lambda: nn.Bilinear(6, 6, 2),
         lambda: nn.RNN(6, 3), lambda: nn.Threshold(0.1, 2.0), lambda: nn.LSTM(6, 3, bidirectional=True),
         lambda: nn.LSTM(6, 3, proj_size=2), lambda: nn.Flatten(0, 1),
@@ -142,6 +142,15 @@ def check_what_is_not_known_is_said(make):
         _, (call,) = probe.forward(given, False)
         for found, expected in zip(probe.alone(one.path, call.inputs, False), call.outputs, strict=True):
             close(found, expected)
+
+
+def check_a_class_of_the_users_is_what_it_is_derived_from(make):
+    x = RNG.normal(size=(4, 6))
+    probe = make(lambda: {"model": nn.Sequential(Doubled(6, 3))}, {"x": x})
+    (one,) = probe.describe().layers
+    assert (one.kind, one.title, probe.source("0", False)) == ("dense", "Doubled", [])
+    t = held(probe, one)
+    close(probe.alone("0", [x], False)[0], 2 * (x @ t["weight"].T + t["bias"]))
 
 
 def check_what_draws_is_refused(make):

@@ -647,6 +647,8 @@ def diff(
                 Side(children, file, n, folder, wanted, timeout, p)
                 for n, p in zip(("reference", "port"), pythons, strict=True)
             )
+            import scipy.optimize  # noqa: F401  what matching needs, while they start
+
             for side in sides:
                 side.wait()
             judge = Judge(file, sides, inputs, about, wanted)

@@ -3,7 +3,7 @@
 sides.py        the two processes, asked through common.probing
 matching.py     which layer is which
 numbers.py      deviations, bars, random tensors
-judge.py        the stages
+judge.py        the stages in order: before.py what is declared, layers.py a forward pass, training.py the rest; pair.py what they share
 conventions/    every layer, loss and update in NumPy, under each known convention
 causes.py       what explains both sides
 verdict.py      what was found

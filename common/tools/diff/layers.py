@@ -1,0 +1,196 @@
+"""The stages of a forward pass: every layer in the models, and alone on the reference's inputs."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from common.tools.diff import causes, numbers, repro
+from common.tools.diff.numbers import deviation
+from common.tools.diff.pair import Pair, Pass, forward
+from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Stage
+
+LED, CUT = ("conv", "pool"), "conv_transpose"
+WIDER = 16.0  # times what an activation is given
+
+
+def passes(pair: Pair, training: bool) -> None:
+    """One mode: every layer in the models, and alone on the reference's inputs."""
+    name = f"forward, {'training' if training else 'evaluation'}"
+    pair.restore()
+    ours, theirs = (_led(pair, k, forward(side, pair.inputs, training)) for k, side in enumerate(pair.sides))
+    if training:
+        pair.restored.clear()
+    again = _led(pair, 0, _shaken(pair, training))
+    bars = _bars(pair, ours, again)
+    parted, drops = None, -1
+    dropping = {one.path for one in pair.described[0].layers if one.kind == "dropout" and one.settings.get("rate")}
+    for path, ins, outs in ours.calls:
+        drops += path in dropping
+        row = pair.rows.get(path)
+        if row is None or row.port is None:
+            continue
+        number = sum(1 for one in ours.calls[: _index(pair, ours, path, ins)] if one[0] == path)
+        others = theirs.of(row.port)
+        if number >= len(others):
+            row.note = "called more often in the reference"
+            continue
+        _, other_ins, other_outs = others[number]
+        bar = max(bars.get((path, number), 0.0), numbers.LEAST[pair.dtype])
+        row.bar = max(row.bar, bar)
+        row.inputs = _worst(row.inputs, ins, other_ins)
+        row.outputs = _worst(row.outputs, outs, other_outs)
+        if row.kind == "dropout" and training:  # alone it would draw; in the models its mask is replayed
+            made = other_outs if not _worst(None, ins, other_ins) > bar else None
+        else:
+            made = _alone(pair, row.port, ins, training)
+        if made is None:
+            continue
+        if row.kind == "activation" and "name" in row.differ and not _worst(None, outs, made) > bar:
+            ins, outs, made = _wider(pair, path, row.port, ins, training)
+        row.alone = _worst(row.alone, outs, made)
+        if row.faulty and _worst(None, outs, made) > bar:
+            cause = _layer_cause(pair, name, row, ins, outs, made, training, drops)
+            if set(cause.settings) and set(cause.settings) <= set(causes.ROUNDED):
+                row.note, row.bar = cause.words, max(row.bar, row.alone)
+                where = _weighted(pair, ours, path)
+                pair.noise[where] = max(pair.noise.get(where, 0.0), row.alone)
+                continue
+            if parted is None:
+                parted = row
+                if path not in pair.leads[0] and row.port not in pair.leads[1]:
+                    pair.repro = pair.repro or repro.Repro(name, path, row.port, training, ins, pair.tensors(path))
+            pair.add(cause)
+    if pair.noise:
+        bars = _bars(pair, ours, _led(pair, 0, _shaken(pair, training)))
+    _finish(pair, name, ours, theirs, bars, parted)
+
+
+def _led(pair: Pair, side: int, passed: Pass) -> Pass:
+    """Layers of padding without a partner become part of the convolution or pooling that they alone lead to, layers that cut
+    part of the transposed convolution before them."""
+    layers = {one.path: one for one in pair.described[side].layers}
+    lonely = {one.path for one in (pair.matching.only_reference, pair.matching.only_port)[side] if one.kind == "pad"}
+    calls = []
+    for path, ins, outs in passed.calls:
+        if path in layers and layers[path].kind == "attention":
+            ins = (ins * 3)[:3] if len(ins) == 1 else [*ins, ins[-1]][:3]  # keys and values that are left out
+        before = calls[-1] if calls else None
+        if before and before[0] in lonely and layers[path].kind in LED and np.array_equal(before[2][0], ins[0]):
+            pair.leads[side][path] = layers[before[0]]
+            calls[-1] = (path, before[1], outs)
+        elif before and path in lonely and layers[before[0]].kind == CUT and np.array_equal(before[2][0], ins[0]):
+            pair.tails[side][before[0]] = layers[path]
+            calls[-1] = (before[0], before[1], outs)
+        else:
+            calls.append((path, ins, outs))
+    return Pass(passed.outputs, calls)
+
+
+def _weighted(pair: Pair, passed, path):
+    """The layer with weights at which noise of the layer `path` can be made: itself, or the last before it, or the first."""
+    held = {one.path for one in pair.described[0].layers if one.tensors}
+    before = [one for one in passed.order[: passed.order.index(path) + 1] if one in held]
+    return before[-1] if before else next((one for one in passed.order if one in held), path)
+
+
+def _index(pair: Pair, passed, path, ins):
+    return next(k for k, call in enumerate(passed.calls) if call[0] == path and call[1] is ins)
+
+
+def _shaken(pair: Pair, training):
+    """The reference's pass when every input and weight is off by a rounding."""
+    pair.reference.put(pair.moved())
+    return forward(pair.reference, numbers.moved(pair.inputs, pair.dtype, pair.rng), training)
+
+
+def _bars(pair: Pair, ours, again):
+    found, seen = {}, {}
+    for (path, _, outs), (_, _, moved) in zip(ours.calls, again.calls, strict=True):
+        number = seen[path] = seen.get(path, -1) + 1
+        worst = max((deviation(a, b) for a, b in zip(outs, moved, strict=True)), default=0.0)
+        found[path, number] = numbers.FACTOR * worst
+    for name, value in ours.outputs.items():
+        found["output", name] = max(numbers.FACTOR * deviation(value, again.outputs[name]), numbers.LEAST[pair.dtype])
+    return found
+
+
+def _alone(pair: Pair, path, ins, training):
+    """Of the port, after the padding that leads to it, and cut by what cuts it."""
+    if lead := pair.leads[1].get(path):
+        ins = _alone(pair, lead.path, ins, training)
+    if training:
+        pair.restored.discard(pair.port)
+    try:
+        _, made = pair.port.ask("alone", {str(k): v for k, v in enumerate(ins)}, path=path, training=training)
+    except Exception as error:
+        pair.verdict.uncovered.append(f"port: {path} cannot be run alone: {error}")
+        return None
+    made = [made[str(k)] for k in range(len(made))]
+    return _alone(pair, tail.path, made, training) if (tail := pair.tails[1].get(path)) else made
+
+
+def _wider(pair: Pair, path, partner, ins, training):
+    """(inputs, the reference's outputs, the port's) of two activations of other names that agree where they were called: ReLU6 is
+    ReLU of what is below 6."""
+    wide = [WIDER * x for x in ins]
+    _, outs = pair.reference.ask("alone", {str(k): v for k, v in enumerate(wide)}, path=path, training=training)
+    return wide, [outs[str(k)] for k in range(len(outs))], _alone(pair, partner, wide, training)
+
+
+def _layer_cause(pair: Pair, stage, row, ins, outs, made, training, number):
+    """`number`: which dropout of the pass it is, if it is one."""
+    a, b = next((a, b) for a, b in pair.matching.pairs if a.path == row.reference)
+    a, b = (causes.led(one, pair.leads[k].get(one.path)) for k, one in enumerate((a, b)))
+    a, b = (causes.cut(one, pair.tails[k].get(one.path)) for k, one in enumerate((a, b)))
+    if a.kind == "dropout":
+        a, b = (replace(one, settings=one.settings | {"number": number}) for one in (a, b))
+    return causes.of_layer(stage, a, b, pair.tensors(a.path), ins, outs, made, training, row.bar)
+
+
+def _finish(pair: Pair, name, ours, theirs, bars, parted):
+    """The stage's verdict; and where no layer is faulty alone, what lies between two of them."""
+    worst, where = 0.0, ""
+    outputs = dict(ours.outputs)
+    if list(outputs) != list(theirs.outputs):
+        note = f"outputs {list(outputs)} here, {list(theirs.outputs)} there"
+        pair.verdict.stages.append(Stage(name, DIFFERENT, float("inf"), None, "outputs", [note]))
+        pair.add(Cause(name, "outputs", f"the models return other structures: {note}"))
+        pair.passed, pair.unlike = ours, note
+        return
+    if not any(np.isfinite(value).any() for one in (ours, theirs) for value in one.outputs.values()):
+        note = (
+            "no output is finite, on neither side: inputs(rng) is to draw what the models can take with random weights"
+        )
+        pair.verdict.stages.append(Stage(name, NOT_JUDGED, notes=[note]))
+        pair.passed = ours
+        return
+    different = False
+    for key, value in outputs.items():
+        apart = deviation(value, theirs.outputs[key])
+        different |= not apart <= bars["output", key]
+        if apart >= worst:
+            worst, where = apart, f"output {key}".strip()
+    bar = max(bars["output", key] for key in outputs)
+    if not different and parted is None:
+        pair.verdict.stages.append(Stage(name, EQUAL, worst, bar, where))
+        pair.passed = ours
+        return
+    if parted is None:
+        cause = causes.of_glue(name, pair.matching, ours, theirs, numbers.LEAST[pair.dtype] * 1e3, pair.inputs)
+        pair.add(cause)
+        where = cause.where
+    else:
+        where = parted.reference
+        for cause in causes.of_gaps(name, pair.matching, ours, theirs, numbers.LEAST[pair.dtype] * 1e3, pair.inputs):
+            pair.add(cause)
+    pair.verdict.stages.append(Stage(name, DIFFERENT, worst, bar, where))
+    pair.passed = ours
+
+
+def _worst(before, ours, theirs):
+    apart = (
+        float("inf")
+        if len(ours) != len(theirs)
+        else max((deviation(a, b) for a, b in zip(ours, theirs, strict=True)), default=0.0)
+    )
+    return apart if before is None else max(before, apart)

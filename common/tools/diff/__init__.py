@@ -5,7 +5,7 @@ matching.py     which layer is which
 numbers.py      deviations, bars, random tensors
 judge.py        the stages in order: before.py what is declared, layers.py a forward pass, training.py the rest; pair.py what they share
 conventions/    every layer, loss and update in NumPy, under each known convention
-causes.py       what explains both sides
+causes.py       what explains both sides; gaps.py between layers
 verdict.py      what was found
 initial.py      whether both sides start from the same distributions: a note
 report.py       the tree on the terminal, and what is said in words

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from common.tools.diff import causes, numbers, repro
+from common.tools.diff import causes, gaps, numbers, repro
 from common.tools.diff.numbers import deviation
 from common.tools.diff.pair import Pair, Pass, forward
 from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Stage
@@ -176,12 +176,12 @@ def _finish(pair: Pair, name, ours, theirs, bars, parted):
         pair.passed = ours
         return
     if parted is None:
-        cause = causes.of_glue(name, pair.matching, ours, theirs, numbers.LEAST[pair.dtype] * 1e3, pair.inputs)
+        cause = gaps.of_glue(name, pair.matching, ours, theirs, numbers.LEAST[pair.dtype] * 1e3, pair.inputs)
         pair.add(cause)
         where = cause.where
     else:
         where = parted.reference
-        for cause in causes.of_gaps(name, pair.matching, ours, theirs, numbers.LEAST[pair.dtype] * 1e3, pair.inputs):
+        for cause in gaps.of_gaps(name, pair.matching, ours, theirs, numbers.LEAST[pair.dtype] * 1e3, pair.inputs):
             pair.add(cause)
     pair.verdict.stages.append(Stage(name, DIFFERENT, worst, bar, where))
     pair.passed = ours

@@ -21,6 +21,8 @@ FEW = (
     "loss summed", "Nesterov",
 )  # fmt: skip
 RING = "TK KP PJ JT"
+# What every one of the two can be told the same: LSTM and GRU have two biases in PyTorch and Paddle, Keras's GRU too, else one.
+ALIKE = {"sequence": "KP", "memory": "KJ"}
 # The pairs that every one of the two frameworks can be told the same. Keras's Adam adds ε before the correction, and its momentum
 # holds the rate; PyTorch's RMSprop adds ε outside of the root, Keras's and Paddle's inside; of Adagrad Keras and Optax have it inside.
 OPTIMISERS = [
@@ -43,8 +45,15 @@ def judged(pair, network, both, knobs, folder):
 
 @pytest.mark.parametrize("place, network", list(enumerate(zoo.NETWORKS)))
 def test_networks_that_are_equal(processes, place, network, tmp_path):
-    verdict = judged(RING.split()[place % 4], network, {}, {}, tmp_path)
+    verdict = judged(ALIKE.get(network, RING.split()[place % 4]), network, {}, {}, tmp_path)
     assert verdict.outcome == EQUAL, (verdict.parted, verdict.causes)
+
+
+def test_two_biases_that_move_where_there_is_one(processes, tmp_path):
+    """Equal in every stage but the last: what an LSTM adds twice is moved twice."""
+    verdict = judged("TJ", "memory", {}, {}, tmp_path)
+    assert [stage.name for stage in verdict.stages if stage.verdict == DIFFERENT] == ["trajectory"]
+    assert [(one.where, one.settings, one.proven) for one in verdict.causes] == [("lstm", {"biases": (2, 1)}, True)]
 
 
 @pytest.mark.parametrize("name, pair, both", [(n, p, b) for n, pairs, b in OPTIMISERS for p in pairs.split()])

@@ -198,7 +198,32 @@ def trajectory(pair: Pair) -> None:
             apart, bar = found, allowed
     different = not apart <= bar
     if different:
-        pair.verdict.causes.append(
-            Cause("trajectory", "losses", f"the losses part over {STEPS} updates, though every stage before agrees")
-        )
+        words = f"the losses part over {STEPS} updates, though every stage before agrees"
+        pair.verdict.causes += _biases(pair) or [Cause("trajectory", "losses", words)]
     pair.verdict.stages.append(Stage("trajectory", DIFFERENT if different else EQUAL, apart, bar))
+
+
+def _biases(pair: Pair) -> list[Cause]:
+    """Recurrent layers of which one side adds two biases and the other has one, where one update moves the sum of the two farther:
+    asked of both sides, with the same gradient for all."""
+    found = []
+    for a, b in pair.matching.pairs:
+        counts = tuple(
+            sum(role.startswith("bias") and t.trainable for role, t in one.tensors.items()) for one in (a, b)
+        )
+        if set(counts) != {1, 2}:
+            continue
+        pair.restore()
+        gradient, moves = pair.rng.standard_normal(a.tensors["bias_ih"].shape).astype(pair.dtype), []
+        for side, one in zip(pair.sides, (a, b), strict=True):
+            keys = [f"{one.path}/{role}" for role in one.tensors if role.startswith("bias")]
+            before = side.get()
+            _, after = side.ask("update", {f"0/{key}": gradient for key in keys}, rates=[1.0])
+            moves.append(sum(after[f"0/{key}"].astype(np.float64) - before[key] for key in keys))
+        pair.restored.clear()
+        if deviation(counts[1] * moves[0], counts[0] * moves[1]) <= 1e5 * numbers.LEAST[pair.dtype]:
+            words = f"biases that are added: {counts[0]} in the reference, {counts[1]} in the port; each is moved by the same gradient, so their sum moves {max(counts)} times as far"  # fmt: skip
+            found.append(
+                Cause("trajectory", a.path, words, {"biases": counts}, True, "Gates and biases of LSTM and GRU")
+            )
+    return found

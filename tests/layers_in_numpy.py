@@ -8,12 +8,12 @@ from itertools import product
 
 import numpy as np
 
-GELU = {"factor": math.sqrt(0.5), "cubic": 0.044715}
+GELU = {"root": math.sqrt(0.5), "cube": 0.044715}
 
 
 def compute(kind, settings, tensors, x, training=False):
     """The output of one layer of x, or of (query, key, value) for attention; some settings may be rounded to "float32"."""
-    for name in settings.get("float32", ()):
+    for name in set(settings.get("float32", ())) - {"gradient"}:
         settings = settings | {name: float(np.float32(settings.get(name, GELU.get(name))))}
     if settings.get("batch"):  # the axis of the samples, where it is not the first
         swapped = [np.swapaxes(one, 0, 1) for one in x] if isinstance(x, list) else np.swapaxes(x, 0, 1)
@@ -171,7 +171,7 @@ def activation(s, t, x, training):
     erf = np.vectorize(math.erf)
     positive, negative = np.maximum(x, 0.0), np.minimum(x, 0.0)
     hard = lambda: np.clip(s["slope"] * x + s["offset"], 0.0, 1.0)  # noqa: E731
-    cubic = lambda: np.tanh(math.sqrt(2 / math.pi) * (x + s.get("cubic", GELU["cubic"]) * x**3))  # noqa: E731
+    cubic = lambda: np.tanh(math.sqrt(2 / math.pi) * (x + s.get("cube", GELU["cube"]) * x**3))  # noqa: E731
     return {
         "relu": lambda: positive,
         "relu6": lambda: np.minimum(positive, 6.0),
@@ -185,7 +185,7 @@ def activation(s, t, x, training):
         "celu": lambda: positive + s["alpha"] * np.expm1(negative / s["alpha"]),
         "elu": lambda: positive + s["alpha"] * np.expm1(negative),
         "selu": lambda: 1.0507009873554805 * (positive + 1.6732632423543772 * np.expm1(negative)),
-        "gelu": lambda: x / 2 * (1 + (cubic() if s["approximate"] else erf(x * s.get("factor", GELU["factor"])))),
+        "gelu": lambda: x / 2 * (1 + (cubic() if s["approximate"] else erf(x * s.get("root", GELU["root"])))),
         "silu": lambda: x * sigmoid(x),
         "softplus": lambda: np.log1p(np.exp(s["beta"] * x)) / s["beta"],
         "sigmoid": lambda: sigmoid(x),
@@ -261,7 +261,7 @@ def resize(settings, t, x, training):
 
 
 def flatten(settings, t, x, training):
-    if settings.get("channels") == "last":
+    if settings.get("order") == "channels_last":
         x = np.moveaxis(x, 1, -1)
     return x.reshape(*x.shape[: settings["first"]], -1)
 

@@ -442,7 +442,7 @@ FUNCTIONS = [
     (function(lambda x: F.leaky_relu(x, 0.2)), [{"kind": "activation", "name": "leaky_relu", "slope": 0.2}]),
     (function(lambda x: F.max_pool2d(x, 2)), [POOL]),
     (function(lambda x: F.avg_pool2d(x, 3, 2, 1)), [POOL | {"op": "average", "size": [3, 3], "padding": [[1, 1]] * 2, "counted": True}]),
-    (function(lambda x: F.max_pool2d(F.silu(x), 2).flatten(1)), [{"kind": "activation", "name": "silu"}, POOL, {"kind": "flatten", "first": 1, "order": "channels_first"}]),
+    (function(lambda x: F.avg_pool2d(F.silu(x), 2).flatten(1)), [{"kind": "activation", "name": "silu"}, POOL | {"op": "average"}, {"kind": "flatten", "first": 1, "order": "channels_first"}]),
     (function(lambda x: x.mean((2, 3))), [{"kind": "adaptive_pool", "op": "average", "size": [1, 1]}, {"kind": "flatten", "first": 1, "order": "channels_first"}]),
     (function(lambda x: x.permute(0, 2, 3, 1).flatten(1)), [{"kind": "flatten", "first": 1, "order": "channels_last"}]),
     (function(lambda x: F.interpolate(x, scale_factor=2)), [{"kind": "resize", "size": [12, 12], "mode": "nearest"}]),

@@ -205,7 +205,7 @@ RMS = {
     "rate": 0.1,
     "keep": 0.9,
     "epsilon": 1e-3,
-    "place": "inside",
+    "place": "root",
     "momentum": 0.0,
     "centered": False,
     "rate_inside": True,
@@ -221,7 +221,7 @@ OPTIMISERS = {
     "rmsprop": optimiser(RMS, lambda: ko.RMSprop(0.1, epsilon=1e-3)),
     "rmsprop with momentum": optimiser(RMS | {"momentum": 0.9}, lambda: ko.RMSprop(0.1, epsilon=1e-3, momentum=0.9)),
     "rmsprop centered": optimiser(RMS | {"centered": True}, lambda: ko.RMSprop(0.1, epsilon=1e-3, centered=True)),
-    "adagrad": optimiser({"name": "adagrad", "rate": 0.1, "epsilon": 1e-3, "place": "inside", "start": 0.1, "float32": ["start"]}, lambda: ko.Adagrad(0.1, epsilon=1e-3)),
+    "adagrad": optimiser({"name": "adagrad", "rate": 0.1, "epsilon": 1e-3, "place": "root", "start": 0.1, "float32": ["start"]}, lambda: ko.Adagrad(0.1, epsilon=1e-3)),
     **{f"clipped by {kind}": optimiser(SGD | {"clip": {"kind": kind, "value": 0.5}}, lambda name=name: ko.SGD(0.1, 0.9, **{name: 0.5})) for kind, name in (("norm", "clipnorm"), ("global_norm", "global_clipnorm"), ("value", "clipvalue"))},
 }  # fmt: skip
 

@@ -211,7 +211,7 @@ def stepped(about, state, value, gradient, norm, rate):
         value = value - rate * decay * value
     else:
         gradient = gradient + decay * value
-    zero, inside = np.zeros_like(value), about.get("place") == "inside"
+    zero, inside = np.zeros_like(value), about.get("place") == "root"
     root = lambda v: np.sqrt(v + about["epsilon"]) if inside else np.sqrt(v) + about["epsilon"]  # noqa: E731
     if about["name"] == "adam":
         state["m"] = about["beta1"] * state.get("m", zero) + (1 - about["beta1"]) * gradient

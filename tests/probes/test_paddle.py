@@ -205,7 +205,7 @@ def recurrent(kind):
                 h = (1 - z) * np.tanh(n + r * hn) + z * h
             outs.append(h)
         outs = np.stack(outs, 0 if "batch" in s else 1)
-        return (outs, h[None], c[None]) if kind == "lstm" else (outs, h[None])
+        return outs
 
     return run
 
@@ -499,7 +499,7 @@ def stepped(s, rates):
             w = w * (1 - rate * s["decay"])
         else:
             g = g + s["decay"] * w
-        root = lambda v: np.sqrt(v + s["epsilon"]) if s["place"] == "inside" else np.sqrt(v) + s["epsilon"]  # noqa: E731, B023
+        root = lambda v: np.sqrt(v + s["epsilon"]) if s["place"] == "root" else np.sqrt(v) + s["epsilon"]  # noqa: E731, B023
         match s["name"]:
             case "adam":
                 first = s["beta1"] * first + (1 - s["beta1"]) * g

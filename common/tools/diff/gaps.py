@@ -6,25 +6,33 @@ import itertools
 import numpy as np
 
 from common.probing import Arrays
-from common.tools.diff.causes import guide, shown
-from common.tools.diff.conventions.glue import explain_glue
+from common.tools.diff.causes import ROUNDED, guide, shown
+from common.tools.diff.conventions.glue import canonical, explain_glue, followed
 from common.tools.diff.conventions.layers import KNOBS
-from common.tools.diff.numbers import deviation
+from common.tools.diff.numbers import FACTOR, deviation
 from common.tools.diff.verdict import Cause
 
 SOURCES = 8  # calls before one whose outputs may be what it is given
 TRIES = 3  # gaps that no steps explain, after which no other is looked at
 
 
-def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> Cause:
-    """What lies between layers that agree: where the inputs of a call first differ though all outputs before it agree."""
-    gaps = _gaps(matching, ours, theirs, inputs)
-    path, before, x, y = next(one for one in gaps if not deviation(one[2], one[3]) <= tolerance)
-    found = _dropped(before, ours, theirs, matching, x, y, tolerance) or _between(before, x, y, tolerance)
-    if found is None:
-        words = f"what lies between {before[-1][0]} and {path} gives other numbers; no convention that is known explains both"
-        return Cause(stage, path, words)
-    return _glued(stage, path, matching, found)
+def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> tuple[Cause, float]:
+    """(what lies between layers that agree, the deviation there): where the inputs of a call first differ though all outputs before
+    it agree; a difference of rounding only where there is no other."""
+    rounding = None
+    for path, before, x, y in _gaps(matching, ours, theirs, inputs):
+        if (apart := deviation(x, y)) <= tolerance:
+            continue
+        found = _dropped(before, ours, theirs, matching, x, y, tolerance) or _between(before, x, y, tolerance)
+        if found is None:
+            words = f"what lies between {before[-1][0]} and {path} gives other numbers; no convention that is known explains both"
+            return Cause(stage, path, words), apart
+        cause = _glued(stage, path, matching, found)
+        if not set(cause.settings) <= set(ROUNDED):
+            return cause, apart
+        # All that follows is as far apart as that makes it: another is looked for beyond.
+        rounding, tolerance = rounding or (cause, apart), max(tolerance, FACTOR * apart)
+    return rounding
 
 
 def of_gaps(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> list[Cause]:
@@ -43,8 +51,8 @@ def of_gaps(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays
             found = None if a is None or b is None or a == b else ([name], a, b)
         if found is None:
             failed += 1
-        else:
-            causes.append(_glued(stage, path, matching, found))
+        elif not set((cause := _glued(stage, path, matching, found)).settings) <= set(ROUNDED):
+            causes.append(cause)
     return causes
 
 
@@ -86,8 +94,10 @@ def _between(before, x, y, tolerance):
     singles = {}
     for k, (name, source, other) in enumerate(recent):
         a, b = explain_glue(source, x, tolerance), explain_glue(other, y, tolerance)
-        if a is not None and b is not None and a != b:
-            return [name], a, b
+        if a is not None and b is not None:
+            a, b = _nearer(a, b, source, x, tolerance), _nearer(b, a, other, y, tolerance)
+            if a != b:
+                return [name], a, b
         singles[k] = (a, b)
     for j, k in itertools.combinations(range(len(recent)), 2):
         (one, *first), (two, *second) = recent[j], recent[k]
@@ -105,6 +115,15 @@ def _between(before, x, y, tolerance):
         if a is not None and b is not None and a != b:
             return [one, two], a, b
     return None
+
+
+def _nearer(steps, others, source, target, tolerance):
+    """The steps after the other side's first, if that is an activation which changes nothing here: it may stand there too."""
+    if not others or others[0]["kind"] != "activation" or steps and steps[0]["kind"] == "activation":
+        return steps
+    longer = canonical([others[0], *steps])
+    found = followed(longer, np.asarray(source, np.float64))
+    return longer if found is not None and deviation(target, found) <= tolerance else steps
 
 
 def _dropped(before, ours, theirs, matching, x, y, tolerance):

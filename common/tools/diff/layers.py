@@ -89,7 +89,8 @@ def _led(pair: Pair, side: int, passed: Pass) -> Pass:
 def _weighted(pair: Pair, passed, path):
     """The layer with weights at which noise of the layer `path` can be made: itself, or the last before it, or the first."""
     held = {one.path for one in pair.described[0].layers if one.tensors}
-    before = [one for one in passed.order[: passed.order.index(path) + 1] if one in held]
+    until = passed.order.index(path) + 1 if path in passed.order else len(passed.order)
+    before = [one for one in passed.order[:until] if one in held]
     return before[-1] if before else next((one for one in passed.order if one in held), path)
 
 
@@ -147,7 +148,7 @@ def _layer_cause(pair: Pair, stage, row, ins, outs, made, training, number):
     return causes.of_layer(stage, a, b, pair.tensors(a.path), ins, outs, made, training, row.bar)
 
 
-def _finish(pair: Pair, name, ours, theirs, bars, parted):
+def _finish(pair: Pair, name, ours, theirs, bars, parted, notes=()):
     """The stage's verdict; and where no layer is faulty alone, what lies between two of them."""
     worst, where = 0.0, ""
     outputs = dict(ours.outputs)
@@ -172,11 +173,17 @@ def _finish(pair: Pair, name, ours, theirs, bars, parted):
             worst, where = apart, f"output {key}".strip()
     bar = max(bars["output", key] for key in outputs)
     if not different and parted is None:
-        pair.verdict.stages.append(Stage(name, EQUAL, worst, bar, where))
+        pair.verdict.stages.append(Stage(name, EQUAL, worst, bar, where, list(notes)))
         pair.passed = ours
         return
     if parted is None:
-        cause = gaps.of_glue(name, pair.matching, ours, theirs, numbers.LEAST[pair.dtype] * 1e3, pair.inputs)
+        cause, apart = gaps.of_glue(name, pair.matching, ours, theirs, numbers.LEAST[pair.dtype] * 1e3, pair.inputs)
+        if cause.settings and set(cause.settings) <= set(causes.ROUNDED):
+            place = _weighted(pair, ours, cause.where)
+            if apart > pair.noise.get(place, 0.0):  # once for each place
+                pair.noise[place] = apart
+                bars = _bars(pair, ours, _led(pair, 0, _shaken(pair, name.endswith("training"))))
+                return _finish(pair, name, ours, theirs, bars, parted, [*notes, cause.words])
         pair.add(cause)
         where = cause.where
     else:

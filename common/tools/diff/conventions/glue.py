@@ -100,7 +100,7 @@ def canonical(steps: list[dict]) -> list[dict]:
                 steps[k : k + 2], k = found, 0
             else:
                 k += 1
-    return steps
+    return [_filled(step, steps[:k]) for k, step in enumerate(steps)]
 
 
 def _exchanged(one, two, before):
@@ -115,9 +115,13 @@ def _exchanged(one, two, before):
 def _padded(one, two, before):
     if not _of_zeros(one) or two["kind"] != "pool" or isinstance(two["padding"], str) or np.any(two["padding"]):
         return None
-    positive = any(step.get("name") in POSITIVE for step in before)  # 0 is no larger than what is there
-    counted = {"counted": True} if two["op"] == "average" else {} if positive else {"fill": 0}
-    return [two | {"padding": one["padding"]} | counted]
+    return [two | {"padding": one["padding"]} | ({"counted": True} if two["op"] == "average" else {"fill": 0})]
+
+
+def _filled(step, before):
+    """A maximum of what is positive does not tell a padding with 0 from one with less."""
+    positive = step.get("fill") == 0 and any(one.get("name") in POSITIVE for one in before)
+    return {key: value for key, value in step.items() if key != "fill"} if positive else step
 
 
 def _of_zeros(step):
@@ -126,7 +130,7 @@ def _of_zeros(step):
 
 def _explained(x, y, tolerance, most):
     def fits(steps):
-        found = _followed(steps, x)
+        found = followed(steps, x)
         return found is not None and found.shape == y.shape and deviation(y, found) < tolerance
 
     if fits([]):
@@ -150,7 +154,7 @@ def _explained(x, y, tolerance, most):
     return found
 
 
-def _followed(steps, x):
+def followed(steps: list[dict], x: np.ndarray) -> np.ndarray | None:
     """What the steps make of x; None where one does not fit."""
     try:
         for step in steps:
@@ -167,7 +171,7 @@ def _sequences(x, y, tolerance, most):
         return value is not None and value.shape == y.shape and deviation(y, value) < tolerance
 
     paths = [path for path in _paths(x.shape, y.shape, most) if len(path) <= most]
-    values = [_followed(path, x) for path in paths]
+    values = [followed(path, x) for path in paths]
     yield from (path for path, value in zip(paths, values, strict=True) if meets(value))
     longer = [
         (path, v)
@@ -175,7 +179,7 @@ def _sequences(x, y, tolerance, most):
         if len(path) < most and v is not None and v.shape == y.shape
     ]
     for path, value in longer:
-        yield from (path + after for after in _elementwise(value, y, tolerance) if meets(_followed(after, value)))
+        yield from (path + after for after in _elementwise(value, y, tolerance) if meets(followed(after, value)))
     active = [(before, apply(before, x)) for before in ACTIVATIONS]
     for path, _ in longer:
         # What only moves numbers, and a maximum of what rises, may as well come first: that was tried.
@@ -183,7 +187,7 @@ def _sequences(x, y, tolerance, most):
         if op is None and all(step["kind"] in ("transpose", "flatten", "reshape") for step in path):
             continue
         chosen = (one for one in active if op != "max" or one[0]["name"] not in RISING)
-        yield from ([before, *path] for before, value in chosen if meets(_followed(path, value)))
+        yield from ([before, *path] for before, value in chosen if meets(followed(path, value)))
 
 
 def _elementwise(x, y, tolerance):

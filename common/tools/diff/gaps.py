@@ -7,8 +7,9 @@ import numpy as np
 
 from common.probing import Arrays
 from common.tools.diff.causes import ROUNDED, guide, shown
-from common.tools.diff.conventions.glue import canonical, explain_glue, followed
+from common.tools.diff.conventions.glue import explain_glue, followed
 from common.tools.diff.conventions.layers import KNOBS
+from common.tools.diff.conventions.order import canonical
 from common.tools.diff.numbers import FACTOR, deviation
 from common.tools.diff.verdict import Cause
 

@@ -147,7 +147,7 @@ def main(arguments=None) -> int:
     ]  # fmt: skip
     if not chosen:
         parser.error(f"no mistake is called {', '.join(asked.only)}")
-    with kept.keeping(asked.out.with_suffix(".log")):
+    with tempfile.TemporaryDirectory() as folder, kept.keeping(Path(folder) / "log"):  # what the sides say
         rows = every(chosen, rows, asked)
     if asked.publish:
         publish.publish(rows, asked.publish)

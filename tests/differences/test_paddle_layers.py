@@ -45,6 +45,18 @@ def test_elu_keeps_its_number_in_float32():
     assert F.softplus(row(10.1), beta=2).item() == 10.1
 
 
+def test_the_gradient_of_an_average_passes_through_float32():
+    """One over the size of the window: 1/9 of float32 is 7e-9 off, 1/4 is exact. Forward all is of float64."""
+    for size, share in ((3, float(np.float32(1 / 9))), (2, 1 / 4)):
+        x = paddle.ones([1, 1, size, size], "float64")
+        x.stop_gradient = False
+        found = F.avg_pool2d(x, size)
+        found.sum().backward()
+        assert found.item() == 1.0
+        assert x.grad.numpy() == pytest.approx(share, rel=1e-15)
+    assert abs(float(np.float32(1 / 9)) * 9 - 1) == pytest.approx(7.5e-9, rel=0.05)
+
+
 def test_swish_is_silu():
     for swish in (F.swish, F.silu, nn.Swish(), nn.Silu()):
         assert swish(row(1)).item() == pytest.approx(1 / (1 + math.exp(-1)), rel=1e-14)

@@ -9,12 +9,12 @@ import pytest
 from matplotlib import image
 
 from backends import BACKENDS
-from common import parity, specs
+from common import parity
 from common.checkpoint import GROUPS, load_checkpoint
 from common.environment import ROOT
 from common.tools.training import read_run
 from tests.conftest import tetrapla
-from tests.parity.switch import END, MIDDLE, MODELS
+from tests.parity.switch import END, MIDDLE, MODELS, narrow
 
 BAR = 1e-10  # relative norm, float64, the same noise
 
@@ -38,7 +38,7 @@ def _each(part, folder):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_switching_changes_nothing(runs, model):
-    spec, worst = specs.get(model).calmed(), {}
+    spec, worst = narrow(model), {}
     whole = {b: load_checkpoint(runs / model / f"{b}-whole" / "checkpoint.safetensors", spec) for b in BACKENDS}
     middle = {b: load_checkpoint(runs / model / b / "checkpoint.safetensors", spec) for b in BACKENDS}
     for first, second in itertools.permutations(BACKENDS, 2):

@@ -90,6 +90,7 @@ MISTAKES = [
     forward("attention scale left out", "sequence", {"attend.scale": "none"}, "PT TJ", "attend", "scale"),
     forward("attention scaled by the width", "sequence", {"attend.scale": "width"}, "KT PJ", "attend", "scale"),
     forward("embedding gives 0 for its padding", "sequence", {"embed.padding": 0}, "TP JP", "embed", "zeros padding"),
+    _of("embedding keeps its padding row", "sequence", {"embed.padding": 0}, "PT JT", "gradients", "embed", "padding"),
     # What lies between layers
     forward("residual left out", "sequence", {"add2": None}, "TK PJ", "add2", "add residual"),
     forward("residual left out, deep", "deep", {"b13_add": None}, "TP KJ", "b13_add", "add residual"),

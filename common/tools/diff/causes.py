@@ -155,9 +155,12 @@ def _loss(one):
     return f"{one['name']} of {one['takes']}" if "takes" in one else one["name"]
 
 
-def of_gradients(wrong, count: int) -> Cause:
-    """Where all before agrees. `wrong`: (key, the reference's, the port's or None), in the order of calls."""
+def of_gradients(wrong, count: int, kinds: dict[str, str]) -> Cause:
+    """Where all before agrees. `wrong`: (key, the reference's, the port's or None), in the order of calls; `kinds` of layers."""
     where = wrong[-1][0].rsplit("/", 1)[0]  # the nearest to the loss: gradients come from there
+    if len(wrong) == 1 and kinds.get(where) == "embedding" and (rows := _padding_row(*wrong[0][1:])):
+        words = f"the row that is kept as it is, whose gradient is 0: {rows[0]} in the reference, {rows[1]} in the port; all other rows have the same gradient"  # fmt: skip
+        return Cause("gradients", where, words, {"padding": rows}, True, "The padding row of an embedding")
     names = ", ".join(key for key, _, _ in wrong[:4])
     if all(b is None or not np.any(b) for _, _, b in wrong):
         words = f"{len(wrong)} of {count} gradients are 0 or missing in the port ({names}): they are cut off from the loss there"
@@ -177,6 +180,18 @@ def of_gradients(wrong, count: int) -> Cause:
             return Cause("gradients", where, words, {"factor": (1.0, factor)}, True)
     words = f"{len(wrong)} of {count} gradients differ ({names}), though the loss is the same; no convention that is known explains it"
     return Cause("gradients", where, words)
+
+
+def _padding_row(a, b) -> tuple | None:
+    """(the reference's, the port's) row without a gradient, None on the side that has none, if that is all that differs."""
+    if b is None or a.shape != b.shape:
+        return None
+    rows = np.flatnonzero(np.any(a != 0, 1) != np.any(b != 0, 1))
+    rest = np.delete(np.arange(len(a)), rows)
+    if len(rows) != 1 or not deviation(a[rest], b[rest]) < 1e-9:
+        return None
+    row = int(rows[0])
+    return (None, row) if a[row].any() else (row, None)
 
 
 def of_update(described, before: Arrays, gradients, rates, ours, theirs, bar: float) -> Cause:

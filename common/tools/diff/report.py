@@ -50,6 +50,9 @@ def spot(verdict: Verdict, where: str, stage: str) -> str:
 
 def proof(cause: Cause) -> str:
     """How a proven cause is known."""
+    asked = {"gradients": "the gradients of both sides, element by element", "trajectory": "one update of both sides, with the same gradient for all biases"}  # fmt: skip
+    if cause.stage in asked:
+        return asked[cause.stage]
     if cause.explained is None:
         return "read off both models" if cause.left is None and not cause.guide and not cause.advice else "NumPy under each side's conventions gives that side's numbers"  # fmt: skip
     text = "NumPy with the reference's gives the reference's numbers up to {}, with the port's the port's up to {}".format(*map(number, cause.explained))  # fmt: skip

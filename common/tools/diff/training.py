@@ -66,7 +66,7 @@ def gradients(pair: Pair) -> None:
             worst, where = apart, key
     earlier = pair.verdict.parted
     if wrong and earlier is None:
-        pair.add(causes.of_gradients(wrong, len(ours)))
+        pair.add(causes.of_gradients(wrong, len(ours), {a.path: a.kind for a, _ in pair.matching.pairs}))
     notes = [f"as stage {earlier.name!r} makes them"] if wrong and earlier else []
     notes += [f"the gradient of {', '.join(soft[:3])} passes through float32: what comes before it is judged by that"] if soft else []  # fmt: skip
     where = wrong[0][0] if wrong else where

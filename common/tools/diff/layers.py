@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from common.tools.diff import causes, gaps, numbers, repro
+from common.tools.diff.arrangement import alike, joined
+from common.tools.diff.conventions.dense import padded
 from common.tools.diff.numbers import deviation
-from common.tools.diff.pair import Pair, Pass, forward
+from common.tools.diff.pair import Pair, forward
 from common.tools.diff.verdict import DIFFERENT, EQUAL, NOT_JUDGED, Cause, Stage
 
-LED, CUT = ("conv", "pool"), "conv_transpose"
 WIDER = 16.0  # times what an activation is given
 
 
@@ -17,11 +18,12 @@ def passes(pair: Pair, training: bool) -> None:
     """One mode: every layer in the models, and alone on the reference's inputs."""
     name = f"forward, {'training' if training else 'evaluation'}"
     pair.restore()
-    ours, theirs = (_led(pair, k, forward(side, pair.inputs, training)) for k, side in enumerate(pair.sides))
+    ours, theirs = (joined(pair, k, forward(side, pair.inputs, training)) for k, side in enumerate(pair.sides))
     if training:
         pair.restored.clear()
-    again = _led(pair, 0, _shaken(pair, training))
+    again = joined(pair, 0, _shaken(pair, training))
     bars = _bars(pair, ours, again)
+    ours, theirs = alike(pair, ours, theirs)
     parted, drops = None, -1
     dropping = {one.path for one in pair.described[0].layers if one.kind == "dropout" and one.settings.get("rate")}
     for path, ins, outs in ours.calls:
@@ -61,29 +63,8 @@ def passes(pair: Pair, training: bool) -> None:
                     pair.repro = pair.repro or repro.Repro(name, path, row.port, training, ins, pair.tensors(path))
             pair.add(cause)
     if pair.noise:
-        bars = _bars(pair, ours, _led(pair, 0, _shaken(pair, training)))
+        bars = _bars(pair, ours, joined(pair, 0, _shaken(pair, training)))
     _finish(pair, name, ours, theirs, bars, parted)
-
-
-def _led(pair: Pair, side: int, passed: Pass) -> Pass:
-    """Layers of padding without a partner become part of the convolution or pooling that they alone lead to, layers that cut
-    part of the transposed convolution before them."""
-    layers = {one.path: one for one in pair.described[side].layers}
-    lonely = {one.path for one in (pair.matching.only_reference, pair.matching.only_port)[side] if one.kind == "pad"}
-    calls = []
-    for path, ins, outs in passed.calls:
-        if path in layers and layers[path].kind == "attention":
-            ins = (ins * 3)[:3] if len(ins) == 1 else [*ins, ins[-1]][:3]  # keys and values that are left out
-        before = calls[-1] if calls else None
-        if before and before[0] in lonely and layers[path].kind in LED and np.array_equal(before[2][0], ins[0]):
-            pair.leads[side][path] = layers[before[0]]
-            calls[-1] = (path, before[1], outs)
-        elif before and path in lonely and layers[before[0]].kind == CUT and np.array_equal(before[2][0], ins[0]):
-            pair.tails[side][before[0]] = layers[path]
-            calls[-1] = (before[0], before[1], outs)
-        else:
-            calls.append((path, ins, outs))
-    return Pass(passed.outputs, calls)
 
 
 def _weighted(pair: Pair, passed, path):
@@ -117,16 +98,20 @@ def _bars(pair: Pair, ours, again):
 
 def _alone(pair: Pair, path, ins, training):
     """Of the port, after the padding that leads to it, and cut by what cuts it."""
-    if lead := pair.leads[1].get(path):
-        ins = _alone(pair, lead.path, ins, training)
+    if (lead := pair.leads[1].get(path)) is not None:
+        ins = _alone(pair, lead.path, ins, training) if lead.path else [padded(ins[0], lead.settings["padding"])]
+    if axes := pair.axes.get(path):
+        ins = [np.moveaxis(one, *axes[::-1]) for one in ins]
     if training:
         pair.restored.discard(pair.port)
     try:
         _, made = pair.port.ask("alone", {str(k): v for k, v in enumerate(ins)}, path=path, training=training)
     except Exception as error:
-        pair.verdict.uncovered.append(f"port: {path} cannot be run alone: {error}")
+        if (line := f"port: {path} cannot be run alone: {error}") not in pair.verdict.uncovered:
+            pair.verdict.uncovered.append(line)
         return None
     made = [made[str(k)] for k in range(len(made))]
+    made = [np.moveaxis(one, *axes) for one in made] if axes else made
     return _alone(pair, tail.path, made, training) if (tail := pair.tails[1].get(path)) else made
 
 
@@ -182,7 +167,7 @@ def _finish(pair: Pair, name, ours, theirs, bars, parted, notes=()):
             place = _weighted(pair, ours, cause.where)
             if apart > pair.noise.get(place, 0.0):  # once for each place
                 pair.noise[place] = apart
-                bars = _bars(pair, ours, _led(pair, 0, _shaken(pair, name.endswith("training"))))
+                bars = _bars(pair, ours, joined(pair, 0, _shaken(pair, name.endswith("training"))))
                 return _finish(pair, name, ours, theirs, bars, parted, [*notes, cause.words])
         pair.add(cause)
         where = cause.where

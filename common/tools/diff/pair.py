@@ -55,6 +55,7 @@ class Pair:
         # {path of a layer: the layer of padding before it} and {path: the one that cuts what it gives}, of both sides
         self.leads: tuple[dict, dict] = ({}, {})
         self.tails: tuple[dict, dict] = ({}, {})
+        self.axes: dict[str, tuple] = {}  # {path of a layer of the port: (from, to) of the axis of its channels}
         self.unlike = ""  # how the outputs differ in structure
         self.restored: set[Side] = set()  # those that hold `values`
 

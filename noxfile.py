@@ -133,7 +133,7 @@ def test_parity(session):
 
 @nox.session(name="test-diff")
 def test_diff(session):
-    """Pairs of well-known networks, every mistake that is planted in a network, and what `tetrapla diff` finds: an hour; docs/diff-planted.json, docs/diff.md."""
+    """Pairs of well-known networks, every mistake that is planted in a network, and what `tetrapla diff` finds: half an hour; docs/diff-planted.json, docs/diff.md."""
     all_backends(session)
     run(session, "python", "-m", "pytest", "tests/diff", "-m", "long")
     out = ("--again", "--out", "docs/diff-planted.json", "--publish", "docs/diff.md")

@@ -33,6 +33,9 @@ def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays
             return cause, apart
         # All that follows is as far apart as that makes it: another is looked for beyond.
         rounding, tolerance = rounding or (cause, apart), max(tolerance, FACTOR * apart)
+    if rounding is None:
+        words = f"the outputs are farther apart than their bar, but no layer is given what differs by more than {tolerance:g}"
+        return Cause(stage, "output", words), tolerance
     return rounding
 
 

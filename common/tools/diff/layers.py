@@ -91,8 +91,9 @@ def _bars(pair: Pair, ours, again):
         number = seen[path] = seen.get(path, -1) + 1
         worst = max((deviation(a, b) for a, b in zip(outs, moved, strict=True)), default=0.0)
         found[path, number] = numbers.FACTOR * worst
+    least = numbers.LEAST[pair.dtype] * (1 + len(ours.calls))  # each layer may be so far off by itself
     for name, value in ours.outputs.items():
-        found["output", name] = max(numbers.FACTOR * deviation(value, again.outputs[name]), numbers.LEAST[pair.dtype])
+        found["output", name] = max(numbers.FACTOR * deviation(value, again.outputs[name]), least)
     return found
 
 

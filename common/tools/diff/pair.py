@@ -51,7 +51,7 @@ class Pair:
         self.rows: dict[str, Row] = {}
         self.repro: repro.Repro | None = None
         self.noise: dict[str, float] = {}  # {layer: what its numbers' passing through float32 makes of its output}
-        self.rounded = 0.0  # likewise of an update
+        self.rounded = 0.0  # likewise of an update, or of running statistics
         # {path of a layer: the layer of padding before it} and {path: the one that cuts what it gives}, of both sides
         self.leads: tuple[dict, dict] = ({}, {})
         self.tails: tuple[dict, dict] = ({}, {})

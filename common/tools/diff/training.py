@@ -164,10 +164,12 @@ def state(pair: Pair) -> None:
         before = {n: pair.values[f"{layer}/{n}"] for n in ("mean", "variance")}
         inputs = (ours.of(a.path)[0][1][0], theirs.of(b.path)[0][1][0])
         cause = causes.of_state(a, b, before, inputs, own, bar)
-        earlier = pair.verdict.parted
+        # Both keep what their settings say of what they are given: that differs, or it is a matter of what passes through float32.
+        earlier = pair.verdict.parted if not deviation(*inputs) <= bar else None
         seen[layer] = cause is not None or earlier is not None
         different |= seen[layer]
         if cause is None:
+            pair.rounded = max(pair.rounded, apart if earlier is None else 0.0)
             notes.append(f"{layer}: as stage {earlier.name!r} makes them" if earlier else f"{layer}: by what passes through float32")  # fmt: skip
         elif not any(c.where == layer and "frozen" in c.settings for c in pair.verdict.causes):  # that says it all
             pair.verdict.causes.append(cause)

@@ -85,6 +85,7 @@ def keeping(log: Path):
             yield
         finally:
             judge.Side, sides.Side = before
+            Kept.made.clear()  # they end with their processes
 
 
 def between(reference: str, port: str) -> None:

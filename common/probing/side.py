@@ -90,7 +90,6 @@ class Side:
     def do_forward(self, arrays, inputs, training):
         called, _ = self.names(arrays)
         outputs, calls = self.probe.forward([arrays[name] for name in called], training)
-        self.outputs = outputs
         if "output" in self.layout:
             outputs = {
                 name: permuted(value, self.layout["output"], "output", back=True) for name, value in outputs.items()

@@ -13,7 +13,7 @@ from flax import nnx
 
 from backends.jax.probe import chains, function, linen, modules, source
 from backends.jax.probe.parts import Part, Traced
-from common.probing import Call, Description, Layer, Refused, Tensor, mask
+from common.probing import Call, Description, Layer, Refused, Tensor, mask, structure
 
 
 class Probe:
@@ -65,7 +65,7 @@ class Probe:
         versions = {name: __import__(name).__version__ for name in ("jax", "flax", "optax")}
         return Description(
             "JAX", versions, layers, "float32" if self.narrow else self.dtype, self.narrow,
-            loss={"title": getattr(self.loss_function, "__name__", type(self.loss_function).__name__)} if self.loss_function else None,
+            loss={"title": structure.title(self.loss_function)} if self.loss_function else None,
             optimizer=chains.optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
 
@@ -165,7 +165,7 @@ class Probe:
         others = {name: jnp.asarray(value) for name, value in outputs.items() if name not in floats}
 
         def value_of(floats):
-            return self._loss(structured({name: (floats | others)[name] for name in outputs}), rest)
+            return self._loss(structure.structured({name: (floats | others)[name] for name in outputs}), rest)
 
         value, gradients = jax.value_and_grad(value_of)(floats)
         return float(value), {name: np.array(one) for name, one in gradients.items()}
@@ -227,22 +227,5 @@ def narrows(jaxpr) -> bool:
 
 
 def named(outputs) -> dict[str, jax.Array]:
-    """{"": array} of one, {"0": ..., "h": ...} of a structure, nested ones with dots."""
-    if isinstance(outputs, (jax.Array, np.ndarray)):
-        return {"": outputs}
-    if outputs is None:
-        return {}
-    if isinstance(outputs, dict):
-        parts = {str(name): value for name, value in outputs.items()}
-    elif isinstance(outputs, (tuple, list)):
-        parts = {str(k): value for k, value in enumerate(outputs)}
-    else:
-        raise Refused(f"the model returns {type(outputs).__name__}; expected arrays, or tuples and dicts of them")
-    return {f"{name}.{rest}".rstrip("."): value for name, part in parts.items() for rest, value in named(part).items()}
-
-
-def structured(outputs: dict):
-    """What the loss is called with, of `named` outputs: the array, or a tuple or dict of those."""
-    if list(outputs) == [""]:
-        return outputs[""]
-    return tuple(outputs.values()) if list(outputs) == [str(k) for k in range(len(outputs))] else outputs
+    """As common.probing.structure has them."""
+    return structure.named(outputs, lambda one: isinstance(one, (jax.Array, np.ndarray)), "arrays")

@@ -15,7 +15,7 @@ from paddle.nn import functional as F
 
 from backends.paddle.probe import layers, source, updates
 from backends.paddle.probe.layers import Held, named, tensor
-from common.probing import Call, Description, Layer, Refused, Tensor, mask
+from common.probing import Call, Description, Layer, Refused, Tensor, mask, structure
 
 
 def Probe(side: dict, dtype: str):
@@ -74,7 +74,7 @@ class LayerProbe:
         found += [Layer(path, "unknown", "", {}, {"": known(path, one)}) for path, one in self.rest.items()]
         return Description(
             "Paddle", {"paddlepaddle": paddle.__version__}, found, self.dtype, self.dtype_why,
-            loss={"title": _title(self.loss_function)} if self.loss_function else None,
+            loss={"title": structure.title(self.loss_function)} if self.loss_function else None,
             optimizer=updates.optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
 
@@ -159,7 +159,7 @@ class LayerProbe:
         given = {name: tensor(value) for name, value in outputs.items()}
         for one in given.values():
             one.stop_gradient = not one.is_floating_point()
-        value = self._loss(structured(given), rest)
+        value = self._loss(structure.structured(given), rest)
         value.backward()
         return float(value), {name: one.grad.numpy().copy() for name, one in given.items() if one.grad is not None}
 
@@ -236,14 +236,3 @@ def replaying():
         yield
     finally:
         F.dropout = F.common.dropout = own
-
-
-def structured(outputs: dict):
-    """What the loss is called with, of `named` outputs: the tensor, or a tuple or dict of those."""
-    if list(outputs) == [""]:
-        return outputs[""]
-    return tuple(outputs.values()) if list(outputs) == [str(k) for k in range(len(outputs))] else outputs
-
-
-def _title(function):
-    return getattr(function, "__name__", type(function).__name__)

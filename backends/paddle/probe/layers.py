@@ -14,7 +14,7 @@ from paddle.base.dygraph_utils import _append_activation_in_dygraph
 from paddle.nn.layer import rnn
 
 from backends.paddle.probe.settings import READERS, last
-from common.probing import Refused
+from common.probing import Refused, structure
 
 # Layers that draw in a way of their own, which cannot be replayed.
 RANDOM = (nn.RReLU, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.FractionalMaxPool2D, nn.FractionalMaxPool3D)
@@ -107,15 +107,8 @@ def tensor(array) -> paddle.Tensor:
 
 
 def named(outputs) -> dict[str, paddle.Tensor]:
-    """{"": tensor} of one, {"0": ..., "h": ...} of a structure, nested ones with dots. Raises Refused for anything else."""
-    if isinstance(outputs, paddle.Tensor):
-        return {"": outputs}
-    if outputs is None:
-        return {}
-    if not isinstance(outputs, (dict, tuple, list)):
-        raise Refused(f"the model returns {type(outputs).__name__}; expected tensors, or tuples and dicts of them")
-    parts = outputs.items() if isinstance(outputs, dict) else enumerate(outputs)
-    return {f"{name}.{rest}".rstrip("."): value for name, part in parts for rest, value in named(part).items()}
+    """As common.probing.structure has them."""
+    return structure.named(outputs, lambda one: isinstance(one, paddle.Tensor))
 
 
 def layers(model: nn.Layer) -> dict[str, Known]:

@@ -13,7 +13,7 @@ from backends.pytorch.probe import layers
 from backends.pytorch.probe.layers import named
 from backends.pytorch.probe.source import source
 from backends.pytorch.probe.updates import optimizer
-from common.probing import Call, Description, Layer, Refused, Tensor, mask
+from common.probing import Call, Description, Layer, Refused, Tensor, mask, structure
 
 
 class Probe:
@@ -59,7 +59,7 @@ class Probe:
         found += [Layer(path, "unknown", "", {}, {"": tensor(path, value)}) for path, value in self.rest.items()]
         return Description(
             "PyTorch", {"torch": torch.__version__}, found, self.dtype,
-            loss={"title": _title(self.loss_function)} if self.loss_function else None,
+            loss={"title": structure.title(self.loss_function)} if self.loss_function else None,
             optimizer=optimizer(self.optimizer) if self.optimizer else None,
         )  # fmt: skip
 
@@ -146,7 +146,7 @@ class Probe:
             name: torch.from_numpy(np.array(value)).requires_grad_(value.dtype.kind == "f")
             for name, value in outputs.items()
         }
-        value = self._loss(structured(given), rest)
+        value = self._loss(structure.structured(given), rest)
         value.backward()
         return float(value.detach()), {name: _array(one.grad) for name, one in given.items() if one.grad is not None}
 
@@ -217,16 +217,5 @@ class Recorder:
         self.calls.append(Call(self.path, self.given, outputs))
 
 
-def structured(outputs: dict):
-    """What the loss is called with, of `named` outputs: the tensor, or a tuple or dict of those."""
-    if list(outputs) == [""]:
-        return outputs[""]
-    return tuple(outputs.values()) if list(outputs) == [str(k) for k in range(len(outputs))] else outputs
-
-
 def _array(value):
     return value.detach().numpy().copy()
-
-
-def _title(function):
-    return getattr(function, "__name__", type(function).__name__)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from backends.pytorch.probe import kinds
-from common.probing import KINDS, Refused
+from common.probing import KINDS, structure
 
 SINGLE = ("lstm", "gru", "attention")  # of what they return, the first counts
 
@@ -100,18 +100,8 @@ def _mapped(function, value):
 
 
 def named(outputs) -> dict[str, torch.Tensor]:
-    """{"": tensor} of one, {"0": ..., "h": ...} of a structure, nested ones with dots."""
-    if isinstance(outputs, torch.Tensor):
-        return {"": outputs}
-    if outputs is None:
-        return {}
-    if isinstance(outputs, dict):
-        parts = {str(name): value for name, value in outputs.items()}
-    elif isinstance(outputs, (tuple, list)):
-        parts = {str(k): value for k, value in enumerate(outputs)}
-    else:
-        raise Refused(f"the model returns {type(outputs).__name__}; expected tensors, or tuples and dicts of them")
-    return {f"{name}.{rest}".rstrip("."): value for name, part in parts.items() for rest, value in named(part).items()}
+    """As common.probing.structure has them."""
+    return structure.named(outputs, lambda one: isinstance(one, torch.Tensor))
 
 
 def layers(model: nn.Module) -> dict[str, Known]:

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from backends.tensorflow.probe import layers, source
 from backends.tensorflow.probe.known import Weight, exact, replaced
-from backends.tensorflow.probe.taps import Pass, named, structured
-from common.probing import Description, Layer, Refused, Tensor
+from backends.tensorflow.probe.taps import Pass, named
+from common.probing import Description, Layer, Refused, Tensor, structure
 
 
 class Probe:
@@ -92,7 +92,7 @@ class Probe:
         found += [Layer(path, "unknown", "", {}, tensors(path, {"": one})) for path, one in self.rest.items()]
         return Description(
             "TensorFlow", {"tensorflow": tf.__version__, "keras": keras.__version__}, found, self.dtype, self.why,
-            loss={"title": _title(self.loss_function)} if self.loss_function else None,
+            loss={"title": structure.title(self.loss_function)} if self.loss_function else None,
             optimizer=layers.optimizer(self.optimizer) if self.optimizer is not None else None,
         )  # fmt: skip
 
@@ -157,7 +157,7 @@ class Probe:
         with tf.GradientTape() as tape:
             for value in given.values():
                 tape.watch(value)
-            found = self._loss(structured(given), rest)
+            found = self._loss(structure.structured(given), rest)
         gradients = tape.gradient(found, given)
         return float(found), {name: _array(one) for name, one in gradients.items() if one is not None}
 
@@ -240,7 +240,3 @@ class Probe:
 
 def _array(value):
     return np.array(tf.convert_to_tensor(value))
-
-
-def _title(function):
-    return getattr(function, "__name__", type(function).__name__)

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from backends.tensorflow.probe.known import SEQUENCE, Slot, replaced
-from common.probing import Call, Refused
+from common.probing import Call, structure
 
 # Arguments that come from the model around a layer, not from who wrote its call
 SET_BY_KERAS = ("training", "mask", "query_mask", "key_mask", "value_mask")
@@ -117,22 +117,5 @@ class Pass:
 
 
 def named(outputs) -> dict[str, tf.Tensor]:
-    """{"": tensor} of one, {"0": ..., "h": ...} of a structure, nested ones with dots."""
-    if tf.is_tensor(outputs):
-        return {"": outputs}
-    if outputs is None:
-        return {}
-    if isinstance(outputs, dict):
-        parts = {str(name): value for name, value in outputs.items()}
-    elif isinstance(outputs, (tuple, list)):
-        parts = {str(k): value for k, value in enumerate(outputs)}
-    else:
-        raise Refused(f"the model returns {type(outputs).__name__}; expected tensors, or tuples and dicts of them")
-    return {f"{name}.{rest}".rstrip("."): value for name, part in parts.items() for rest, value in named(part).items()}
-
-
-def structured(outputs: dict):
-    """What the loss is called with, of `named` outputs: the tensor, or a tuple or dict of those."""
-    if list(outputs) == [""]:
-        return outputs[""]
-    return tuple(outputs.values()) if list(outputs) == [str(k) for k in range(len(outputs))] else outputs
+    """As common.probing.structure has them."""
+    return structure.named(outputs, tf.is_tensor)

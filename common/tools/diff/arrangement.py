@@ -34,9 +34,8 @@ def alike(pair: Pair, ours: Pass, theirs: Pass) -> tuple[Pass, Pass]:
     """Where a convolution or pooling is given inputs of other sizes, the borders of zeros that a function has put around them become
     part of it; where an activation has its channels at another place in the port, they are put where the reference's are."""
     kinds = {a.path: a.kind for a, _ in pair.matching.pairs}
-    partner, numbers = pair.matching.paths, {}
-    for k, (path, ins, outs) in enumerate(ours.calls):
-        number = numbers[path] = numbers.get(path, -1) + 1
+    partner = pair.matching.paths
+    for k, (number, path, ins, outs) in enumerate(ours.numbered()):
         places = [j for j, call in enumerate(theirs.calls) if call[0] == partner.get(path)]
         if number >= len(places) or len(ins) != 1 or kinds[path] not in (*LED, *ANYHOW):
             continue

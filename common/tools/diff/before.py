@@ -28,7 +28,7 @@ def start(pair: Pair) -> None:
         max(found.values(), key=lambda one: _agreeing(pair, one)) if len(found) > 1 else next(iter(found.values()))
     )
     _share(pair, pair.matching)
-    _report_matching(pair, len(found) > 1)
+    _report_matching(pair)
     pair.verdict.initial = initial.differing(*begun, pair.matching.keys())
 
 
@@ -61,7 +61,7 @@ def _agreeing(pair: Pair, matched):
     return count + sum(deviation(v, theirs.outputs.get(n, np.nan)) < 1e-6 for n, v in ours.outputs.items())
 
 
-def _report_matching(pair: Pair, guessed):
+def _report_matching(pair: Pair):
     left = [(one, "reference") for one in pair.matching.only_reference] + [
         (one, "port") for one in pair.matching.only_port
     ]

@@ -68,11 +68,10 @@ def _same(a, b):
 def _gaps(matching, ours, theirs, inputs):
     """(layer, what came before, what it is given in the reference and in the port) of each call of a layer that has a partner, and
     of the outputs. What came before: [(name, the reference's, the port's)]."""
-    partner, seen = matching.paths, {}
+    partner = matching.paths
     first = next(iter(inputs.values()))
     before = [("the input", first, first)]
-    for path, ins, outs in ours.calls:
-        number = seen[path] = seen.get(path, -1) + 1
+    for number, path, ins, outs in ours.numbered():
         others = theirs.of(partner[path]) if path in partner else []
         if number >= len(others):
             continue

@@ -26,12 +26,11 @@ def passes(pair: Pair, training: bool) -> None:
     ours, theirs = alike(pair, ours, theirs)
     parted, drops = None, -1
     dropping = {one.path for one in pair.described[0].layers if one.kind == "dropout" and one.settings.get("rate")}
-    for path, ins, outs in ours.calls:
+    for number, path, ins, outs in ours.numbered():
         drops += path in dropping
         row = pair.rows.get(path)
         if row is None or row.port is None:
             continue
-        number = sum(1 for one in ours.calls[: _index(pair, ours, path, ins)] if one[0] == path)
         others = theirs.of(row.port)
         if number >= len(others):
             row.note = "called more often in the reference"
@@ -64,6 +63,7 @@ def passes(pair: Pair, training: bool) -> None:
             pair.add(cause)
     if pair.noise:
         bars = _bars(pair, ours, joined(pair, 0, _shaken(pair, training)))
+    pair.passed = ours
     _finish(pair, name, ours, theirs, bars, parted)
 
 
@@ -75,10 +75,6 @@ def _weighted(pair: Pair, passed, path):
     return before[-1] if before else next((one for one in passed.order if one in held), path)
 
 
-def _index(pair: Pair, passed, path, ins):
-    return next(k for k, call in enumerate(passed.calls) if call[0] == path and call[1] is ins)
-
-
 def _shaken(pair: Pair, training):
     """The reference's pass when every input and weight is off by a rounding."""
     pair.reference.put(pair.moved())
@@ -86,9 +82,8 @@ def _shaken(pair: Pair, training):
 
 
 def _bars(pair: Pair, ours, again):
-    found, seen = {}, {}
-    for (path, _, outs), (_, _, moved) in zip(ours.calls, again.calls, strict=True):
-        number = seen[path] = seen.get(path, -1) + 1
+    found = {}
+    for (number, path, _, outs), (_, _, moved) in zip(ours.numbered(), again.calls, strict=True):
         worst = max((deviation(a, b) for a, b in zip(outs, moved, strict=True)), default=0.0)
         found[path, number] = numbers.FACTOR * worst
     least = numbers.LEAST[pair.dtype] * (1 + len(ours.calls))  # each layer may be so far off by itself
@@ -142,14 +137,13 @@ def _finish(pair: Pair, name, ours, theirs, bars, parted, notes=()):
         note = f"outputs {list(outputs)} here, {list(theirs.outputs)} there"
         pair.verdict.stages.append(Stage(name, DIFFERENT, float("inf"), None, "outputs", [note]))
         pair.add(Cause(name, "outputs", f"the models return other structures: {note}"))
-        pair.passed, pair.unlike = ours, note
+        pair.unlike = note
         return
     if not any(np.isfinite(value).any() for one in (ours, theirs) for value in one.outputs.values()):
         note = (
             "no output is finite, on neither side: inputs(rng) is to draw what the models can take with random weights"
         )
         pair.verdict.stages.append(Stage(name, NOT_JUDGED, notes=[note]))
-        pair.passed = ours
         return
     different = False
     for key, value in outputs.items():
@@ -160,7 +154,6 @@ def _finish(pair: Pair, name, ours, theirs, bars, parted, notes=()):
     bar = max(bars["output", key] for key in outputs)
     if not different and parted is None:
         pair.verdict.stages.append(Stage(name, EQUAL, worst, bar, where, list(notes)))
-        pair.passed = ours
         return
     if parted is None:
         cause, apart = gaps.of_glue(name, pair.matching, ours, theirs, numbers.LEAST[pair.dtype] * 1e3, pair.inputs)
@@ -177,7 +170,6 @@ def _finish(pair: Pair, name, ours, theirs, bars, parted, notes=()):
         for cause in gaps.of_gaps(name, pair.matching, ours, theirs, numbers.LEAST[pair.dtype] * 1e3, pair.inputs):
             pair.add(cause)
     pair.verdict.stages.append(Stage(name, DIFFERENT, worst, bar, where))
-    pair.passed = ours
 
 
 def _worst(before, ours, theirs):

@@ -1,5 +1,6 @@
 """What the stages of `diff` know of the two sides and share: descriptions, numbers, the verdict that grows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,13 @@ class Pass:
 
     def of(self, path: str) -> list:
         return [call for call in self.calls if call[0] == path]
+
+    def numbered(self) -> Iterator[tuple[int, str, list[np.ndarray], list[np.ndarray]]]:
+        """(the how manieth call of its layer it is, path, inputs, outputs) of each."""
+        seen = {}
+        for path, ins, outs in self.calls:
+            seen[path] = seen.get(path, -1) + 1
+            yield seen[path], path, ins, outs
 
     @property
     def order(self) -> list[str]:

@@ -22,12 +22,6 @@ OPTIMISERS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory):
-    with kept.keeping(tmp_path_factory.mktemp("sides") / "log"):
-        yield
-
-
 def judged(pair, network, both, knobs, folder):
     reference, port = (SHORT[one] for one in pair)
     kept.between(reference, port)

@@ -19,12 +19,6 @@ PAIRS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory):
-    with kept.keeping(tmp_path_factory.mktemp("sides") / "log"):
-        yield
-
-
 @pytest.mark.parametrize("model, reference, port", PAIRS)
 def test_our_models_are_equal(processes, model, reference, port, tmp_path):
     kept.between(reference, port)

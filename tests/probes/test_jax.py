@@ -19,10 +19,8 @@ DTYPE = "float64"
 
 
 @pytest.fixture(autouse=True)
-def prepared(backend, monkeypatch):
+def prepared(monkeypatch):
     """As the server prepares a side's process."""
-    if backend != "jax":
-        pytest.skip("the probe of JAX")
     for module in (flax.nnx.nn.recurrent, flax.linen.recurrent):
         for cell in vars(module).values():
             if isinstance(cell, type) and "initialize_carry" in vars(cell):

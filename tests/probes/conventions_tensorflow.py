@@ -1,7 +1,5 @@
 """Keras's side of test_conventions: its own layers, losses and optimisers in float64, with the settings that they have."""
 
-import contextlib
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,16 +7,7 @@ from keras import layers as kl
 from keras import losses as kls
 from keras import optimizers as ko
 
-
-@contextlib.contextmanager
-def float64():
-    """As the process of a side has it, before the user's function runs."""
-    before = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(before)
+from tests.probes.tensorflow import floats
 
 
 def drawn(rng, shape):
@@ -39,7 +28,7 @@ def layer(kind, settings, make, weights, shape=(2, 4, 7, 8), training=True, imag
     def case(rng):
         tensors, own = weights(rng)
         x = drawn(rng, shape)
-        with float64():
+        with floats("float64"):
             module = make()
             given = tf.constant(last(x) if images else x)
             module(given)
@@ -121,7 +110,7 @@ LAYERS = {
 
 def statistics(rng):
     t, x = {role: rng.uniform(0.5, 2, 4) for role in ("mean", "variance")}, drawn(rng, (3, 4, 5, 6))
-    with float64():
+    with floats("float64"):
         module = kl.BatchNormalization(momentum=0.75, scale=False, center=False)
         module(tf.constant(last(x)))
         module.set_weights(list(t.values()))
@@ -132,7 +121,7 @@ def statistics(rng):
 def loss(f, wanted, output, target):
     def case(rng):
         x, y = output(rng), target(rng)
-        with float64(), tf.GradientTape() as tape:
+        with floats("float64"), tf.GradientTape() as tape:
             given = tf.Variable(x)
             value = f()(tf.constant(y), given)
         return x, y, float(value), np.asarray(tape.gradient(value, given)), wanted
@@ -175,7 +164,7 @@ LOSSES = {
 def optimiser(settings, make):
     def run(parameters, gradients, rates):
         found = []
-        with float64():
+        with floats("float64"):
             own = {name: keras.Variable(value, dtype="float64") for name, value in parameters.items()}
             one = make()
             one.build(list(own.values()))

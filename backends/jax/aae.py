@@ -12,6 +12,7 @@ from jax import numpy as jnp
 
 from backends.jax.optimizer import adam, update
 from backends.jax.steps import State
+from backends.jax.terms import complement
 
 EPS = 1e-15
 
@@ -97,7 +98,7 @@ def discriminator_losses(model, inputs, noise):
     code = model.encoder(inputs["images"])
     real = model.discriminator(noise["prior"], masks(noise, "real"))
     fake = model.discriminator(code, masks(noise, "fake"))
-    return {"loss_d": -jnp.mean(jnp.log(real + EPS) + jnp.log(1 - fake + EPS))}
+    return {"loss_d": -jnp.mean(jnp.log(real + EPS) + jnp.log(complement(fake) + EPS))}
 
 
 def generator_losses(model, inputs, noise):

@@ -12,6 +12,7 @@ from jax import numpy as jnp
 
 from backends.jax.optimizer import create, update
 from backends.jax.steps import State
+from backends.jax.terms import complement
 
 EPS, STYLE = 1e-15, 10
 
@@ -123,8 +124,8 @@ def reconstruction_losses(model, inputs, noise):
 def discriminator_losses(model, inputs, noise):
     """For both -mean[log(D(prior) + EPS) + log(1 - D(code) + EPS)], no dropout in the encoder."""
     found = judged(model, inputs, noise)
-    loss_z = -jnp.mean(jnp.log(found["real"] + EPS) + jnp.log(1 - found["fake"] + EPS))
-    loss_y = -jnp.mean(jnp.log(found["real_category"] + EPS) + jnp.log(1 - found["fake_category"] + EPS))
+    loss_z = -jnp.mean(jnp.log(found["real"] + EPS) + jnp.log(complement(found["fake"]) + EPS))
+    loss_y = -jnp.mean(jnp.log(found["real_category"] + EPS) + jnp.log(complement(found["fake_category"]) + EPS))
     return {"loss_d": loss_z + loss_y, "loss_d_style": loss_z, "loss_d_category": loss_y}
 
 

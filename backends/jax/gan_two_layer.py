@@ -10,6 +10,7 @@ from jax import numpy as jnp
 
 from backends.jax.optimizer import adam, update
 from backends.jax.steps import State
+from backends.jax.terms import complement
 
 EPS = 1e-8
 
@@ -61,7 +62,7 @@ def discriminator_losses(model, inputs, noise):
     """-mean[log(D(x) + EPS) + log(1 - D(G(z)) + EPS)], and D's mean probabilities."""
     output = forward(model, inputs, noise)
     real, fake = output["real"], output["fake"]
-    loss = -jnp.mean(jnp.log(real + EPS) + jnp.log(1 - fake + EPS))
+    loss = -jnp.mean(jnp.log(real + EPS) + jnp.log(complement(fake) + EPS))
     return {"loss_d": loss, "score_real": jnp.mean(real), "score_fake": jnp.mean(fake)}
 
 

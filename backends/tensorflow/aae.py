@@ -10,6 +10,7 @@ from keras import layers
 
 from backends.tensorflow.optimizer import Adam, update
 from backends.tensorflow.steps import State
+from backends.tensorflow.terms import complement
 
 EPS = 1e-15
 
@@ -96,7 +97,7 @@ def discriminator_losses(model, inputs, noise):
     code = model.encoder(inputs["images"])
     real = model.discriminator(noise["prior"], masks(noise, "real"))
     fake = model.discriminator(code, masks(noise, "fake"))
-    return {"loss_d": -tf.reduce_mean(tf.math.log(real + EPS) + tf.math.log(1 - fake + EPS))}
+    return {"loss_d": -tf.reduce_mean(tf.math.log(real + EPS) + tf.math.log(complement(fake) + EPS))}
 
 
 def generator_losses(model, inputs, noise):

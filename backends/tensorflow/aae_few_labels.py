@@ -10,6 +10,7 @@ from keras import layers
 
 from backends.tensorflow.optimizer import create, update
 from backends.tensorflow.steps import State
+from backends.tensorflow.terms import complement
 
 EPS, STYLE = 1e-15, 10
 
@@ -123,8 +124,10 @@ def reconstruction_losses(model, inputs, noise):
 def discriminator_losses(model, inputs, noise):
     """For both -mean[log(D(prior) + EPS) + log(1 - D(code) + EPS)], no dropout in the encoder."""
     found = judged(model, inputs, noise)
-    loss_z = -tf.reduce_mean(tf.math.log(found["real"] + EPS) + tf.math.log(1 - found["fake"] + EPS))
-    loss_y = -tf.reduce_mean(tf.math.log(found["real_category"] + EPS) + tf.math.log(1 - found["fake_category"] + EPS))
+    loss_z = -tf.reduce_mean(tf.math.log(found["real"] + EPS) + tf.math.log(complement(found["fake"]) + EPS))
+    loss_y = -tf.reduce_mean(
+        tf.math.log(found["real_category"] + EPS) + tf.math.log(complement(found["fake_category"]) + EPS)
+    )
     return {"loss_d": loss_z + loss_y, "loss_d_style": loss_z, "loss_d_category": loss_y}
 
 

@@ -9,6 +9,7 @@ from keras import layers
 
 from backends.tensorflow.optimizer import Adam, update
 from backends.tensorflow.steps import State
+from backends.tensorflow.terms import complement
 
 EPS = 1e-8
 
@@ -61,7 +62,7 @@ def discriminator_losses(model, inputs, noise):
     """-mean[log(D(x) + EPS) + log(1 - D(G(z)) + EPS)], and D's mean probabilities."""
     output = forward(model, inputs, noise)
     real, fake = output["real"], output["fake"]
-    loss = -tf.reduce_mean(tf.math.log(real + EPS) + tf.math.log(1 - fake + EPS))
+    loss = -tf.reduce_mean(tf.math.log(real + EPS) + tf.math.log(complement(fake) + EPS))
     return {"loss_d": loss, "score_real": tf.reduce_mean(real), "score_fake": tf.reduce_mean(fake)}
 
 

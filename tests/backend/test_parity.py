@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import backends
@@ -65,6 +66,25 @@ def test_other_numbers_of_infogan(backend, train):
     assert {"slope", *get("infogan").options} == {"width", *options}
     spec = infogan_spec("other", "InfoGAN with other numbers", **options, width=8)
     assert first_failure(backend, spec, train) is None
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("model", ["gan_two_layer", "aae", "aae_style", "aae_few_labels"])
+def test_a_discriminator_that_takes_every_fake_for_real(backend, model, dtype, train):
+    """Its probability is rounded to 1, and the logarithm of 0 kept finite by the article's epsilon alone: compiled, too."""
+    spec = get(model)
+    case = parity.Case(spec.training.twin or spec, train)
+    parameters = case.parameters()
+    last = max(name for name in parameters if name.startswith("discriminator.") and name.endswith(".bias"))
+    parameters[last] = parameters[last] + 1000
+    column = backends.create(backend, case.spec, parameters, dtype=dtype)
+    expected = -np.log(1e-8 if model == "gan_two_layer" else 1e-15)
+    name = "loss_d_style" if model == "aae_few_labels" else "loss_d"
+    inputs, noise = case.first_batch()
+    assert column.losses(inputs, noise)[name] == pytest.approx(expected, rel=1e-6)
+    assert all(np.isfinite(gradient).all() for gradient in column.gradients(inputs, noise).values())
+    assert column.train_step(inputs, noise)[name] == pytest.approx(expected, rel=1e-6)
+    assert all(np.isfinite(value).all() for value in column.parameters().values())
 
 
 def test_the_erratum_of_aae(backend, train):

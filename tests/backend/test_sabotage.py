@@ -118,7 +118,7 @@ LEAK = '    style = style + inputs["labels"][:, :2]\n    logits = model.decoder(
         ("gan", "SLOPE, KEEP = 0.2, 0.7", "SLOPE, KEEP = 0.01, 0.7", "forward"),  # another leaky slope
         ("gan", "SLOPE, KEEP = 0.2, 0.7", "SLOPE, KEEP = 0.2, 0.3", "forward"),  # the rate for the keep rate
         ("gan", "bce(fake, 0.0)", "bce(fake, 1.0)", "losses"),
-        ("aae", "1 - fake", "fake", "losses"),
+        ("aae", "log(real", "log(1 - real", "losses"),
         # The label leaks into the style.
         ("aae_style", '    logits = model.decoder(inputs["labels"], style,', LEAK, "losses"),
         # The two discriminators swapped: both take 10 numbers.

@@ -13,6 +13,7 @@ from jax import numpy as jnp
 
 from backends.jax import process  # noqa: F401  (turns x64 on, as every run here has it)
 from backends.jax.exact import ConvTranspose, leaky_relu
+from backends.jax.terms import complement
 from common.specs import get
 from tests.backend.test_sabotage import failure, with_text
 
@@ -169,6 +170,18 @@ def test_log_of_a_probability_plus_epsilon_loses_the_gradient():
     value, slope = jax.value_and_grad(loss)(jnp.float32(20))
     assert value == pytest.approx(-np.log(1e-8), rel=1e-6)
     assert slope == 0
+
+
+def test_an_epsilon_is_compiled_away():
+    """XLA adds numbers that are known before it runs: (1 - p) + 1e-8 is (1 + 1e-8) - p, in float32 1 - p."""
+
+    def loss(p):
+        return -jnp.log(1 - p + 1e-8)
+
+    certain = jnp.float32(1)
+    assert loss(certain) == pytest.approx(-np.log(1e-8), rel=1e-6)
+    assert jax.jit(loss)(certain) == np.inf
+    assert jax.jit(lambda p: -jnp.log(complement(p) + 1e-8))(certain) == pytest.approx(-np.log(1e-8), rel=1e-6)
 
 
 def test_linear_draws_weights_by_lecun():

@@ -16,6 +16,7 @@ import tensorflow as tf  # isort: skip
 from backends.tensorflow.exact import leaky_relu
 from backends.tensorflow.optimizer import Adam as OurAdam
 from backends.tensorflow.optimizer import Momentum as OurMomentum
+from backends.tensorflow.terms import complement
 from common.environment import ROOT
 from common.reference.adam import adam_update
 from common.specs import get
@@ -223,6 +224,23 @@ def test_log_of_a_probability_plus_epsilon_loses_the_gradient():
         loss = -tf.math.log(1 - tf.sigmoid(logit) + 1e-8)
     assert loss.numpy() == pytest.approx(-np.log(1e-8), rel=1e-6)
     assert tape.gradient(loss, logit).numpy() == 0
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_an_epsilon_is_compiled_away(jit_compile):
+    """Grappler and XLA add numbers that are known before they run: (1 - p) + 1e-8 is (1 + 1e-8) - p, in float32 1 - p."""
+
+    def loss(p):
+        return -tf.math.log(1 - p + 1e-8)
+
+    def kept(p):
+        return -tf.math.log(complement(p) + 1e-8)
+
+    certain = tf.ones(3)
+    assert loss(certain).numpy() == pytest.approx(-np.log(1e-8), rel=1e-6)
+    assert (tf.function(loss, jit_compile=jit_compile, autograph=False)(certain).numpy() == np.inf).all()
+    found = tf.function(kept, jit_compile=jit_compile, autograph=False)(certain).numpy()
+    assert found == pytest.approx(-np.log(1e-8), rel=1e-6)
 
 
 def test_keras_averages_over_the_last_axis_and_tensorflow_not_at_all():

@@ -18,7 +18,7 @@ What does not depend on the model is each backend's engine, the same files in al
     optimizer.py   the specification's optimisers, and their state by canonical names
     layouts.py     canonical names and axes to the framework's own, and back
     noise.py       native noise
-    terms.py       loss terms that several models share
+    terms.py       terms that several models share: of losses, and dropout
     exact.py       what stands in for the framework's own where that is inexact in float64, or means something else
     steps.py       inputs gathered on the device; many training steps a call
     column.py      `Column`, which speaks NumPy only: canonical names and layouts, float64 or float32 arrays

@@ -12,15 +12,11 @@ from jax import numpy as jnp
 
 from backends.jax.optimizer import create, update
 from backends.jax.steps import State
-from backends.jax.terms import complement
+from backends.jax.terms import complement, dropout
 
 EPS, STYLE = 1e-15, 10
 
 # -------------------------------------------------------------------------------------------- networks
-
-
-def dropout(h, mask, keep):
-    return h if mask is None else h * mask / keep
 
 
 class Encoder(nnx.Module):

@@ -1,4 +1,4 @@
-"""Loss terms that several model files share."""
+"""Terms that several model files share: of losses, and dropout."""
 
 import optax
 from jax import numpy as jnp
@@ -15,3 +15,8 @@ def complement(p):
     """1 - p of probabilities, to which an epsilon may be added: of (1 - p) + 1e-8 alone a compiled step makes (1 + 1e-8) - p, where
     float32 has lost the epsilon."""
     return jnp.maximum(1 - p, 0)
+
+
+def dropout(h, mask, keep):
+    """Of h (B, features) what the mask, 1 where a unit is kept, leaves, with the probability `keep`; all of it without a mask."""
+    return h if mask is None else h * mask / keep

@@ -12,15 +12,11 @@ from backends.paddle.exact import number
 from backends.paddle.layouts import named
 from backends.paddle.optimizer import adam, parameters
 from backends.paddle.steps import SOURCES, State
-from backends.paddle.terms import cross_entropy
+from backends.paddle.terms import cross_entropy, dropout
 
 EPS = 1e-15
 
 # -------------------------------------------------------------------------------------------- networks
-
-
-def dropout(h, mask, keep):
-    return h if mask is None else h * mask / number(keep)
 
 
 class Encoder(nn.Layer):

@@ -1,9 +1,11 @@
-"""Loss terms that several model files share."""
+"""Terms that several model files share: of losses, and dropout."""
 
 from backends.paddle import process  # noqa: F401  # isort: skip
 
 import paddle
 from paddle.nn import functional as F
+
+from backends.paddle.exact import number
 
 
 def cross_entropy(logits, targets):
@@ -18,3 +20,8 @@ def cross_entropy(logits, targets):
 def bce(logits, target):
     """Mean binary cross-entropy of (B, 1) logits against one target, 0 or 1."""
     return paddle.mean(cross_entropy(logits, target))
+
+
+def dropout(h, mask, keep):
+    """Of h (B, features) what the mask, 1 where a unit is kept, leaves, with the probability `keep`; all of it without a mask."""
+    return h if mask is None else h * mask / number(keep)

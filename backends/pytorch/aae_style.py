@@ -10,14 +10,11 @@ from torch.nn import functional as F
 
 from backends.pytorch.optimizer import adam, update
 from backends.pytorch.steps import State
+from backends.pytorch.terms import dropout
 
 EPS = 1e-15
 
 # -------------------------------------------------------------------------------------------- networks
-
-
-def dropout(h, mask, keep):
-    return h if mask is None else h * mask / keep
 
 
 class Encoder(nn.Module):

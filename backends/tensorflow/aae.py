@@ -10,15 +10,11 @@ from keras import layers
 
 from backends.tensorflow.optimizer import Adam, update
 from backends.tensorflow.steps import State
-from backends.tensorflow.terms import complement
+from backends.tensorflow.terms import complement, dropout
 
 EPS = 1e-15
 
 # -------------------------------------------------------------------------------------------- networks
-
-
-def dropout(h, mask, keep):
-    return h if mask is None else h * mask / keep
 
 
 class Encoder(keras.Model):

@@ -62,7 +62,7 @@ TOPICS = (
     Topic(
         "Dropout",
         "The adversarial autoencoder's: masks are noise that is handed to the network.",
-        _everywhere("aae.py", "dropout", "Encoder.__init__"),
+        _everywhere("terms.py", "dropout", "aae.py", "Encoder.__init__"),
     ),
     Topic("Losses", "Cross-entropy on logits, and the divergence of the code.", _everywhere("vae.py", "losses")),
     Topic(

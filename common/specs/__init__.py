@@ -13,6 +13,7 @@ from common.specs.aae_style import AAE_STYLE
 from common.specs.autoencoder import AUTOENCODER
 from common.specs.conv_autoencoder import CONV_AUTOENCODER
 from common.specs.gan import GAN
+from common.specs.gan_conv import GAN_CONV
 from common.specs.gan_two_layer import GAN_TWO_LAYER
 from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOGAN_PAPER, INFOGAN_PLAIN, INFOGAN_SLOPE
 from common.specs.records import Spec
@@ -26,6 +27,7 @@ SPECS: dict[str, Spec] = {
         VAE,
         VAE_Z100,
         GAN,
+        GAN_CONV,
         GAN_TWO_LAYER,
         AAE,
         AAE_STYLE,

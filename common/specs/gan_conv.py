@@ -125,7 +125,6 @@ def _spec(width):
         training=Training(
             batch_size=128,
             epochs=10,
-            parity_rate=0.03,
             twin=_spec(TWIN) if width != TWIN else None,
         ),
         about=About(

@@ -47,7 +47,7 @@ def test_as_many_seeds_as_were_promised():
         **dict.fromkeys(
             ("conv_autoencoder", "gan", "gan_two_layer", "aae", "aae_style", "aae_few_labels", "aae_clusters"), 10
         ),
-        "infogan": 5,
+        **dict.fromkeys(("gan_conv", "infogan"), 5),
     }
 
 

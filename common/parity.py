@@ -15,6 +15,7 @@ import numpy as np
 
 from common.contract import Column, Snapshot
 from common.data.batches import batch_indices, model_inputs, row_sets
+from common.data.fitted import fitted
 from common.noise import draw, draw_steps, stream
 from common.parameters import initial_parameters
 from common.reference.column import Reference
@@ -51,7 +52,8 @@ class Case:
     """What every column is given: weights, data {"images": uint8, "labels": uint8}, batch order and noise, all from `seed`.
 
     `spec` is what is compared, rates included: usually `Spec.calmed()` of the model. Without `steps` the last stage,
-    many updates, is left out.
+    many updates, is left out. Images that are not of the model's size are brought to it, as nothing that is compared depends
+    on what they show.
     """
 
     spec: Spec
@@ -59,6 +61,9 @@ class Case:
     batch: int = 16
     steps: int = 100
     seed: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "data", fitted(self.spec, self.data))
 
     def parameters(self):
         return initial_parameters(self.spec, self.seed)

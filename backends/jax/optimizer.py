@@ -12,13 +12,14 @@ from backends.jax import process  # noqa: F401
 from common.specs import records
 from common.specs.records import Update
 
-OPTIMIZERS = (records.Adam, records.Momentum)  # that are written here
-KEPT = {"first": "mu", "second": "nu", "velocity": "trace"}  # by Optax's names
+OPTIMIZERS = (records.Adam, records.Momentum, records.RMSProp)  # that are written here
+KEPT = {"first": "mu", "second": "nu", "velocity": "trace", "square": "nu"}  # by Optax's names
 
 
 def create(update, model):
     """The update's optimiser, as the specification has it."""
-    return (momentum if isinstance(update.optimizer, records.Momentum) else adam)(update, model)
+    rules = {records.Adam: adam, records.Momentum: momentum, records.RMSProp: rmsprop}
+    return rules[type(update.optimizer)](update, model)
 
 
 def adam(update, model):
@@ -29,6 +30,11 @@ def adam(update, model):
 def momentum(update, model):
     """Optax's SGD, restricted to the update's networks; it follows its rate by a count of its own."""
     return _restricted(descent(update.optimizer), update, model)
+
+
+def rmsprop(update, model):
+    """Optax's RMSProp with ε outside the root, restricted to the update's networks."""
+    return _restricted(root_mean_square(update.optimizer), update, model)
 
 
 def _restricted(rule, update, model):
@@ -52,6 +58,21 @@ def descent(momentum):
     return optax.sgd(rate, momentum=momentum.momentum, nesterov=False)
 
 
+@cache
+def root_mean_square(rmsprop):
+    return optax.rmsprop(
+        rmsprop.learning_rate,
+        decay=rmsprop.decay,
+        eps=rmsprop.epsilon,
+        initial_scale=0.0,
+        eps_in_sqrt=False,
+        centered=False,
+        momentum=None,
+        nesterov=False,
+        bias_correction=False,
+    )
+
+
 def update(state, name, losses, objective, inputs, noise):
     """One step of the optimiser `name` on the `objective` among what `losses(model, inputs, noise)` returns, by its networks'
     parameters alone; returns them all."""
@@ -70,9 +91,9 @@ def update(state, name, losses, objective, inputs, noise):
 def begin(optimizer: nnx.Optimizer, count: int, device: jax.Device) -> None:
     """As after `count` steps, with moments to be written."""
     optimizer.step.set_value(jax.device_put(np.uint32(count), device))  # nnx's count, for the reader only
-    optax.tree.get(optimizer.opt_state, "count").set_value(
-        jax.device_put(np.int32(count), device)
-    )  # Adam's t, or the schedule's
+    kept = optax.tree.get(optimizer.opt_state, "count")  # Adam's t, or the schedule's; RMSProp has none
+    if kept is not None:
+        kept.set_value(jax.device_put(np.int32(count), device))
 
 
 def moments(updates: Iterable[Update], optimizers) -> Iterator[tuple[str, nnx.State]]:

@@ -47,6 +47,22 @@ class ExactMomentum(paddle.optimizer.Momentum):
         paddle.assign(parameter - self._create_param_lr(param_and_grad) * moved, parameter)
 
 
+class RMSProp(paddle.optimizer.RMSProp):
+    """ε outside the root: paddle.optimizer.RMSProp has it inside, in float32 too. Without momentum, not centred."""
+
+    def _create_accumulators(self, block, parameters):
+        for parameter in parameters:
+            self._add_accumulator(self._mean_square_acc_str, parameter)
+
+    def _append_optimize_op(self, block, param_and_grad):
+        parameter, gradient = param_and_grad
+        square = self._get_accumulator_master(self._mean_square_acc_str, parameter)
+        moved = number(self._rho) * square + number(1 - self._rho) * gradient * gradient
+        paddle.assign(moved, square)  # in place, so in every run of the Program
+        step = self._create_param_lr(param_and_grad) * gradient / (paddle.sqrt(moved) + number(self._epsilon))
+        paddle.assign(parameter - step, parameter)
+
+
 class BatchNorm(nn.BatchNorm):
     """nn.BatchNorm rounds its momentum and epsilon to float32. Parameters and running statistics are path.weight, .bias,
     .mean and .variance."""

@@ -7,17 +7,22 @@ from collections.abc import Iterator
 import numpy as np
 import paddle
 
-from backends.paddle.exact import CoupledL2, ExactMomentum, in_float64, tensor
+from backends.paddle.exact import CoupledL2, ExactMomentum, RMSProp, in_float64, tensor
 from common.specs import records
 from common.specs.records import Spec
 
-OPTIMIZERS = (records.Adam, records.Momentum)  # that are written here
-MOMENTS = {"first": "moment1", "second": "moment2", "velocity": "velocity"}  # by Paddle's names
+OPTIMIZERS = (records.Adam, records.Momentum, records.RMSProp)  # that are written here
+MOMENTS = {
+    "first": "moment1",
+    "second": "moment2",
+    "velocity": "velocity",
+    "square": "mean_square",
+}  # by Paddle's names
 
 
 def create(update):
     """The update's optimiser, as the specification has it."""
-    return (momentum if isinstance(update.optimizer, records.Momentum) else adam)(update)
+    return {records.Adam: adam, records.Momentum: momentum, records.RMSProp: rmsprop}[type(update.optimizer)](update)
 
 
 def adam(update):
@@ -38,6 +43,12 @@ def momentum(update):
     """Paddle's Momentum, which rounds μ to float32; `rates` has its rate."""
     kind = ExactMomentum if in_float64() else paddle.optimizer.Momentum
     return kind(learning_rate=update.optimizer.learning_rate, momentum=update.optimizer.momentum, use_nesterov=False)
+
+
+def rmsprop(update):
+    """RMSProp with ε outside the root, where Paddle's own has it inside."""
+    optimizer = update.optimizer
+    return RMSProp(learning_rate=optimizer.learning_rate, rho=optimizer.decay, epsilon=optimizer.epsilon)
 
 
 def parameters(model, update):
@@ -68,7 +79,7 @@ def powers(spec: Spec, count: int, dtype: str) -> Iterator[tuple[str, np.ndarray
     """(Paddle's variable, βᵗ⁺¹ (1,)) of every optimiser after `count` steps: a running product that Adam keeps beside each
     parameter, and that starts from 0.9 and 0.999 where β is a tensor, whatever β is."""
     for update in spec.updates:
-        if isinstance(update.optimizer, records.Momentum):
+        if not isinstance(update.optimizer, records.Adam):
             continue
         for key, beta in (("beta1", update.optimizer.beta1), ("beta2", update.optimizer.beta2)):
             power = np.cumprod(np.full(count + 1, beta, dtype))[-1:]

@@ -2,6 +2,7 @@
 
 Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
 training step; encode and sample use them, in evaluation mode, which the engine sets. Shapes are those of width 64.
+The networks for the paper's other data stand in infogan_svhn.py, infogan_faces.py and infogan_chairs.py.
 """
 
 import math
@@ -15,7 +16,6 @@ from backends.pytorch.optimizer import adam, update
 from backends.pytorch.steps import State
 from backends.pytorch.terms import bce
 
-CATEGORIES, CODES = 10, 2
 MOMENTUM, EPSILON = 0.9, 1e-5
 
 # -------------------------------------------------------------------------------------------- networks
@@ -26,9 +26,9 @@ def batch_norm(features):
 
 
 class Generator(nn.Module):
-    def __init__(self, width):
+    def __init__(self, latent, width):
         super().__init__()
-        self.fc0 = nn.Linear(74, 16 * width, bias=False)
+        self.fc0 = nn.Linear(latent, 16 * width, bias=False)
         self.bn0 = batch_norm(16 * width)
         self.fc1 = nn.Linear(16 * width, 2 * width * 7 * 7, bias=False)
         self.bn1 = batch_norm(2 * width * 7 * 7)
@@ -62,23 +62,23 @@ class Trunk(nn.Module):
 
 
 class Discriminator(nn.Module):
-    def __init__(self, width):
+    def __init__(self, inputs):
         super().__init__()
-        self.logit = nn.Linear(16 * width, 1)
+        self.logit = nn.Linear(inputs, 1)
 
     def forward(self, h):
         return self.logit(h)  # (B, 1)
 
 
 class Recognition(nn.Module):
-    def __init__(self, width, slope, fixed_deviation):
+    def __init__(self, width, slope, categories, codes, fixed_deviation):
         super().__init__()
         self.slope = slope
         self.fc0 = nn.Linear(16 * width, 2 * width, bias=False)
         self.bn0 = batch_norm(2 * width)
-        self.category = nn.Linear(2 * width, CATEGORIES)
-        self.mean = nn.Linear(2 * width, CODES)
-        self.logstd = None if fixed_deviation else nn.Linear(2 * width, CODES)
+        self.category = nn.Linear(2 * width, categories)
+        self.mean = nn.Linear(2 * width, codes)
+        self.logstd = None if fixed_deviation else nn.Linear(2 * width, codes)
 
     def forward(self, h):
         h = F.leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
@@ -87,39 +87,50 @@ class Recognition(nn.Module):
 
 
 class InfoGAN(nn.Module):
-    def __init__(self, slope, width, codes_weight, generator_weight, fixed_deviation):
+    def __init__(self, generator, trunk, discriminator, recognition, options):
         super().__init__()
-        self.generator = Generator(width)
-        self.trunk = Trunk(width, slope)
-        self.discriminator = Discriminator(width)
-        self.recognition = Recognition(width, slope, fixed_deviation)
-        self.codes_weight = codes_weight  # of c2 and c3 in the bound
-        self.generator_weight = generator_weight  # of the bound in G's objective
+        self.generator = generator
+        self.trunk = trunk
+        self.discriminator = discriminator
+        self.recognition = recognition
+        self.classes = options["classes"]  # of a category
+        self.category_weight = options["category_weight"]  # of the categories in the bound
+        self.codes_weight = options["codes_weight"]  # of the continuous codes in it
+        self.generator_weight = options["generator_weight"]  # of the bound in G's objective
 
 
 # ------------------------------------------------------------------------------------- forward, losses
 
 
 def latent(noise, which):
-    """(B, 74): noise, category, codes of the update or job `which`."""
-    return torch.cat([noise[f"{which}{part}"] for part in ("z", "category", "codes")], dim=1)
+    """(B, 74): noise, categories, codes of the update or job `which`."""
+    parts = [noise[f"{which}{part}"] for part in ("z", "category", "codes") if f"{which}{part}" in noise]
+    return torch.cat([part.flatten(1) for part in parts], dim=1)
 
 
 def information(model, recognized, noise, which):
-    """L_I of c1, c2 and c3, and their weighted sum, the bound."""
-    mean = recognized["mean"]
-    logstd = recognized["logstd"] if "logstd" in recognized else torch.zeros_like(mean)  # a fixed deviation is 1
-    category, codes = noise[f"{which}category"], noise[f"{which}codes"]
-    log_q = torch.sum(category * F.log_softmax(recognized["category"], dim=1), dim=1)
-    info_c1 = torch.mean(log_q) + math.log(CATEGORIES)
-    info_c2, info_c3 = torch.mean(-logstd - 0.5 * ((codes - mean) / torch.exp(logstd)) ** 2, dim=0)
-    bound = info_c1 + model.codes_weight * (info_c2 + info_c3)
-    return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
+    """The bound, and L_I of every code, c1 and on: categories before continuous codes."""
+    found, bound = [], 0.0
+    if "category" in recognized:
+        logits = recognized["category"].unflatten(1, (-1, model.classes))  # (B, categories, classes)
+        category = noise[f"{which}category"].reshape(logits.shape)
+        log_q = torch.sum(category * F.log_softmax(logits, dim=2), dim=2)
+        info = torch.mean(log_q, dim=0) + math.log(model.classes)
+        bound = bound + model.category_weight * torch.sum(info)
+        found += info.unbind()
+    if "mean" in recognized:
+        mean, codes = recognized["mean"], noise[f"{which}codes"]
+        logstd = recognized["logstd"] if "logstd" in recognized else torch.zeros_like(mean)  # a fixed deviation is 1
+        info = torch.mean(-logstd - 0.5 * ((codes - mean) / torch.exp(logstd)) ** 2, dim=0)
+        bound = bound + model.codes_weight * torch.sum(info)
+        found += info.unbind()
+    return bound, {f"info_c{k}": value for k, value in enumerate(found, 1)}
 
 
 def forward(model, inputs, noise):
-    """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
-    generated images: logits of c1 (B, 10), mean and, unless it is fixed, log deviation of c2 and c3 (B, 2)."""
+    """images (B, C, H, W) -> generated (B, C, H, W), logits of D for both (B, 1), and what Q recognises in the generated
+    images: logits of the categories (B, categories · classes); mean and, unless it is fixed, log deviation of the codes (B,
+    codes)."""
     generated = model.generator(latent(noise, "discriminator_")).detach()  # G learns from objective_g alone
     real, fake = model.trunk(inputs["images"]), model.trunk(generated)
     return {
@@ -160,10 +171,23 @@ def losses(model, inputs, noise):
 # ------------------------------------------------------------------------------------------ train step
 
 
-def build(spec, dtype, device):
-    model = InfoGAN(spec.slope, **spec.options)
+def start(model, spec, dtype, device):
+    """The model, and an optimiser per update."""
     model.to(dtype=dtype, device=device)
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
+
+
+def build(spec, dtype, device):
+    width, codes = spec.options["width"], spec.options["codes"]
+    categories = spec.options["categories"] * spec.options["classes"]
+    model = InfoGAN(
+        Generator(spec.options["z"] + categories + codes, width),
+        Trunk(width, spec.slope),
+        Discriminator(16 * width),
+        Recognition(width, spec.slope, categories, codes, spec.options["fixed_deviation"]),
+        spec.options,
+    )
+    return start(model, spec, dtype, device)
 
 
 def train_step(state, inputs, noise):
@@ -178,11 +202,16 @@ def train_step(state, inputs, noise):
 
 
 def encode(model, inputs):
-    """images (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
-    recognized = model.recognition(model.trunk(inputs["images"]))
-    return torch.cat([F.softmax(recognized["category"], dim=1), recognized["mean"]], dim=1)
+    """images (B, C, H, W) -> (B, categories · classes + codes): probabilities of the categories, means of the codes."""
+    recognized, parts = model.recognition(model.trunk(inputs["images"])), []
+    if "category" in recognized:
+        logits = recognized["category"].unflatten(1, (-1, model.classes))  # (B, categories, classes)
+        parts.append(F.softmax(logits, dim=2).flatten(1))
+    if "mean" in recognized:
+        parts.append(recognized["mean"])
+    return torch.cat(parts, dim=1)
 
 
 def sample(model, noise):
-    """Latents z (B, 62), category (B, 10), codes (B, 2) -> images (B, 1, 28, 28) in [0, 1]."""
+    """Latents z, category and codes -> images (B, C, H, W)."""
     return model.generator(latent(noise, ""))

@@ -10,13 +10,19 @@ from torch import nn
 from common.specs import records
 from common.specs.records import Spec
 
-OPTIMIZERS = (records.Adam, records.Momentum)  # that are written here
-KEPT = {"first": "exp_avg", "second": "exp_avg_sq", "velocity": "momentum_buffer"}  # by PyTorch's names
+OPTIMIZERS = (records.Adam, records.Momentum, records.RMSProp)  # that are written here
+KEPT = {
+    "first": "exp_avg",
+    "second": "exp_avg_sq",
+    "velocity": "momentum_buffer",
+    "square": "square_avg",
+}  # by PyTorch's names
 
 
 def create(update, model):
     """The update's optimiser, as the specification has it."""
-    return (momentum if isinstance(update.optimizer, records.Momentum) else adam)(update, model)
+    rules = {records.Adam: adam, records.Momentum: momentum, records.RMSProp: rmsprop}
+    return rules[type(update.optimizer)](update, model)
 
 
 def adam(update, model):
@@ -42,6 +48,21 @@ def momentum(update, model):
         weight_decay=0.0,
         nesterov=False,
         fused=True,
+    )
+
+
+def rmsprop(update, model):
+    """PyTorch's RMSprop, restricted to the update's networks: ε stands outside the root in it."""
+    return torch.optim.RMSprop(
+        _parameters(update, model),
+        lr=update.optimizer.learning_rate,
+        alpha=update.optimizer.decay,
+        eps=update.optimizer.epsilon,
+        weight_decay=0.0,
+        momentum=0.0,
+        centered=False,
+        foreach=True,
+        capturable=next(model.parameters()).is_cuda,  # in a CUDA graph
     )
 
 
@@ -75,11 +96,9 @@ def begin(optimizer: torch.optim.Optimizer, count: int) -> None:
         if isinstance(optimizer, torch.optim.SGD):
             optimizer.state[parameter] = {"momentum_buffer": torch.empty_like(parameter)}
             continue
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(count), device=parameter.device),  # fused Adam keeps it on the device
-            "exp_avg": torch.empty_like(parameter),
-            "exp_avg_sq": torch.empty_like(parameter),
-        }
+        kept = ("square_avg",) if isinstance(optimizer, torch.optim.RMSprop) else ("exp_avg", "exp_avg_sq")
+        step = torch.tensor(float(count), device=parameter.device)  # fused Adam keeps it on the device
+        optimizer.state[parameter] = {"step": step} | {name: torch.empty_like(parameter) for name in kept}
 
 
 def moments(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -> dict[str, torch.Tensor]:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from common.specs import records
 
-OPTIMIZERS = (records.Adam, records.AdamEpsilonHat, records.Momentum)  # that are written here
+OPTIMIZERS = (records.Adam, records.AdamEpsilonHat, records.Momentum, records.RMSProp)  # that are written here
 
 
 class Adam(tf.Module):
@@ -63,9 +63,27 @@ class Momentum(tf.Module):
             parameter.assign_sub(tf.cast(rate, parameter.dtype) * velocity)
 
 
+class RMSProp(tf.Module):
+    """RMSProp with ε outside the root, restricted to the update's networks. keras.optimizers.RMSprop has it inside."""
+
+    def __init__(self, update, model):
+        super().__init__()
+        self.settings = update.optimizer
+        self.parameters = _parameters(update, model)
+        self.square = _zeros(self.parameters)
+        self.step = tf.Variable(0, dtype=tf.int64)
+
+    def apply(self, gradients):
+        rmsprop = self.settings
+        self.step.assign_add(1)
+        for parameter, gradient, square in zip(self.parameters, gradients, self.square, strict=True):
+            square.assign(rmsprop.decay * square + (1 - rmsprop.decay) * gradient**2)
+            parameter.assign_sub(rmsprop.learning_rate * gradient / (tf.sqrt(square) + rmsprop.epsilon))
+
+
 def create(update, model):
     """The update's optimiser, as the specification has it."""
-    return (Momentum if isinstance(update.optimizer, records.Momentum) else Adam)(update, model)
+    return {records.Momentum: Momentum, records.RMSProp: RMSProp}.get(type(update.optimizer), Adam)(update, model)
 
 
 def _parameters(update, model):
@@ -81,12 +99,14 @@ def update(optimizer, loss, tape):
     optimizer.apply(tape.gradient(loss, optimizer.parameters))
 
 
-def begin(optimizer: Adam | Momentum, count: int) -> None:
+def begin(optimizer: Adam | Momentum | RMSProp, count: int) -> None:
     """`count` steps are done."""
     optimizer.step.assign(count)
 
 
-def moments(parameters, optimizers: dict[str, Adam | Momentum]) -> dict[str, tuple[tf.Variable, tuple[int, ...]]]:
+def moments(
+    parameters, optimizers: dict[str, Adam | Momentum | RMSProp]
+) -> dict[str, tuple[tf.Variable, tuple[int, ...]]]:
     """{"train.first.encoder.fc0.weight": (variable, axes)} of every optimiser, by its update's name, as `parameters` {name:
     (variable, axes)} has them."""
     names = {id(variable): (name, axes) for name, (variable, axes) in parameters.items()}

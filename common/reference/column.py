@@ -10,7 +10,10 @@ from common.noise import draw_steps
 from common.reference.adam import adam_update
 from common.reference.momentum import momentum_update
 from common.reference.networks import Networks
-from common.specs.records import Momentum, Spec
+from common.reference.rmsprop import rmsprop_update
+from common.specs.records import Adam, AdamEpsilonHat, Momentum, RMSProp, Spec
+
+RULES = {Adam: adam_update, AdamEpsilonHat: adam_update, Momentum: momentum_update, RMSProp: rmsprop_update}
 
 
 class Reference:
@@ -63,7 +66,7 @@ class Reference:
             if self.spec.accumulates:
                 accumulated = {name: accumulated.get(name, 0) + gradient for name, gradient in gradients.items()}
                 gradients = {name: accumulated[name] for name in self.spec.parameter_shapes(update.networks)}
-            rule = momentum_update if update.optimizer.moments == Momentum.moments else adam_update
+            rule = RULES[type(update.optimizer)]
             for name, gradient in gradients.items():
                 kept = [f"{update.name}.{moment}.{name}" for moment in update.optimizer.moments]
                 moments = [self._moments[one] for one in kept]

@@ -19,6 +19,6 @@ def bce_with_logits(logits, target):
 
 
 def log_softmax(logits):
-    """log of the probabilities of (B, classes) logits."""
-    shifted = logits - np.max(np.real(logits), axis=1, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+    """log of the probabilities of (..., classes) logits."""
+    shifted = logits - np.max(np.real(logits), axis=-1, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))

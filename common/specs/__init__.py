@@ -16,6 +16,15 @@ from common.specs.gan import GAN
 from common.specs.gan_conv import GAN_CONV
 from common.specs.gan_two_layer import GAN_TWO_LAYER
 from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOGAN_PAPER, INFOGAN_PLAIN, INFOGAN_SLOPE
+from common.specs.infogan_colour import (
+    INFOGAN_CELEBA,
+    INFOGAN_CHAIRS,
+    INFOGAN_CHAIRS_WIDTH,
+    INFOGAN_FACES,
+    INFOGAN_FACES_ELEVATION,
+    INFOGAN_FACES_LIGHTING,
+    INFOGAN_SVHN,
+)
 from common.specs.records import Spec
 from common.specs.vae import VAE, VAE_Z100, VAE_Z100_EPSILON_HAT
 
@@ -34,6 +43,10 @@ SPECS: dict[str, Spec] = {
         AAE_FEW_LABELS,
         AAE_CLUSTERS,
         INFOGAN,
+        INFOGAN_SVHN,
+        INFOGAN_CELEBA,
+        INFOGAN_FACES,
+        INFOGAN_CHAIRS,
     )
 }
 
@@ -51,6 +64,9 @@ VARIANTS: dict[str, Spec] = {
         INFOGAN_CODES,
         INFOGAN_CATEGORY,
         INFOGAN_PAPER,
+        INFOGAN_FACES_ELEVATION,
+        INFOGAN_FACES_LIGHTING,
+        INFOGAN_CHAIRS_WIDTH,
     )
 }
 

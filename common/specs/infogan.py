@@ -7,18 +7,22 @@
     discriminator  the trunk's 1024 -> 1 logit: real or generated
     recognition    the trunk's 1024 -> 128, BN, LeakyReLU -> 10 logits of c1; mean and log deviation of c2 and c3 (Q)
 
-    L_I(c1)      mean log Q(c1 | G) + ln 10
-    L_I(c2, c3)  mean log N(c; mean, deviation²), without the constants
-    bound        L_I(c1) + codes_weight (L_I(c2) + L_I(c3)): a lower bound of the mutual information, less constants
+    L_I of a category         mean log Q(c | G) + ln classes
+    L_I of a continuous code  mean log N(c; mean, deviation²), without the constants
+    bound                     category_weight · sum of the first + codes_weight · sum of the second: a lower bound of the
+                              mutual information, less constants
 
     D: minimise  mean BCE(D(x), 1) + mean BCE(D(G), 0) - bound    moves trunk, discriminator and recognition
     G: minimise  mean BCE(D(G′), 1) - generator_weight · bound′   with fresh latents, and the D and Q just updated
 
 Images are (B, 1, 28, 28). Real and generated images pass the trunk separately, each with its own batch statistics; the
 passes move the running statistics in the order generator, real, generated; then generator, generated in G's update.
+
+The other data of the paper have other codes and networks, and the same losses: common/specs/infogan_colour.py.
 """
 
 import math
+from dataclasses import dataclass
 
 from autograd import numpy as np
 
@@ -28,29 +32,68 @@ from common.specs.inputs import Images
 from common.specs.layers import RELU, SIGMOID, BatchNorm, Conv, ConvTranspose, Dense, LeakyRelu, Network, Reshape
 from common.specs.records import About, Adam, Spec, Training, Update
 
-CATEGORIES, CODES = 10, 2
 WIDTH, TWIN = 64, 8  # channels, of the model and of its narrow twin
 
 
+@dataclass(frozen=True)
+class Latent:
+    """What the generator is given: noise z, `categories` one-hot codes of so many classes each, and continuous codes."""
+
+    z: int
+    categories: int
+    classes: int
+    codes: int
+
+    @property
+    def size(self) -> int:
+        return self.z + self.categories * self.classes + self.codes
+
+    def draws(self, which: str) -> tuple[Noise, ...]:
+        """Of the update or job `which`; one category is (classes,), several are (categories, classes)."""
+        shape = (self.classes,) if self.categories == 1 else (self.categories, self.classes)
+        return (
+            Noise(f"{which}z", (self.z,), Uniform(-1.0, 1.0)),
+            *((Noise(f"{which}category", shape, OneHot()),) if self.categories else ()),
+            *((Noise(f"{which}codes", (self.codes,), Uniform(-1.0, 1.0)),) if self.codes else ()),
+        )
+
+    def heads(self, inputs: int, fixed_deviation: bool) -> tuple[Dense, ...]:
+        """What Q says of the codes, from so many values."""
+        return (
+            *((Dense("category", inputs, self.categories * self.classes),) if self.categories else ()),
+            *((Dense("mean", inputs, self.codes),) if self.codes else ()),
+            *((Dense("logstd", inputs, self.codes),) if self.codes and not fixed_deviation else ()),
+        )
+
+
 def latent(noise, which):
-    """(B, 74): noise, category, codes of the update or job `which`."""
-    return np.concatenate([noise[f"{which}{part}"] for part in ("z", "category", "codes")], axis=1)
+    """(B, size): noise, categories, codes of the update or job `which`."""
+    parts = [noise[f"{which}{part}"] for part in ("z", "category", "codes") if f"{which}{part}" in noise]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 def information(networks, recognized, noise, which):
-    """L_I of c1, c2 and c3, and their weighted sum, the bound."""
-    mean = recognized["mean"]
-    logstd = recognized.get("logstd", np.zeros(mean.shape))  # a fixed deviation is 1
-    category, codes = noise[f"{which}category"], noise[f"{which}codes"]
-    info_c1 = np.mean(np.sum(category * log_softmax(recognized["category"]), axis=1)) + math.log(CATEGORIES)
-    info_c2, info_c3 = np.mean(-logstd - 0.5 * ((codes - mean) / np.exp(logstd)) ** 2, axis=0)
-    bound = info_c1 + networks.spec.options["codes_weight"] * (info_c2 + info_c3)
-    return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
+    """The bound, and L_I of every code, c1 and on: categories before continuous codes."""
+    options, found, bound = networks.spec.options, [], 0.0
+    if "category" in recognized:
+        category = noise[f"{which}category"].reshape(-1, options["categories"], options["classes"])
+        logits = recognized["category"].reshape(category.shape)
+        info = np.mean(np.sum(category * log_softmax(logits), axis=2), axis=0) + math.log(options["classes"])
+        bound = bound + options["category_weight"] * np.sum(info)
+        found += [info[k] for k in range(options["categories"])]
+    if "mean" in recognized:
+        mean, codes = recognized["mean"], noise[f"{which}codes"]
+        logstd = recognized.get("logstd", np.zeros(mean.shape))  # a fixed deviation is 1
+        info = np.mean(-logstd - 0.5 * ((codes - mean) / np.exp(logstd)) ** 2, axis=0)
+        bound = bound + options["codes_weight"] * np.sum(info)
+        found += [info[k] for k in range(options["codes"])]
+    return bound, {f"info_c{k}": value for k, value in enumerate(found, 1)}
 
 
 def forward(networks, inputs, noise):
-    """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
-    generated images: logits of c1 (B, 10), mean and, unless it is fixed, log deviation of c2 and c3 (B, 2)."""
+    """images (B, C, H, W) -> generated (B, C, H, W), logits of D for both (B, 1), and what Q recognises in the generated
+    images: logits of the categories (B, categories · classes); mean and, unless it is fixed, log deviation of the codes (B,
+    codes)."""
     generated = networks.generator(latent(noise, "discriminator_"))
     real, fake = networks.trunk(inputs["images"]), networks.trunk(generated)
     return {
@@ -83,115 +126,150 @@ def generator_losses(networks, inputs, noise):
 
 
 def encode(networks, inputs):
-    """images (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
-    recognized = networks.recognition(networks.trunk(inputs["images"]))
-    return np.concatenate([np.exp(log_softmax(recognized["category"])), recognized["mean"]], axis=1)
+    """images (B, C, H, W) -> (B, categories · classes + codes): probabilities of the categories, means of the codes."""
+    recognized, parts = networks.recognition(networks.trunk(inputs["images"])), []
+    if "category" in recognized:
+        logits = recognized["category"].reshape(
+            -1, networks.spec.options["categories"], networks.spec.options["classes"]
+        )
+        parts.append(np.exp(log_softmax(logits)).reshape(len(logits), -1))
+    if "mean" in recognized:
+        parts.append(recognized["mean"])
+    return np.concatenate(parts, axis=1)
 
 
 def sample(networks, noise):
-    """Latents z (B, 62), category (B, 10), codes (B, 2) -> images (B, 1, 28, 28) in [0, 1]."""
+    """Latents z, category and codes, as `sampling_noise` has them -> images (B, C, H, W)."""
     return networks.generator(latent(noise, ""))
 
 
-def _batch_norm(name, features):
+def batch_norm(name, features):
     return BatchNorm(name, features, epsilon=1e-5, momentum=0.9)
-
-
-def _latent(which):
-    return (
-        Noise(f"{which}z", (62,), Uniform(-1.0, 1.0)),
-        Noise(f"{which}category", (CATEGORIES,), OneHot()),
-        Noise(f"{which}codes", (CODES,), Uniform(-1.0, 1.0)),
-    )
 
 
 def _adam(learning_rate):
     return Adam(learning_rate=learning_rate, beta1=0.5, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 
-def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, fixed_deviation=False, note=(), width=WIDTH):
-    leaky, hidden, pixels = LeakyRelu(slope), 16 * width, 2 * width * 7 * 7
+def make(name, module, codes, images, networks, width, weights, fixed_deviation, rates, training, about) -> Spec:
+    """An InfoGAN of these `networks`, on `codes`; weights of the bound's two parts, and of the bound in G's objective; rates
+    of D and G."""
+    category_weight, codes_weight, generator_weight = weights
     return Spec(
         name=name,
-        module="infogan",
-        inputs=(Images(shape=(1, 28, 28), pixels=(0.0, 1.0), picture=(1, 28, 28)),),
+        module=module,
+        inputs=(images,),
         reduction="mean",
         options={
             "width": width,
+            "z": codes.z,
+            "categories": codes.categories,
+            "classes": codes.classes,
+            "codes": codes.codes,
+            "category_weight": category_weight,
             "codes_weight": codes_weight,
             "generator_weight": generator_weight,
             "fixed_deviation": fixed_deviation,
         },
         initial=FixedNormal(0.02),
-        networks=(
-            Network(
-                "generator",
-                (74,),
-                (
-                    Dense("fc0", 74, hidden, bias=False),
-                    _batch_norm("bn0", hidden),
-                    RELU,
-                    Dense("fc1", hidden, pixels, bias=False),
-                    _batch_norm("bn1", pixels),
-                    RELU,
-                    Reshape((2 * width, 7, 7)),
-                    ConvTranspose("conv0", 2 * width, width, kernel=4, stride=2, padding=1, bias=False),
-                    _batch_norm("bn2", width),
-                    RELU,
-                    ConvTranspose("conv1", width, 1, kernel=4, stride=2, padding=1),
-                    SIGMOID,
-                ),
-            ),
-            Network(
-                "trunk",
-                (1, 28, 28),
-                (
-                    Conv("conv0", 1, width, kernel=4, stride=2, padding=1),
-                    leaky,
-                    Conv("conv1", width, 2 * width, kernel=4, stride=2, padding=1, bias=False),
-                    _batch_norm("bn0", 2 * width),
-                    leaky,
-                    Reshape((pixels,)),
-                    Dense("fc0", pixels, hidden, bias=False),
-                    _batch_norm("bn1", hidden),
-                    leaky,
-                ),
-            ),
-            Network("discriminator", (hidden,), (Dense("logit", hidden, 1),)),
-            Network(
-                "recognition",
-                (hidden,),
-                (Dense("fc0", hidden, 2 * width, bias=False), _batch_norm("bn0", 2 * width), leaky),
-                heads=(
-                    Dense("category", 2 * width, CATEGORIES),
-                    Dense("mean", 2 * width, CODES),
-                    *(() if fixed_deviation else (Dense("logstd", 2 * width, CODES),)),
-                ),
-            ),
-        ),
-        sampling_noise=_latent(""),
+        networks=networks,
+        sampling_noise=codes.draws(""),
         updates=(
             Update(
                 name="discriminator",
                 objective="objective_d",
                 networks=("trunk", "discriminator", "recognition"),
-                noise=_latent("discriminator_"),
+                noise=codes.draws("discriminator_"),
                 losses=discriminator_losses,
-                optimizer=_adam(2e-4),
+                optimizer=_adam(rates[0]),
             ),
             Update(
                 name="generator",
                 objective="objective_g",
                 networks=("generator",),
-                noise=_latent("generator_"),
+                noise=codes.draws("generator_"),
                 losses=generator_losses,
-                optimizer=_adam(1e-3),
+                optimizer=_adam(rates[1]),
             ),
         ),
         forward=forward,
         encode=encode,
         reconstruct=None,
         sample=sample,
+        training=training,
+        about=about,
+    )
+
+
+# What holds of all of the paper's networks here.
+NOTES = (
+    "Layers before a batch norm have no bias: its gradient is exactly 0, and Adam would move it by rounding errors. The "
+    "paper's code has one there.",
+    "Batch norm starts at weight 1 (the paper's code: N(1, 0.02²)); weights are drawn from N(0, 0.02²), also where the "
+    "paper's code truncates it.",
+)
+
+
+def _networks(codes, width, slope, fixed_deviation):
+    leaky, hidden, pixels = LeakyRelu(slope), 16 * width, 2 * width * 7 * 7
+    return (
+        Network(
+            "generator",
+            (codes.size,),
+            (
+                Dense("fc0", codes.size, hidden, bias=False),
+                batch_norm("bn0", hidden),
+                RELU,
+                Dense("fc1", hidden, pixels, bias=False),
+                batch_norm("bn1", pixels),
+                RELU,
+                Reshape((2 * width, 7, 7)),
+                ConvTranspose("conv0", 2 * width, width, kernel=4, stride=2, padding=1, bias=False),
+                batch_norm("bn2", width),
+                RELU,
+                ConvTranspose("conv1", width, 1, kernel=4, stride=2, padding=1),
+                SIGMOID,
+            ),
+        ),
+        Network(
+            "trunk",
+            (1, 28, 28),
+            (
+                Conv("conv0", 1, width, kernel=4, stride=2, padding=1),
+                leaky,
+                Conv("conv1", width, 2 * width, kernel=4, stride=2, padding=1, bias=False),
+                batch_norm("bn0", 2 * width),
+                leaky,
+                Reshape((pixels,)),
+                Dense("fc0", pixels, hidden, bias=False),
+                batch_norm("bn1", hidden),
+                leaky,
+            ),
+        ),
+        Network("discriminator", (hidden,), (Dense("logit", hidden, 1),)),
+        Network(
+            "recognition",
+            (hidden,),
+            (Dense("fc0", hidden, 2 * width, bias=False), batch_norm("bn0", 2 * width), leaky),
+            heads=codes.heads(2 * width, fixed_deviation),
+        ),
+    )
+
+
+MNIST = Latent(z=62, categories=1, classes=10, codes=2)
+
+
+def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, fixed_deviation=False, note=(), width=WIDTH):
+    return make(
+        name=name,
+        module="infogan",
+        codes=MNIST,
+        images=Images(shape=(1, 28, 28), pixels=(0.0, 1.0), picture=(1, 28, 28)),
+        networks=_networks(MNIST, width, slope, fixed_deviation),
+        width=width,
+        weights=(1.0, codes_weight, generator_weight),
+        fixed_deviation=fixed_deviation,
+        rates=(2e-4, 1e-3),
         training=Training(
             batch_size=128,
             steps=5_000,
@@ -211,10 +289,7 @@ def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, fixed_
                 "Erratum: the article has D, G and Q as a CNN, a CNN and a DCNN (of transposed convolutions); G is the one of those.",
                 *note,
                 "The slope of LeakyReLU is the paper's 0.1; the paper's code uses 0.01.",
-                "Layers before a batch norm have no bias: its gradient is exactly 0, and Adam would move it by rounding errors. The "
-                "paper's code has one there.",
-                "Batch norm starts at weight 1 (the paper's code: N(1, 0.02²)); weights are drawn from N(0, 0.02²), also where the "
-                "paper's code truncates it.",
+                *NOTES,
                 "The article predicts the deviation of c2 and c3; the paper's code fixes it at 1, and weighs c2 and c3 by 1.",
                 "BCE is taken on logits: the same function as on sigmoid outputs, without an ε in the logarithm.",
             ),

@@ -76,7 +76,22 @@ class Momentum:
     moments = ("velocity",)
 
 
-Optimizer = Adam | AdamEpsilonHat | Momentum
+@dataclass(frozen=True)
+class RMSProp:
+    """Tieleman & Hinton 2012 (lecture 6e of their course): v ← ρ·v + (1 - ρ)·gradient², θ ← θ - α·gradient / (√v + ε); v
+    starts at 0.
+
+    ε stands outside the root, as PyTorch has it; Keras and Paddle have it inside, Optax either way. No momentum, and v is not
+    centred by the mean of the gradients.
+    """
+
+    learning_rate: float
+    decay: float
+    epsilon: float
+    moments = ("square",)
+
+
+Optimizer = Adam | AdamEpsilonHat | Momentum | RMSProp
 
 
 @dataclass(frozen=True)

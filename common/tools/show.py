@@ -13,7 +13,7 @@ from backends import TITLES
 from common import parity
 from common.environment import ROOT
 from common.specs.layers import Layer
-from common.specs.records import Momentum, Optimizer, Spec
+from common.specs.records import Momentum, Optimizer, RMSProp, Spec
 from common.tools import sections
 from common.tools.articles import ARTICLES
 
@@ -111,11 +111,14 @@ def _updates(spec):
 
 
 def numbers(optimizer: Optimizer) -> list[str]:
-    """Rate, β1, β2, ε and L2, as tables have them; of gradient descent rate and momentum."""
+    """Rate, β1, β2, ε and L2, as tables have them; of gradient descent rate and momentum, of RMSProp
+    rate, decay and ε."""
     if isinstance(optimizer, Momentum):
         steps = zip(optimizer.steps.at, optimizer.steps.factors, strict=True)
         rate = f"{optimizer.learning_rate:g}" + "".join(f", × {factor:g} after {at:,}" for at, factor in steps)
         return [rate, f"momentum {optimizer.momentum:g}", "", "", ""]
+    if isinstance(optimizer, RMSProp):
+        return [f"{optimizer.learning_rate:g}", f"decay {optimizer.decay:g}", "", f"{optimizer.epsilon:g}", ""]
     epsilon = f"{optimizer.epsilon:g}" + (" (ε̂)" if optimizer.epsilon_hat else "")
     rate, beta1, beta2 = (f"{n:g}" for n in (optimizer.learning_rate, optimizer.beta1, optimizer.beta2))
     return [rate, beta1, beta2, epsilon, f"{optimizer.l2:g}"]

@@ -16,6 +16,7 @@ from common import parity
 from common.reference import column as reference
 from common.reference.networks import Networks
 from common.specs import get
+from common.specs.records import Momentum
 from common.specs.vae import _spec as vae_spec
 
 
@@ -236,7 +237,7 @@ def test_another_momentum(backend, train, monkeypatch, convention):
 
     spec = get("aae_few_labels_paper").training.twin
     keep(spec, train)
-    monkeypatch.setattr(reference, "momentum_update", other)
+    monkeypatch.setitem(reference.RULES, Momentum, other)
     found = failure(spec, train, lambda s, p: backends.create(backend, s, p, dtype="float64"), planted_oracle)
     assert found.name == "one update"
 

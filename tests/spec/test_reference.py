@@ -17,6 +17,7 @@ from common.reference.column import Reference
 from common.reference.complex_step import directional_derivative
 from common.reference.momentum import momentum_update
 from common.reference.networks import Networks, apply
+from common.reference.rmsprop import rmsprop_update
 from common.reference.terms import bce_with_logits, log_softmax, sigmoid
 from common.specs import get
 from common.specs.infogan import information
@@ -33,7 +34,7 @@ from common.specs.layers import (
     Network,
     Reshape,
 )
-from common.specs.records import Adam, AdamEpsilonHat, Momentum, Steps
+from common.specs.records import Adam, AdamEpsilonHat, Momentum, RMSProp, Steps
 
 RANDOM = np.random.default_rng(0)
 
@@ -233,6 +234,19 @@ def test_momentum_against_the_closed_form():
     assert parameter == pytest.approx(np.array([1.0, -2.0]) - moved * gradient, rel=1e-12)
 
 
+def test_rmsprop_against_the_closed_form():
+    """Of a constant gradient g the mean square after t updates is g²·(1 - ρᵗ)."""
+    rmsprop = RMSProp(learning_rate=0.1, decay=0.9, epsilon=0.5)
+    parameter, square, gradient = np.array([1.0, -2.0]), np.zeros(2), np.array([0.3, -4.0])
+    for step in range(1, 8):
+        parameter, square = rmsprop_update(rmsprop, parameter, gradient, square, step)
+    roots = np.abs(gradient)[:, None] * np.sqrt(1 - 0.9 ** np.arange(1, 8))
+    assert square == pytest.approx(gradient**2 * (1 - 0.9**7), rel=1e-12)
+    assert parameter == pytest.approx(
+        np.array([1.0, -2.0]) - 0.1 * (gradient[:, None] / (roots + 0.5)).sum(axis=1), rel=1e-12
+    )
+
+
 def test_adam_with_epsilon_hat():
     """The first step of a gradient g is -lr·g / (|g| + ε̂ / √(1 - β2)): there √v is √(1 - β2)·|g|."""
     adam = AdamEpsilonHat(learning_rate=0.1, beta1=0.9, beta2=0.999, epsilon=0.5, l2=0.0)
@@ -387,7 +401,7 @@ def test_restore_continues_exactly(spec, train):
     parameters = case.parameters()
     whole, first, second = (Reference(spec, parameters) for _ in range(3))
     for column in (whole, first, second):
-        column.upload(train)
+        column.upload(case.data)
     indices, noise = case.indices(), case.noise()
     whole.train_steps(indices, noise)
     for column, part in ((first, slice(0, 2)), (second, slice(2, 4))):

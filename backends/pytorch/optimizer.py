@@ -89,6 +89,19 @@ def update(optimizer, loss):
     optimizer.step()
 
 
+def update_all(optimizers, objectives):
+    """One step of every optimiser on its objective, by its parameters alone; all gradients are taken before any of them
+    moves."""
+    gradients = {}
+    for name, optimizer in optimizers.items():
+        parameters = optimizer.param_groups[0]["params"]
+        gradients[name] = torch.autograd.grad(objectives[name], parameters, retain_graph=True)
+    for name, optimizer in optimizers.items():
+        for parameter, gradient in zip(optimizer.param_groups[0]["params"], gradients[name], strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+
+
 def begin(optimizer: torch.optim.Optimizer, count: int) -> None:
     """Give every parameter what the optimiser itself creates at its first step, with `count` steps done and moments to be
     written."""

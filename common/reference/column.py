@@ -11,9 +11,9 @@ from common.reference.adam import adam_update
 from common.reference.momentum import momentum_update
 from common.reference.networks import Networks
 from common.reference.rmsprop import rmsprop_update
-from common.specs.records import Adam, AdamEpsilonHat, Momentum, RMSProp, Spec
+from common.specs.records import Adam, Momentum, RMSProp, Spec
 
-RULES = {Adam: adam_update, AdamEpsilonHat: adam_update, Momentum: momentum_update, RMSProp: rmsprop_update}
+RULES = {Adam.moments: adam_update, Momentum.moments: momentum_update, RMSProp.moments: rmsprop_update}
 
 
 class Reference:
@@ -57,24 +57,35 @@ class Reference:
 
     def train_step(self, inputs, noise):
         self.step += 1
-        values, accumulated = {}, {}
+        values, accumulated, taken = {}, {}, []
         for update in self.spec.updates:
             everything = tuple(network.name for network in self.spec.networks)
             networks = everything if self.spec.accumulates else update.networks
-            gradients, losses, self._statistics = self._gradient(update, inputs, noise, networks)
+            gradients, losses, statistics = self._gradient(update, inputs, noise, networks)
             values |= losses
+            taken.append((update, gradients))
+            if self.spec.simultaneous:
+                continue
+            self._statistics = statistics
             if self.spec.accumulates:
                 accumulated = {name: accumulated.get(name, 0) + gradient for name, gradient in gradients.items()}
                 gradients = {name: accumulated[name] for name in self.spec.parameter_shapes(update.networks)}
-            rule = RULES[type(update.optimizer)]
-            for name, gradient in gradients.items():
-                kept = [f"{update.name}.{moment}.{name}" for moment in update.optimizer.moments]
-                moments = [self._moments[one] for one in kept]
-                self._parameters[name], *found = rule(
-                    update.optimizer, self._parameters[name], gradient, *moments, self.step
-                )
-                self._moments.update(zip(kept, found, strict=True))
+            self._move(update, gradients)
+        if self.spec.simultaneous:
+            self._statistics = statistics  # of the one pass
+            for update, gradients in taken:
+                self._move(update, gradients)
         return values
+
+    def _move(self, update, gradients):
+        rule = RULES[update.optimizer.moments]
+        for name, gradient in gradients.items():
+            kept = [f"{update.name}.{moment}.{name}" for moment in update.optimizer.moments]
+            moments = [self._moments[one] for one in kept]
+            self._parameters[name], *found = rule(
+                update.optimizer, self._parameters[name], gradient, *moments, self.step
+            )
+            self._moments.update(zip(kept, found, strict=True))
 
     def _gradient(self, update, inputs, noise, networks):
         """(gradients of the update's objective in the parameters of `networks`, its losses, the running statistics after

@@ -54,7 +54,7 @@ def _(layer: Conv, parameters, path, x):
 def _(layer: ConvTranspose, parameters, path, x):
     # Pixels set `stride` apart and correlated with the kernel turned by 180°.
     turned = np.transpose(parameters[f"{path}.weight"], (1, 0, 2, 3))[:, :, ::-1, ::-1]
-    y = _correlate(_spread(x, layer.stride, layer.kernel - 1 - layer.padding), turned, 1)
+    y = _correlate(_spread(x, layer.stride, layer.kernel - 1 - layer.padding, layer.output_padding), turned, 1)
     return y + per_feature(parameters[f"{path}.bias"], y.shape) if layer.bias else y
 
 
@@ -87,11 +87,11 @@ def _windows(x, kernel, stride):
             yield i, j, x[:, :, i : i + height : stride, j : j + width : stride]
 
 
-def _spread(x, apart, margin):
-    """x (B, C, H, W) with its pixels `apart` apart and `margin` zeros around."""
+def _spread(x, apart, margin, more=0):
+    """x (B, C, H, W) with its pixels `apart` apart, `margin` zeros around, and so many more at the end of each side."""
 
     def place(side):
-        matrix = np.zeros((side, (side - 1) * apart + 1 + 2 * margin))
+        matrix = np.zeros((side, (side - 1) * apart + 1 + 2 * margin + more))
         matrix[np.arange(side), margin + apart * np.arange(side)] = 1.0
         return matrix
 

@@ -27,6 +27,7 @@ from common.specs.infogan_colour import (
 )
 from common.specs.records import Spec
 from common.specs.vae import VAE, VAE_Z100, VAE_Z100_EPSILON_HAT
+from common.specs.vae_gan import VAE_GAN, VAE_GAN_MNIST
 
 SPECS: dict[str, Spec] = {
     spec.name: spec
@@ -35,6 +36,8 @@ SPECS: dict[str, Spec] = {
         CONV_AUTOENCODER,
         VAE,
         VAE_Z100,
+        VAE_GAN_MNIST,
+        VAE_GAN,
         GAN,
         GAN_CONV,
         GAN_TWO_LAYER,

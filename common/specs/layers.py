@@ -70,7 +70,8 @@ class Conv:
 
 @dataclass(frozen=True)
 class ConvTranspose:
-    """The transpose (not the inverse) of Conv: W (inputs, outputs, kernel, kernel); `padding` is cut from the output."""
+    """The transpose (not the inverse) of Conv: W (inputs, outputs, kernel, kernel); `padding` is cut from the output, at the
+    end of each side `output_padding` less."""
 
     name: str
     inputs: int
@@ -79,6 +80,7 @@ class ConvTranspose:
     stride: int
     padding: int
     bias: bool = True
+    output_padding: int = 0
 
     @property
     def parameters(self) -> dict[str, Shape]:
@@ -97,7 +99,8 @@ class ConvTranspose:
         channels, *sides = shape
         if channels != self.inputs:
             raise ValueError(f"{self.name} takes {self.inputs} channels, not {channels}")
-        return (self.outputs, *((side - 1) * self.stride - 2 * self.padding + self.kernel for side in sides))
+        more = self.kernel + self.output_padding - 2 * self.padding
+        return (self.outputs, *((side - 1) * self.stride + more for side in sides))
 
 
 def _weight_and_bias(layer, *weight):

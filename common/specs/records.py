@@ -166,6 +166,9 @@ class Spec:
     # Gradients are cleared once per step and not before each update, so that an update applies, to the parameters that it
     # moves, the sum of the gradients of its own objective and of those before it in the step (erratum of article `aae`).
     accumulates: bool = False
+    # The gradients of all updates are taken at one and the same parameters, from one pass, before any of them moves. Every
+    # update's `losses` is then the same function.
+    simultaneous: bool = False
 
     def __post_init__(self):
         for what, names in (

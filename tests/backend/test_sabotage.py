@@ -237,7 +237,7 @@ def test_another_momentum(backend, train, monkeypatch, convention):
 
     spec = get("aae_few_labels_paper").training.twin
     keep(spec, train)
-    monkeypatch.setitem(reference.RULES, Momentum, other)
+    monkeypatch.setitem(reference.RULES, Momentum.moments, other)
     found = failure(spec, train, lambda s, p: backends.create(backend, s, p, dtype="float64"), planted_oracle)
     assert found.name == "one update"
 

@@ -66,10 +66,11 @@ def test_a_monotone_map_changes_no_correlation(pairs):
 
 
 def test_what_does_not_vary_correlates_with_nothing():
-    steady = np.full((50, 1), 0.1)  # whose mean rounds to another number
+    steady = np.full((50, 1), 0.1)  # whose cosine has a mean that rounds to another number
     assert factors.correlations(steady, normal(50, 2)).tolist() == [[0, 0]]
     assert factors.correlations(normal(50, 1), steady).tolist() == [[0]]
     assert factors.circular_correlations(steady, normal(50)).tolist() == [0]
+    assert factors.circular_correlations(normal(50, 1), steady[:, 0]).tolist() == [0]
 
 
 # ------------------------------------------------------------------------------------------------ correlation on a circle
@@ -260,6 +261,7 @@ def test_codes_that_are_the_factors():
     assert scores == pytest.approx((1, 1, 1, 1), abs=1e-9)
     assert found.gaps == pytest.approx([1, 1, 1]) and found.accuracies.tolist() == [1, 1, 1]
     assert found.chances == pytest.approx([1 / 3, 1 / 4, 1 / 2])
+    assert found.samples == (72, 72)
 
 
 def test_a_code_that_holds_two_factors():
@@ -272,12 +274,22 @@ def test_a_code_that_holds_two_factors():
     assert (found.disentanglement, found.completeness) == pytest.approx((0, 1), abs=1e-9)
 
 
+def test_the_gap_is_in_parts_of_the_factors_entropy():
+    """Codes a + b and b: the sum's I(a + b; a) = H(a + b) - ln 4 is all that is told of a; of b its own code tells all."""
+    of = grid(3, 4, times=2)
+    codes, of = {"sum": of[:, 0] + of[:, 1], "b": of[:, 1]}, named(of, "ab")
+    found, total = factors.carried(codes, of, codes, of), entropy(codes["sum"].tolist())
+    expected = [(total - math.log(4)) / math.log(3), 1 - (total - math.log(3)) / math.log(4)]
+    assert found.gaps == pytest.approx(expected)
+    assert found.mig == pytest.approx(sum(expected) / 2)
+
+
 def test_an_angle_is_a_circle_where_a_period_is_given():
     """A cosine at 22.5°, 67.5° and so on has four values, whose ranks lie as 3, 1, -1 and -3; the other factor is untouched."""
-    degrees, width = 45 * grid(8, 2)[:, 0], grid(8, 2)[:, 1]
-    codes = {"wave": np.round(np.cos(np.deg2rad(degrees + 22.5)), 9), "width": width}
-    of = {"width": width, "azimuth": degrees}
-    line, circle = (factors.carried(codes, of, codes, of, periods) for periods in (None, {"azimuth": 360}))
+    eighths, width = grid(8, 2).T
+    codes = {"wave": np.round(np.cos(TURN / 8 * (eighths + 0.5)), 9), "width": width}
+    of = {"width": width, "azimuth": eighths}
+    line, circle = (factors.carried(codes, of, codes, of, periods) for periods in (None, {"azimuth": 8}))
     expected = (3 * math.cos(math.pi / 8) + math.cos(3 * math.pi / 8)) / 2 / math.sqrt(5 / 2)
     assert circle.correlation[0, 1] == pytest.approx(expected, abs=1e-6)
     assert line.correlation[0, 1] < 0.5
@@ -304,6 +316,8 @@ def test_what_is_wrong_is_said():
         factors.carried(of | {"a": np.full(20, np.nan)}, of, of, of)
     with pytest.raises(ValueError, match=r"\[19, 20\] rows"):
         factors.carried(of, of | {"b": np.arange(19)}, of, of)
+    with pytest.raises(ValueError, match="1 codes and 2 factors; expected two of each or more"):
+        factors.carried({"a": of["a"]}, of, {"a": of["a"]}, of)
     for wrong in ({"test_codes": {"a": of["a"]}}, {"test_factors": {"b": of["a"]}}, {"periods": {"c": 360}}):
         with pytest.raises(ValueError, match="different names"):
             factors.carried(**{"codes": of, "factors": of, "test_codes": of, "test_factors": of, **wrong})

@@ -25,7 +25,8 @@ class Carried:
 
     `correlation` is the circular one where a factor is periodic. `information` is a code's mutual information with the factor, in
     parts of the factor's entropy; `gaps` are the differences of the two largest of a factor, `mig` their mean. `accuracies` are
-    the trees' on the test samples, `informativeness` their mean, `chances` what naming the commonest class would reach.
+    the trees' on the test samples, `informativeness` their mean, `chances` what naming the commonest class would reach. `samples`
+    are those of training and test; scores are compared at equal ones only.
     """
 
     codes: tuple[str, ...]
@@ -40,6 +41,7 @@ class Carried:
     informativeness: float
     accuracies: np.ndarray
     chances: np.ndarray
+    samples: tuple[int, int]
 
 
 def carried(
@@ -52,13 +54,15 @@ def carried(
     """All measures of named codes and factors (N,); trees are fitted to the first two and judged on the other two.
 
     Correlations and information are taken of the first two alone. `periods` has the period of each factor that is an angle, in
-    the factor's unit (360 for degrees). Raises ValueError if lengths or names differ, a value is not finite or a factor does not
-    vary.
+    the factor's unit (360 for degrees). Raises ValueError if lengths or names differ, there is only one code or factor, a value
+    is not finite or a factor does not vary.
     """
     periods = periods or {}
     same = codes.keys() == test_codes.keys() and factors.keys() == test_factors.keys()
     if not same or not periods.keys() <= factors.keys():
         raise ValueError("the codes and factors of training and test, and the periods, have different names")
+    if len(codes) < 2 or len(factors) < 2:
+        raise ValueError(f"{len(codes)} codes and {len(factors)} factors; expected two of each or more")
     # One order of names for both.
     x, known = _tables(codes, factors)
     test_x, test_known = _tables({k: test_codes[k] for k in codes}, {k: test_factors[k] for k in factors})
@@ -86,6 +90,7 @@ def carried(
         informativeness=float(np.mean(accuracies)),
         accuracies=accuracies,
         chances=np.array([1 - chance_error(column) for column in test_of.T]),
+        samples=(len(x), len(test_x)),
     )
 
 

@@ -4,7 +4,7 @@ As disentanglement_lib computes them (Google Research; disentanglement_lib/evalu
 predict each factor's classes from all codes, and what counts is how much each tree leans on each code. Its study trains on
 10,000 samples and tests on 5,000; here as many as are given. Few samples make low scores: of a code with a little noise and nine
 that are noise alone, the first had 0.76 of the importance with 1,000 samples, 0.82 with 2,000, 0.87 with 4,000 and 0.93 with
-10,000. So do more codes. Scores are compared at equal numbers only. A fit takes time in proportion to samples × codes × classes.
+10,000. Scores are compared at equal numbers only. A fit takes time in proportion to samples × codes × classes.
 
 Factors are classes here as there, continuous ones binned before (factors.classes): an accuracy is that of naming the bin.
 """

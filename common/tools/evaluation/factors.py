@@ -129,8 +129,7 @@ def _correlations(a, b):
     """(columns of a, columns of b): Pearson's; 0 where one does not vary."""
     a, b = (x - x.mean(axis=0) for x in (a, b))
     scale = np.outer(np.linalg.norm(a, axis=0), np.linalg.norm(b, axis=0))
-    varies = np.outer(*(np.ptp(x, axis=0) > 0 for x in (a, b)))
-    return np.divide(a.T @ b, scale, out=np.zeros(scale.shape), where=varies)
+    return np.divide(a.T @ b, scale, out=np.zeros(scale.shape), where=scale > 0)
 
 
 def classes(factor: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:

@@ -192,7 +192,7 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
     for number in range(DRAWS):
         whole = MANY in results and (number < COURSES or case.steps <= SHORT)
         drawn.append(_inexact(case if whole else replace(case, steps=0), dtype, FACTOR, number))
-        _settle(settled, case.spec, results["one update"], drawn[-1]["one update"])
+        _settle(settled, case.spec, results, drawn[-1])
     masks = {"one update": settled | {f"{name}{MOVED}": mask for name, mask in settled.items()}}
     largest = {stage: dict.fromkeys(tensors, FACTOR * ROUNDING[dtype]) for stage, tensors in results.items()}
     largest["parameters"] = dict.fromkeys(results["parameters"], 0.0)
@@ -236,27 +236,37 @@ def _inexact(case, dtype, roundings, number):
 
 
 def _settle(settled, spec, expected, found):
-    """Take out of `settled` the elements whose gradient, and so Adam's first step, may have either sign."""
+    """Take out of `settled` the elements whose gradient, and so the first step of Adam or RMSProp, may have either sign."""
     for update in _by_sign(spec):
         for name in spec.parameter_shapes(update.networks):
-            moment = f"{update.name}.first.{name}"
-            error = CLEARANCE * np.abs(found[moment] - expected[moment])
-            settled[name] &= (error < np.abs(expected[moment])) | (error == 0)
+            # Adam keeps the gradient that it has seen; RMSProp does not, and it is that of the stage before.
+            kept = "first" in update.optimizer.moments
+            stage, key = (
+                ("one update", f"{update.name}.first.{name}") if kept else ("gradients", f"{update.name}.{name}")
+            )
+            error = CLEARANCE * np.abs(found[stage][key] - expected[stage][key])
+            settled[name] &= (error < np.abs(expected[stage][key])) | (error == 0)
 
 
 def _strays(spec, expected, settled):
-    """{parameter: how far it is off when a share STRAY of its settled elements takes its first step of Adam the wrong way}."""
+    """{parameter: how far it is off when a share STRAY of its settled elements takes its first step the wrong way}."""
     found = {}
     for update in _by_sign(spec):
         for name in spec.parameter_shapes(update.networks):
-            step = 2 * update.optimizer.learning_rate * int(STRAY * settled[name].sum()) ** 0.5
+            step = 2 * _first_step(update.optimizer) * int(STRAY * settled[name].sum()) ** 0.5
             found[name] = step / max(float(np.linalg.norm(expected[name][settled[name]])), 1e-30)
     return found
 
 
 def _by_sign(spec):
-    """The updates whose first step is the sign of the gradient: Adam's."""
-    return [update for update in spec.updates if "first" in update.optimizer.moments]
+    """The updates whose first step is the sign of the gradient: Adam's, RMSProp's."""
+    return [update for update in spec.updates if {"first", "square"} & {*update.optimizer.moments}]
+
+
+def _first_step(optimizer):
+    """How far it moves a parameter, whatever the gradient: RMSProp's mean square is a part 1 - ρ of it."""
+    rms = "square" in optimizer.moments
+    return optimizer.learning_rate / (1 - optimizer.decay) ** 0.5 if rms else optimizer.learning_rate
 
 
 def _distances(expected, found, masks):

@@ -73,10 +73,13 @@ def test_conv_against_scipy(kernel, stride, padding):
     assert found.shape[1:] == layer.output_shape(x.shape[1:])
 
 
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 0), (5, 3, 1), (2, 2, 1), (4, 2, 1), (3, 1, 1)])
-def test_conv_transpose_is_the_transpose_of_conv(kernel, stride, padding):
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "more"),
+    [(3, 2, 0, 0), (5, 3, 1, 0), (2, 2, 1, 0), (4, 2, 1, 0), (3, 1, 1, 0), (5, 2, 2, 1), (3, 3, 0, 2)],
+)
+def test_conv_transpose_is_the_transpose_of_conv(kernel, stride, padding, more):
     """⟨Conv(u), v⟩ = ⟨u, ConvTranspose(v)⟩ with one and the same weight, without biases."""
-    transposed = ConvTranspose("c", 3, 2, kernel, stride, padding)
+    transposed = ConvTranspose("c", 3, 2, kernel, stride, padding, output_padding=more)
     v = RANDOM.normal(size=(1, 3, 4, 5))
     weight = RANDOM.normal(size=(3, 2, kernel, kernel))
     back = apply(transposed, {"c.weight": weight, "c.bias": np.zeros(2)}, "c", v)
@@ -284,7 +287,8 @@ def test_complex_step_of_a_known_function():
 
 
 def test_oracle_gradients_against_the_complex_step(spec, train):
-    case = parity.Case(spec, train, batch=4)  # every tensor of every update; more images are more of the same
+    # Every tensor of every update; more images, and more channels than a twin's, are more of the same.
+    case = parity.Case(spec.training.twin or spec, train, batch=4)
     gradients = Reference(spec, case.parameters()).gradients(*case.first_batch())
     stage = parity.slope_deviation(parity.slopes(case), gradients)
     assert stage.passed, stage
@@ -396,7 +400,59 @@ def test_information_of_a_perfect_recognition_is_ln_10():
     assert bound == pytest.approx(math.log(10) + 0.1 * (2 * math.log(2) - 0.5))
 
 
+def test_the_bound_of_several_categories_and_codes():
+    """Each code's own: where Q knows category 1, and nothing of the others, it is ln 20 nats, and 0. Of the continuous code,
+    known exactly with a deviation of ½, ln 2."""
+    spec = get("infogan_chairs")
+    category, codes = np.eye(20)[np.arange(60).reshape(20, 3) % 20], np.linspace(-1, 1, 20)[:, None]
+    logits = np.stack([np.zeros((20, 20)), 100 * category[:, 1], np.zeros((20, 20))], axis=1)
+    recognized = {"category": logits.reshape(20, 60), "mean": codes, "logstd": np.full((20, 1), np.log(0.5))}
+    networks = Networks(spec, {}, {}, training=True)
+    bound, info = information(networks, recognized, {"category": category, "codes": codes}, "")
+    assert list(info) == ["info_c1", "info_c2", "info_c3", "info_c4"]
+    assert list(info.values()) == pytest.approx([0, math.log(20), 0, math.log(2)], abs=1e-12)
+    assert bound == pytest.approx(math.log(20) + 10 * math.log(2))
+
+
+def test_codes_of_one_kind_alone(train):
+    """Faces have no category, and celebrities no continuous code."""
+    for name, size, count in (("infogan_faces", 5, 5), ("infogan_celeba", 100, 10)):
+        case = parity.Case(get(name).training.twin, train, batch=4, steps=0)
+        column = Reference(case.spec, case.parameters())
+        inputs, noise = case.first_batch()
+        assert column.encode(inputs).shape == (4, size)
+        losses = column.losses(inputs, noise)
+        assert sum(key.startswith("info_c") for key in losses) == count
+
+
+def test_the_losses_of_vae_gan_where_nothing_is_known(train):
+    """With all weights 0: z is ε, every logit 0 and every probability ½, Dis_l says the same of every image."""
+    spec = get("vae_gan_mnist").training.twin
+    case = parity.Case(spec, train, batch=4, steps=0)
+    column = Reference(spec, {name: 0 * value for name, value in case.parameters().items()})
+    losses = column.losses(*case.first_batch())
+    assert (losses["prior"], losses["likelihood"], losses["score_fake"]) == (0, 0, 0.5)
+    assert losses["loss_d"] == pytest.approx(3 * math.log(2))
+    assert losses["objective_decoder"] == pytest.approx(-3 * math.log(2))
+
+
+def test_simultaneous_updates_use_the_gradients_from_before_any_of_them(train):
+    spec = get("vae_gan_mnist").training.twin
+    case = parity.Case(spec, train, batch=4, steps=0)
+    column, before = Reference(spec, case.parameters()), case.parameters()
+    inputs, noise = case.first_batch()
+    gradients = column.gradients(inputs, noise)
+    column.train_step(inputs, noise)
+    for name, value in column.parameters().items():
+        (owner,) = [update for update in spec.updates if name.split(".")[0] in update.networks]
+        gradient = gradients[f"{owner.name}.{name}"]
+        moved, square = rmsprop_update(owner.optimizer, before[name], gradient, 0 * gradient, 1)
+        assert np.array_equal(value, moved)
+        assert np.array_equal(column.moments()[f"{owner.name}.square.{name}"], square)
+
+
 def test_restore_continues_exactly(spec, train):
+    spec = spec.training.twin or spec
     case = parity.Case(spec, train, batch=4, steps=4)
     parameters = case.parameters()
     whole, first, second = (Reference(spec, parameters) for _ in range(3))

@@ -16,6 +16,7 @@ from common.parameters import initial_parameters
 from common.reference.networks import Networks
 from common.specs.draws import Bernoulli, FixedNormal, Noise, Normal, OneHot, Uniform
 from common.specs.layers import BatchNorm, Conv, ConvTranspose, Dense, Dropout, LeakyRelu, Network, Reshape
+from common.specs.records import RMSProp
 
 
 def few_labels(categories):
@@ -24,6 +25,13 @@ def few_labels(categories):
     heads = 1000 * categories + categories + 1000 * 10 + 10
     decoder = (categories + 10) * 1000 + 1000 * 1000 + 1000 * 784 + 1000 + 1000 + 784
     return encoder + heads + decoder + (10 + categories) * 1000 + 2 * (1000 * 1000 + 1000 + 1000 + 1000 + 1)
+
+
+def of_streets(latent, heads):
+    generator = latent * 1792 + 2 * 1792 + 448 * 256 * 16 + 2 * 256
+    generator += 256 * 128 * 16 + 128 + 128 * 64 * 16 + 64 + 64 * 3 * 16 + 3
+    trunk = 3 * 64 * 16 + 64 + 64 * 128 * 16 + 2 * 128 + 128 * 256 * 16 + 2 * 256
+    return generator + trunk + (4096 + 1) + (4096 * 128 + 2 * 128 + 128 * heads + heads)
 
 
 # Worked out by hand from the sizes in the articles: Dense a -> b has a·b + b parameters.
@@ -50,6 +58,29 @@ PARAMETER_COUNTS = {
     + (64 * 16 + 64 + 64 * 128 * 16 + 2 * 128 + 6272 * 1024 + 2 * 1024)
     + (1024 + 1)
     + (1024 * 128 + 2 * 128 + 128 * 14 + 14),
+    "infogan_svhn": of_streets(168, heads=4 * 10 + 2 * 4),
+    "infogan_celeba": of_streets(228, heads=10 * 10),
+    "infogan_faces": (133 * 1024 + 2 * 1024 + 1024 * 8192 + 2 * 8192 + 128 * 64 * 16 + 2 * 64 + 64 * 16 + 1)
+    + (64 * 16 + 64 + 64 * 128 * 16 + 2 * 128 + 8192 * 1024 + 2 * 1024)
+    + (1024 + 1)
+    + 2 * (1024 * 5 + 5),
+    "infogan_chairs": (189 * 1024 + 2 * 1024 + 1024 * 16384 + 2 * 16384 + 2 * (256 * 256 * 9 + 2 * 256))
+    + (256 * 128 * 16 + 2 * 128 + 128 * 64 * 16 + 2 * 64 + 64 * 16 + 1)
+    + (64 * 16 + 64 + 64 * 128 * 16 + 2 * 128 + 128 * 256 * 16 + 2 * 256 + 2 * (256 * 256 * 9 + 2 * 256))
+    + (16384 * 1024 + 2 * 1024)
+    + (1024 + 1)
+    + (1024 * 60 + 60)
+    + 2 * (1024 + 1),
+    "vae_gan": (3 * 64 * 25 + 2 * 64 + 64 * 128 * 25 + 2 * 128 + 128 * 256 * 25 + 2 * 256)
+    + (16384 * 2048 + 2 * 2048 + 2 * (2048 * 128 + 128))
+    + (128 * 16384 + 2 * 16384 + 256 * 256 * 25 + 2 * 256 + 256 * 128 * 25 + 2 * 128 + 128 * 32 * 25 + 2 * 32)
+    + (32 * 3 * 25 + 3)
+    + (3 * 32 * 25 + 32 + 32 * 128 * 25 + 2 * 128 + 128 * 256 * 25 + 2 * 256 + 256 * 256 * 25)
+    + (2 * 256 + 16384 * 512 + 2 * 512 + 512 + 1),
+    "vae_gan_mnist": (32 * 25 + 2 * 32 + 32 * 64 * 25 + 2 * 64 + 3136 * 256 + 2 * 256 + 2 * (256 * 32 + 32))
+    + (32 * 3136 + 2 * 3136 + 64 * 64 * 25 + 2 * 64 + 64 * 32 * 25 + 2 * 32 + 32 * 25 + 1)
+    + (16 * 25 + 16 + 16 * 32 * 25 + 2 * 32 + 32 * 64 * 25)
+    + (2 * 64 + 3136 * 128 + 2 * 128 + 128 + 1),
 }
 
 
@@ -204,7 +235,8 @@ def test_hyperparameters_of_the_series_that_article_aae_announces():
 
 def test_a_twin_is_the_same_but_for_its_width(spec):
     if spec.training.twin:
-        assert spec.training.twin.options | {"width": spec.options["width"]} == spec.options
+        sizes = {name: spec.options[name] for name in ("width", "latent", "hidden") if name in spec.options}
+        assert spec.training.twin.options | sizes == spec.options
         assert spec.training.twin.parameter_count() < spec.parameter_count() / 10
         for name in ("module", "inputs", "forward", "encode", "reconstruct", "sample"):
             assert getattr(spec.training.twin, name) == getattr(spec, name)
@@ -254,6 +286,62 @@ def test_what_stands_before_a_batch_norm_has_no_bias(spec):
         for layer, following in itertools.pairwise(one for one in network.layers if not isinstance(one, Reshape)):
             if isinstance(layer, (Dense, Conv, ConvTranspose)):
                 assert layer.bias != isinstance(following, BatchNorm)
+
+
+def test_hyperparameters_of_infogan_on_other_data():
+    """Arxiv 1606.03657, appendix C.2 to C.5: rates of D and G, the weights of categories and of continuous codes, the latent."""
+    given = {
+        "infogan_svhn": ((2e-4, 1e-3), (1, 1), (124, 4, 10, 4), 168),
+        "infogan_celeba": ((2e-4, 1e-3), (1, 1), (128, 10, 10, 0), 228),
+        "infogan_faces": ((2e-4, 5e-4), (1, 0.2), (128, 0, 0, 5), 133),
+        "infogan_faces_elevation": ((4e-4, 3e-4), (1, 0.1), (128, 0, 0, 5), 133),
+        "infogan_faces_lighting": ((8e-4, 3e-4), (1, 0.1), (128, 0, 0, 5), 133),
+        "infogan_chairs": ((2e-4, 1e-3), (1, 10), (128, 3, 20, 1), 189),
+        "infogan_chairs_width": ((2e-4, 1e-3), (2, 0.05), (128, 3, 20, 1), 189),
+    }
+    for name, (rates, weights, latent, size) in given.items():
+        spec = specs.get(name)
+        assert tuple(update.optimizer.learning_rate for update in spec.updates) == rates
+        assert (spec.options["category_weight"], spec.options["codes_weight"]) == weights
+        assert tuple(spec.options[part] for part in ("z", "categories", "classes", "codes")) == latent
+        assert spec.network("generator").input_shape == (size,)
+        assert sum(math.prod(noise.shape) for noise in spec.sampling_noise) == size
+        assert {(update.optimizer.beta1, update.optimizer.beta2) for update in spec.updates} == {(0.5, 0.999)}
+        assert spec.slope == 0.1
+
+
+def test_the_shapes_of_infogan_on_other_data():
+    shapes = {
+        "infogan_svhn": [(256, 4, 4), (128, 8, 8), (64, 16, 16), (3, 32, 32)],
+        "infogan_faces": [(64, 16, 16), (1, 32, 32)],
+        "infogan_chairs": [(256, 8, 8), (256, 8, 8), (128, 16, 16), (64, 32, 32), (1, 64, 64)],
+    }
+    for name, expected in shapes.items():
+        rows = specs.get(name).network("generator").rows()
+        assert [shape for layer, shape in rows if isinstance(layer, ConvTranspose)] == expected
+        *_, (_, features) = specs.get(name).network("trunk").rows()
+        assert features == {"infogan_svhn": (4096,)}.get(name, (1024,))
+
+
+def test_hyperparameters_of_vae_gan():
+    """Arxiv 1512.09300, table 1 and section 4: RMSProp at 3e-4, batches of 64; Dis_l is the third strided convolution."""
+    for name, side, strided in (("vae_gan", (256, 8, 8), 3), ("vae_gan_mnist", (64, 7, 7), 2)):
+        spec = specs.get(name)
+        assert [(update.name, update.networks) for update in spec.updates] == [
+            ("encoder", ("encoder",)),
+            ("decoder", ("decoder",)),
+            ("discriminator", ("features", "discriminator")),
+        ]
+        assert {update.optimizer for update in spec.updates} == {RMSProp(learning_rate=3e-4, decay=0.9, epsilon=1e-8)}
+        assert spec.simultaneous and not spec.accumulates
+        assert (spec.training.batch_size, spec.images.pixels, spec.options["gamma"]) == (64, (-1, 1), 1e-5)
+        *_, (last, shape) = spec.network("features").rows()
+        assert isinstance(last, Conv) and shape == side
+        assert (
+            sum(isinstance(layer, Conv) and layer.stride == 2 for layer in spec.network("features").layers) == strided
+        )
+        ups = [shape for layer, shape in spec.network("decoder").rows() if isinstance(layer, ConvTranspose)]
+        assert ups[-1][1:] == spec.images.picture[1:]
 
 
 def test_calmed_changes_the_rates_alone():

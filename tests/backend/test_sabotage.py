@@ -16,7 +16,8 @@ from common import parity
 from common.reference import column as reference
 from common.reference.networks import Networks
 from common.specs import get
-from common.specs.records import Momentum
+from common.specs import infogan as infogan_specs
+from common.specs.records import Momentum, RMSProp
 from common.specs.vae import _spec as vae_spec
 
 
@@ -240,6 +241,109 @@ def test_another_momentum(backend, train, monkeypatch, convention):
     monkeypatch.setitem(reference.RULES, Momentum.moments, other)
     found = failure(spec, train, lambda s, p: backends.create(backend, s, p, dtype="float64"), planted_oracle)
     assert found.name == "one update"
+
+
+@pytest.mark.parametrize("convention", ["inside", "from one", "centred"])
+def test_another_rmsprop(backend, train, monkeypatch, convention):
+    """Planted in the oracle: ε inside the root (Keras, Paddle), a mean square that starts at 1 (TensorFlow 1), and one that is
+    centred by the mean of the gradients."""
+
+    def other(rmsprop, parameter, gradient, square, step):
+        rho, epsilon = rmsprop.decay, rmsprop.epsilon
+        start = 1.0 if convention == "from one" and step == 1 else 0.0
+        square = rho * (square + start) + (1 - rho) * gradient**2
+        inside = square - ((1 - rho) * gradient) ** 2 if convention == "centred" else square  # at the first step
+        root = (inside + epsilon) ** 0.5 if convention == "inside" else inside**0.5 + epsilon
+        return parameter - rmsprop.learning_rate * gradient / root, square
+
+    spec = get("vae_gan_mnist").training.twin
+    keep(spec, train)
+    monkeypatch.setitem(reference.RULES, RMSProp.moments, other)
+    found = failure(spec, train, lambda s, p: backends.create(backend, s, p, dtype="float64"), planted_oracle)
+    assert found.name == "one update"
+
+
+FIXED = {  # the value without its gradient
+    "pytorch": "{}.detach()",
+    "tensorflow": "tf.stop_gradient({})",
+    "paddle": "{}.detach()",
+    "jax": "__import__('jax').lax.stop_gradient({})",
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "leak", "tensor"),
+    [
+        ('"loss_d": loss_d,', "likelihood", "discriminator.features."),  # L_llike reaches the discriminator
+        ('"objective_encoder": prior + likelihood,', "loss_d", "encoder.encoder."),  # L_GAN reaches the encoder
+    ],
+)
+def test_a_loss_that_reaches_another_network_of_vae_gan(backend, train, old, leak, tensor):
+    """Every loss keeps its value: only its gradient is wrong."""
+    spec = get("vae_gan").training.twin  # in whose file the losses stand
+    planted = with_text(backend, spec, old, f"{old[:-1]} + ({leak} - {FIXED[backend].format(leak)}),")
+    found = failure(spec, train, planted)
+    assert (found.name, found.tensor.startswith(tensor)) == ("gradients", True)
+
+
+def test_the_layer_of_dis_l_off_by_one(backend, train):
+    """What the next layers make of the features in place of the convolution's own output."""
+    relu = {"pytorch": "F.relu", "tensorflow": "tf.nn.relu", "paddle": "F.relu", "jax": "nnx.relu"}[backend]
+    spec, old = get("vae_gan").training.twin, 'apart = output["real_features"] - output["copied_features"]'
+    new = f'apart = {relu}(output["real_features"]) - {relu}(output["copied_features"])'
+    assert failure(spec, train, with_text(backend, spec, old, new)).name == "losses"
+
+
+def test_codes_of_two_categories_swapped(backend, train):
+    roll = {"pytorch": "torch.roll", "tensorflow": "tf.roll", "paddle": "paddle.roll", "jax": "jnp.roll"}[backend]
+    codes, infogan = infogan_specs.Latent(z=62, categories=3, classes=10, codes=2), get("infogan").training.twin
+    spec = infogan_specs.make(
+        name="three",
+        module="infogan",
+        codes=codes,
+        images=infogan.images,
+        networks=infogan_specs._networks(codes, 8, 0.1, False),
+        width=8,
+        weights=(1.0, 0.1, 1.0),
+        fixed_deviation=False,
+        rates=(2e-4, 1e-3),
+        training=dataclasses.replace(infogan.training, parity_rate=0.03),
+        about=infogan.about,
+    )
+    assert failure(spec, train, lambda s, p: backends.create(backend, s, p, dtype="float64")) is None
+    old = 'noise[f"{which}category"]'
+    assert failure(spec, train, with_text(backend, spec, old, f"{roll}({old}, 1, 1)")).name == "losses"
+
+
+@pytest.mark.parametrize(
+    ("texts", "model"),
+    [
+        # Flattened as H, W, C.
+        (
+            {
+                "pytorch": ("return h.reshape(len(h), -1)", "return h.permute(0, 2, 3, 1).reshape(len(h), -1)"),
+                "tensorflow": ("tf.reshape(to_nchw(h)", "tf.reshape(h"),
+                "paddle": ("return h.flatten(1)", "return h.transpose([0, 2, 3, 1]).flatten(1)"),
+                "jax": ("to_nchw(h).reshape", "h.reshape"),
+            },
+            "infogan_svhn",
+        ),
+        # Pixels in [0, 1] where they are in [-1, 1].
+        (
+            {
+                "pytorch": ("torch.tanh(", "torch.sigmoid("),
+                "tensorflow": ("tf.tanh(", "tf.sigmoid("),
+                "paddle": ("paddle.tanh(", "F.sigmoid("),
+                "jax": ("nnx.tanh(", "nnx.sigmoid("),
+            },
+            "infogan_svhn",
+        ),
+    ],
+    ids=["flattening", "range"],
+)
+def test_a_mistake_in_colour(backend, train, texts, model):
+    spec = get(model).training.twin
+    assert failure(spec, train, with_text(backend, spec, *texts[backend])).name == "forward"
 
 
 def test_an_unbiased_running_variance(backend, train, monkeypatch):

@@ -15,9 +15,9 @@ from backends.jax.steps import State
 
 
 class Encoder(nnx.Module):
-    def __init__(self, hidden, latent, dtype, rngs):
+    def __init__(self, pixels, hidden, latent, dtype, rngs):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.fc0 = linear(784, hidden)
+        self.fc0 = linear(pixels, hidden)
         self.mean = linear(hidden, latent)
         self.logvar = linear(hidden, latent)
 
@@ -27,10 +27,10 @@ class Encoder(nnx.Module):
 
 
 class Decoder(nnx.Module):
-    def __init__(self, latent, hidden, dtype, rngs):
+    def __init__(self, latent, hidden, pixels, dtype, rngs):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.fc0 = linear(latent, hidden)
-        self.fc1 = linear(hidden, 784)
+        self.fc1 = linear(hidden, pixels)
 
     def __call__(self, z):
         h = nnx.relu(self.fc0(z))  # (B, hidden)
@@ -38,9 +38,9 @@ class Decoder(nnx.Module):
 
 
 class VAE(nnx.Module):
-    def __init__(self, hidden, latent, reduction, dtype, rngs):
-        self.encoder = Encoder(hidden, latent, dtype, rngs)
-        self.decoder = Decoder(latent, hidden, dtype, rngs)
+    def __init__(self, pixels, hidden, latent, reduction, dtype, rngs):
+        self.encoder = Encoder(pixels, hidden, latent, dtype, rngs)
+        self.decoder = Decoder(latent, hidden, pixels, dtype, rngs)
         self.reduction = reduction  # over the batch: "sum" in vae, "mean" in vae_z100
 
 
@@ -70,7 +70,7 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype):
     rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
-    model = VAE(spec.options["hidden"], spec.options["latent"], spec.reduction, dtype, rngs)
+    model = VAE(spec.images.shape[0], spec.options["hidden"], spec.options["latent"], spec.reduction, dtype, rngs)
     return State(model, {"train": adam(spec.update("train"), model)})
 
 

@@ -16,9 +16,9 @@ from backends.paddle.terms import cross_entropy
 
 
 class Encoder(nn.Layer):
-    def __init__(self, hidden, latent):
+    def __init__(self, pixels, hidden, latent):
         super().__init__()
-        self.fc0 = nn.Linear(784, hidden, **named("encoder.fc0"))
+        self.fc0 = nn.Linear(pixels, hidden, **named("encoder.fc0"))
         self.mean = nn.Linear(hidden, latent, **named("encoder.mean"))
         self.logvar = nn.Linear(hidden, latent, **named("encoder.logvar"))
 
@@ -28,10 +28,10 @@ class Encoder(nn.Layer):
 
 
 class Decoder(nn.Layer):
-    def __init__(self, latent, hidden):
+    def __init__(self, latent, hidden, pixels):
         super().__init__()
         self.fc0 = nn.Linear(latent, hidden, **named("decoder.fc0"))
-        self.fc1 = nn.Linear(hidden, 784, **named("decoder.fc1"))
+        self.fc1 = nn.Linear(hidden, pixels, **named("decoder.fc1"))
 
     def forward(self, z):
         h = F.relu(self.fc0(z))  # (B, hidden)
@@ -39,10 +39,10 @@ class Decoder(nn.Layer):
 
 
 class VAE(nn.Layer):
-    def __init__(self, hidden, latent, reduction):
+    def __init__(self, pixels, hidden, latent, reduction):
         super().__init__()
-        self.encoder = Encoder(hidden, latent)
-        self.decoder = Decoder(latent, hidden)
+        self.encoder = Encoder(pixels, hidden, latent)
+        self.decoder = Decoder(latent, hidden, pixels)
         self.reduction = reduction  # over the batch: "sum" in vae, "mean" in vae_z100
 
 
@@ -71,7 +71,7 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype, device):
     def network():
-        return VAE(spec.options["hidden"], spec.options["latent"], spec.reduction)
+        return VAE(spec.images.shape[0], spec.options["hidden"], spec.options["latent"], spec.reduction)
 
     state = State(spec, network, dtype, device)
     # Each Program makes its own layers, once. Within a Program, a parameter name used twice would make two parameters;

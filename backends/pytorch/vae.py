@@ -14,9 +14,9 @@ from backends.pytorch.steps import State
 
 
 class Encoder(nn.Module):
-    def __init__(self, hidden, latent):
+    def __init__(self, pixels, hidden, latent):
         super().__init__()
-        self.fc0 = nn.Linear(784, hidden)
+        self.fc0 = nn.Linear(pixels, hidden)
         self.mean = nn.Linear(hidden, latent)
         self.logvar = nn.Linear(hidden, latent)
 
@@ -26,10 +26,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self, latent, hidden):
+    def __init__(self, latent, hidden, pixels):
         super().__init__()
         self.fc0 = nn.Linear(latent, hidden)
-        self.fc1 = nn.Linear(hidden, 784)
+        self.fc1 = nn.Linear(hidden, pixels)
 
     def forward(self, z):
         h = F.relu(self.fc0(z))  # (B, hidden)
@@ -37,10 +37,10 @@ class Decoder(nn.Module):
 
 
 class VAE(nn.Module):
-    def __init__(self, hidden, latent, reduction):
+    def __init__(self, pixels, hidden, latent, reduction):
         super().__init__()
-        self.encoder = Encoder(hidden, latent)
-        self.decoder = Decoder(latent, hidden)
+        self.encoder = Encoder(pixels, hidden, latent)
+        self.decoder = Decoder(latent, hidden, pixels)
         self.reduction = reduction  # over the batch: "sum" in vae, "mean" in vae_z100
 
 
@@ -68,7 +68,9 @@ def losses(model, inputs, noise):
 
 
 def build(spec, dtype, device):
-    model = VAE(spec.options["hidden"], spec.options["latent"], spec.reduction).to(dtype=dtype, device=device)
+    model = VAE(spec.images.shape[0], spec.options["hidden"], spec.options["latent"], spec.reduction).to(
+        dtype=dtype, device=device
+    )
     return State(model, {"train": adam(spec.update("train"), model)})
 
 

@@ -26,10 +26,10 @@ class Encoder(keras.Model):
 
 
 class Decoder(keras.Model):
-    def __init__(self, hidden, dtype):
+    def __init__(self, hidden, pixels, dtype):
         super().__init__(dtype=dtype)
         self.fc0 = layers.Dense(hidden, dtype=dtype)
-        self.fc1 = layers.Dense(784, dtype=dtype)
+        self.fc1 = layers.Dense(pixels, dtype=dtype)
 
     def call(self, z):
         h = tf.nn.relu(self.fc0(z))  # (B, hidden)
@@ -37,10 +37,10 @@ class Decoder(keras.Model):
 
 
 class VAE(keras.Model):
-    def __init__(self, hidden, latent, reduction, dtype):
+    def __init__(self, pixels, hidden, latent, reduction, dtype):
         super().__init__(dtype=dtype)
         self.encoder = Encoder(hidden, latent, dtype)
-        self.decoder = Decoder(hidden, dtype)
+        self.decoder = Decoder(hidden, pixels, dtype)
         self.reduction = reduction  # over the batch: "sum" in vae, "mean" in vae_z100
 
 
@@ -71,8 +71,8 @@ def losses(model, inputs, noise):
 
 def build(spec, dtype, device):
     with tf.device(device):
-        model = VAE(spec.options["hidden"], spec.options["latent"], spec.reduction, dtype)
-        model.encoder(keras.Input((784,)))  # Keras creates a network's variables at its first call
+        model = VAE(spec.images.shape[0], spec.options["hidden"], spec.options["latent"], spec.reduction, dtype)
+        model.encoder(keras.Input(spec.images.shape))  # Keras creates a network's variables at its first call
         model.decoder(keras.Input((spec.options["latent"],)))
         return State(model, {"train": Adam(spec.update("train"), model)})
 

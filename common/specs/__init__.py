@@ -19,14 +19,16 @@ from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOG
 from common.specs.infogan_colour import (
     INFOGAN_CELEBA,
     INFOGAN_CHAIRS,
+    INFOGAN_CHAIRS_PLAIN,
     INFOGAN_CHAIRS_WIDTH,
     INFOGAN_FACES,
     INFOGAN_FACES_ELEVATION,
     INFOGAN_FACES_LIGHTING,
+    INFOGAN_FACES_PLAIN,
     INFOGAN_SVHN,
 )
 from common.specs.records import Spec
-from common.specs.vae import VAE, VAE_Z100, VAE_Z100_EPSILON_HAT
+from common.specs.vae import VAE, VAE_CHAIRS, VAE_HEADS, VAE_Z100, VAE_Z100_EPSILON_HAT
 from common.specs.vae_gan import VAE_GAN, VAE_GAN_MNIST
 
 SPECS: dict[str, Spec] = {
@@ -50,6 +52,7 @@ SPECS: dict[str, Spec] = {
         INFOGAN_CELEBA,
         INFOGAN_FACES,
         INFOGAN_CHAIRS,
+        INFOGAN_CHAIRS_PLAIN,
     )
 }
 
@@ -58,6 +61,8 @@ VARIANTS: dict[str, Spec] = {
     spec.name: spec
     for spec in (
         VAE_Z100_EPSILON_HAT,
+        VAE_HEADS,
+        VAE_CHAIRS,
         AAE_AS_PUBLISHED,
         AAE_FEW_LABELS_PAPER,
         AAE_FEW_LABELS_SUPERVISED,
@@ -69,6 +74,8 @@ VARIANTS: dict[str, Spec] = {
         INFOGAN_PAPER,
         INFOGAN_FACES_ELEVATION,
         INFOGAN_FACES_LIGHTING,
+        INFOGAN_FACES_PLAIN,
+        INFOGAN_CHAIRS_PLAIN,
         INFOGAN_CHAIRS_WIDTH,
     )
 }

@@ -145,8 +145,8 @@ FACES = Latent(z=128, categories=0, classes=0, codes=5)
 CHAIRS = Latent(z=128, categories=3, classes=20, codes=1)
 
 
-def _spec(name, title, module, codes, picture, pixels, networks, weights, rates, note, steps, width=WIDTH) -> Spec:
-    given = (name, title, module, codes, picture, pixels, networks, weights, rates, note, steps)
+def _spec(name, title, module, codes, picture, pixels, networks, weights, rates, note, width=WIDTH) -> Spec:
+    given = (name, title, module, codes, picture, pixels, networks, weights, rates, note)
     return make(
         name=name,
         module=module,
@@ -154,12 +154,12 @@ def _spec(name, title, module, codes, picture, pixels, networks, weights, rates,
         images=Images(shape=picture, pixels=pixels, picture=picture),
         networks=networks(codes, width),
         width=width,
-        weights=(*weights, 1.0),
+        weights=weights,
         fixed_deviation=False,
         rates=rates,
         training=Training(
             batch_size=128,
-            steps=steps,
+            steps=5_000,
             # At the true rates implementations of `infogan_faces` part to 1e-11 in one update, to 1e-7 in 100 of its twin.
             parity_rate=0.03,
             twin=_spec(*given, TWIN) if width != TWIN else None,
@@ -180,17 +180,16 @@ def _spec(name, title, module, codes, picture, pixels, networks, weights, rates,
 
 def _streets(name, title, codes, note=()):
     return _spec(
-        name, title, "infogan_svhn", codes, (3, 32, 32), (-1.0, 1.0), _of_streets, (1.0, 1.0), (2e-4, 1e-3), note, 5_000
+        name, title, "infogan_svhn", codes, (3, 32, 32), (-1.0, 1.0), _of_streets, (1.0, 1.0, 1.0), (2e-4, 1e-3), note
     )
 
 
-def _faces(name, title, rates, weight, note=()):
-    return _spec(
-        name, title, "infogan_faces", FACES, (1, 32, 32), (0.0, 1.0), _of_faces, (1.0, weight), rates, note, 5_000
-    )
+def _faces(name, title, rates, weight, note=(), generator_weight=1.0):
+    weights = (1.0, weight, generator_weight)
+    return _spec(name, title, "infogan_faces", FACES, (1, 32, 32), (0.0, 1.0), _of_faces, weights, rates, note)
 
 
-def _chairs(name, title, weights, note=()):
+def _chairs(name, title, weights, note=(), generator_weight=1.0):
     kernels = (
         "The paper's kernels are 4 × 4 everywhere. At stride 1 they are 3 × 3 here: an even one keeps no side as it is."
     )
@@ -202,10 +201,9 @@ def _chairs(name, title, weights, note=()):
         (1, 64, 64),
         (0.0, 1.0),
         _of_chairs,
-        weights,
+        (*weights, generator_weight),
         (2e-4, 1e-3),
         (kernels, *note),
-        5_000,
     )
 
 
@@ -233,3 +231,12 @@ INFOGAN_FACES_LIGHTING = _faces(
     "infogan_faces_lighting", "InfoGAN for 3-D faces, set for lighting and width", (8e-4, 3e-4), 0.1
 )
 INFOGAN_CHAIRS_WIDTH = _chairs("infogan_chairs_width", "InfoGAN for 3-D chairs, set for width", (2.0, 0.05))
+
+# What is set beside them.
+PLAIN = ("A plain GAN for comparison: G is not rewarded for the bound; trunk and Q still learn to raise it.",)
+INFOGAN_FACES_PLAIN = _faces(
+    "infogan_faces_plain", "Networks of infogan_faces as a plain GAN, with Q on the side", (2e-4, 5e-4), 0.2, PLAIN, 0.0
+)
+INFOGAN_CHAIRS_PLAIN = _chairs(
+    "infogan_chairs_plain", "Networks of infogan_chairs as a plain GAN, with Q on the side", (1.0, 10.0), PLAIN, 0.0
+)

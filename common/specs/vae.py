@@ -7,9 +7,10 @@
 
 `vae` (article `autoencoders`): hidden 400, latent 20, loss summed over the batch.
 `vae_z100` (article `vae_notes`): hidden 128, latent 100, loss averaged over the batch; `vae_z100_epsilon_hat` with the
-optimiser of its TensorFlow code.
+optimiser of its TensorFlow code. `vae_heads` and `vae_chairs`: `vae` for other pictures, with a number to a factor.
 """
 
+import math
 from dataclasses import asdict, replace
 
 from autograd import numpy as np
@@ -51,22 +52,23 @@ def sample(networks, noise):
     return sigmoid(networks.decoder(noise["z"]))
 
 
-def _spec(name, hidden, latent, reduction, initial, training, about):
+def _spec(name, hidden, latent, reduction, initial, training, about, picture=(1, 28, 28)):
+    pixels = math.prod(picture)
     return Spec(
         name=name,
         module="vae",
-        inputs=(Images(shape=(784,), pixels=(0.0, 1.0), picture=(1, 28, 28)),),
+        inputs=(Images(shape=(pixels,), pixels=(0.0, 1.0), picture=picture),),
         reduction=reduction,
         options={"hidden": hidden, "latent": latent},
         initial=initial,
         networks=(
             Network(
                 "encoder",
-                (784,),
-                (Dense("fc0", 784, hidden), RELU),
+                (pixels,),
+                (Dense("fc0", pixels, hidden), RELU),
                 heads=(Dense("mean", hidden, latent), Dense("logvar", hidden, latent)),
             ),
-            Network("decoder", (latent,), (Dense("fc0", latent, hidden), RELU, Dense("fc1", hidden, 784))),
+            Network("decoder", (latent,), (Dense("fc0", latent, hidden), RELU, Dense("fc1", hidden, pixels))),
         ),
         sampling_noise=(Noise("z", (latent,), Normal(0.0, 1.0)),),
         updates=(
@@ -158,3 +160,28 @@ VAE_Z100_EPSILON_HAT = replace(
         ),
     ),
 )
+
+
+def _of_factors(name, title, picture, latent):
+    return _spec(
+        name=name,
+        hidden=400,
+        latent=latent,
+        reduction="sum",
+        initial=FanInUniform(),
+        training=Training(batch_size=128, epochs=100),
+        about=About(
+            title=title,
+            article="autoencoders",
+            source="arXiv 1312.6114",
+            notes=(
+                "A variant for comparison: `vae` on pictures of this size, with as many numbers in its code as InfoGAN has codes "
+                "there. Neither the article nor the paper has it.",
+            ),
+        ),
+        picture=picture,
+    )
+
+
+VAE_HEADS = _of_factors("vae_heads", "Variational autoencoder for heads, 5-D code", (1, 32, 32), 5)
+VAE_CHAIRS = _of_factors("vae_chairs", "Variational autoencoder for chairs, 4-D code", (1, 64, 64), 4)

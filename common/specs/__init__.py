@@ -52,7 +52,6 @@ SPECS: dict[str, Spec] = {
         INFOGAN_CELEBA,
         INFOGAN_FACES,
         INFOGAN_CHAIRS,
-        INFOGAN_CHAIRS_PLAIN,
     )
 }
 

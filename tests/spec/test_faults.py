@@ -139,7 +139,7 @@ def test_resuming_on_other_images_of_the_same_name_is_refused(run, options):
         (run.parent / "vae_z100-pytorch-0").symlink_to(run)
         with pytest.raises(UsageError, match="the run has other images of 'digits'"):
             reproduction.carry_out(
-                [Run("vae_z100", "pytorch", steps=4)], data, run.parent,
+                "vae_notes", [Run("vae_z100", "pytorch", steps=4)], data, run.parent,
                 data_name="digits", data_dir=None, device="cpu",
             )  # fmt: skip
     assert contents(run) == before

@@ -101,7 +101,14 @@ def test_ctrl_c_while_runs_are_trained(started, interrupt, tmp_path):
     runs = [Run("vae", "jax", seed, 10) for seed in range(3)]
     with pytest.raises(Interrupted):
         reproduction.carry_out(
-            runs, digits.load(), tmp_path / "out", data_name="digits", data_dir=None, device="cpu", jobs=2
+            "autoencoders",
+            runs,
+            digits.load(),
+            tmp_path / "out",
+            data_name="digits",
+            data_dir=None,
+            device="cpu",
+            jobs=2,
         )
     assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
@@ -160,11 +167,25 @@ def test_each_job_is_given_a_share(tmp_path, monkeypatch):
     runs = [Run("vae", "jax", seed, 10) for seed in range(8)]
     with pytest.raises(FileNotFoundError):  # nothing was trained
         reproduction.carry_out(
-            runs, digits.load(), tmp_path / "out", data_name="digits", data_dir=None, device="cpu", jobs=2
+            "autoencoders",
+            runs,
+            digits.load(),
+            tmp_path / "out",
+            data_name="digits",
+            data_dir=None,
+            device="cpu",
+            jobs=2,
         )
     assert set(shares) <= {"0", "1"} and shares
     monkeypatch.setattr(Children, "start", lambda self, *a, **options: real(self, "no_such_module", **options))
     with pytest.raises(TrainingFailed, match="train ended with exit code 1"):
         reproduction.carry_out(
-            runs[:1], digits.load(), tmp_path / "out", data_name="digits", data_dir=None, device="cpu", jobs=2
+            "autoencoders",
+            runs[:1],
+            digits.load(),
+            tmp_path / "out",
+            data_name="digits",
+            data_dir=None,
+            device="cpu",
+            jobs=2,
         )

@@ -39,6 +39,15 @@ NATIVE = {  # of ARTICLES.md, with the steps that 60,000 images and its batches 
     ("aae_few_labels_paper", "pytorch"): 15_000,
     ("aae_clusters", "pytorch"): 15_000,
     ("aae_clusters_30", "pytorch"): 15_000,
+    ("gan_conv", "pytorch"): 4_680,
+}
+# Of what the articles point to: what fits, and stands on each page; their own lengths are more.
+SHORTER = {
+    ("vae_gan_mnist", "pytorch"): 5_000,
+    ("infogan_svhn", "pytorch"): 1_500,
+    ("infogan_celeba", "pytorch"): 300,
+    ("infogan_faces", "pytorch"): 1_500,
+    ("infogan_chairs", "pytorch"): 300,
 }
 
 
@@ -48,12 +57,13 @@ class Mnist:
 
 def test_every_article_in_its_own_framework_at_its_own_length():
     found = {
-        (run.model, run.backend): run.steps_on(Mnist)
+        ((run.model, run.backend), run.steps_on(Mnist))
         for article in ARTICLES
         for run in reproduction.runs(article, None, None, 1.0, 0)
     }
-    assert NATIVE.items() <= found.items()
-    assert {model for model, _ in found} == specs.SPECS.keys() | specs.VARIANTS.keys()
+    assert (NATIVE | SHORTER).items() <= found
+    # That of 64 × 64 in colour takes 11 seconds an update on two cores, and is trained by `train` alone.
+    assert {model for (model, _), _ in found} == (specs.SPECS.keys() | specs.VARIANTS.keys()) - {"vae_gan"}
 
 
 def test_at_least_five_seeds_of_infogan():
@@ -100,8 +110,8 @@ def test_a_variant_that_is_not_written_there(model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nope",), "unknown article 'nope'; choose one of: autoencoders, vae_notes, gan, aae, infogan"),
-        (("gan", "aae"), "model 'aae' is not of article gan; choose one of: gan"),
+        (("nope",), "unknown article 'nope'; choose one of: autoencoders, vae_notes, gan, aae, infogan, vae_gan"),
+        (("gan", "aae"), "model 'aae' is not of article gan; choose one of: gan, gan_conv"),
         (("gan", "--scale", "0"), "--scale: expected above 0 and at most 1, found 0"),
         (("gan", "--backend", "mxnet"), "unknown backend 'mxnet'"),
         (("gan", "--resume", "--overwrite"), "--resume and --overwrite exclude each other"),
@@ -245,6 +255,13 @@ def test_after_a_failure_no_run_is_begun(tmp_path, monkeypatch, jobs):
     chosen = [Run("vae", "jax", seed) for seed in range(6)]
     with pytest.raises(TrainingFailed, match="train ended with exit code 1"):
         reproduction.carry_out(
-            chosen, data.load("digits"), tmp_path, data_name="digits", data_dir=None, device="cpu", jobs=jobs
+            "autoencoders",
+            chosen,
+            data.load("digits"),
+            tmp_path,
+            data_name="digits",
+            data_dir=None,
+            device="cpu",
+            jobs=jobs,
         )
     assert len(begun) <= jobs

@@ -16,7 +16,6 @@ from common import data as datasets
 from common.data import Dataset
 from common.errors import UsageError
 from common.processes import in_turn
-from common.specs import get
 from common.terminal import ERR
 from common.tools import training
 from common.tools.reproduction.publish import publish
@@ -74,12 +73,20 @@ def reproduce(
 
     Raises TrainingFailed if a run does not finish: what it reached stays, and --resume goes on from there.
     """
-    results = carry_out(chosen, data, out, data_name=data_name, data_dir=data_dir, device=device, jobs=jobs)
+    results = carry_out(article, chosen, data, out, data_name=data_name, data_dir=data_dir, device=device, jobs=jobs)
     return module(article).report(results, data, out, scale=scale)
 
 
 def carry_out(
-    chosen: list[Run], data: Dataset, out: Path, *, data_name: str, data_dir: Path | None, device: str, jobs: int = 1
+    article: str,
+    chosen: list[Run],
+    data: Dataset,
+    out: Path,
+    *,
+    data_name: str,
+    data_dir: Path | None,
+    device: str,
+    jobs: int = 1,
 ) -> list[Result]:
     """Train and probe into `out` what is not there yet, `jobs` runs at a time, each with its part of the cores.
 
@@ -102,7 +109,6 @@ def carry_out(
                                    "--device", device, "--out", folder, *more, **how)  # fmt: skip
         probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
         if not probe.exists() or probe.stat().st_mtime < weights.stat().st_mtime:
-            article = get(run.model).about.article
             children.carry_through("common.tools.reproduction.probe", article, folder, name, place, device, **how)
         return Result.read(run, folder)
 

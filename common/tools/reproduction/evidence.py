@@ -68,6 +68,13 @@ class Evidence:
             lambda p: measures.label_error(result.spec, p, result.probe["known"], self.data),
         )
 
+    def once(self, measure: str, result: Result, function):
+        """`function` of the run, measured once under this name."""
+        key = measure, result.run.name, ""
+        if key not in self._measured:
+            self._measured[key] = function(result)
+        return self._measured[key]
+
     def _once(self, measure, result, name, function):
         key = measure, result.run.name, name
         if key not in self._measured:

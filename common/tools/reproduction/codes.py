@@ -1,0 +1,166 @@
+"""What the codes of InfoGAN, of a plain GAN and of a VAE carry of the factors that made an image: what the pages on made data
+take from a model and show of it."""
+
+import numpy as np
+
+from common.data import Dataset
+from common.data.batches import to_bytes
+from common.noise import draw
+from common.specs.records import Spec
+from common.tools import training
+from common.tools.evaluation.factors import Carried, carried
+from common.tools.reproduction import plots
+from common.tools.reproduction.measures import FRECHET_NOTE, KNOWN, unit
+from common.tools.reproduction.probe import samples
+from common.tools.reproduction.report import Report
+from common.tools.reproduction.results import Result
+
+SAMPLES = 2_000
+WALK, ROWS = 9, 6  # columns of a walk; its rows where a model has no category
+
+
+def probe(column, data: Dataset) -> dict[str, np.ndarray]:
+    """Samples, the walks along every code, and the codes of the test images and of the first training images."""
+    spec = column.spec
+    found = {"samples": samples(column, SAMPLES)}
+    for name, latents in walks(spec).items():
+        found[f"walk_{name}"] = to_bytes(spec, column.sample(latents))
+    found["codes"] = training.codes(column, data.test_images)
+    found["known"] = training.codes(column, data.train_images[:KNOWN])
+    return found
+
+
+def walks(spec: Spec) -> dict[str, dict[str, np.ndarray]]:
+    """{code: latents}. Of a category a row a class and a column a z; of a continuous code WALK columns from -2 to 2, a row a class
+    of c1, or a z where there is no category."""
+    if "latent" in spec.options:  # a VAE's code is all that it has
+        size = spec.options["latent"]
+        drawn = draw(spec.sampling_noise, ROWS, 0, "sampling", 2)["z"]
+        return {f"z{k + 1}": {"z": _moved(drawn, k, size)} for k in range(size)}
+    categories, classes, codes = (spec.options[name] for name in ("categories", "classes", "codes"))
+    found = {}
+    for k in range(categories):
+        drawn = draw(spec.sampling_noise, WALK, 0, "sampling", 2)
+        latents = {name: np.tile(value, (classes, *(1 for _ in value.shape[1:]))) for name, value in drawn.items()}
+        category = latents["category"].reshape(-1, categories, classes).copy()
+        category[:, k] = np.repeat(np.eye(classes), WALK, axis=0)
+        found[f"c{k + 1}"] = latents | {"category": category.reshape(latents["category"].shape)}
+    for k in range(codes):
+        rows = min(classes, 10) if categories else ROWS
+        drawn = draw(spec.sampling_noise, 1 if categories else rows, 0, "sampling", 2)
+        latents = {
+            name: np.repeat(np.broadcast_to(value, (rows, *value.shape[1:])), WALK, axis=0)
+            for name, value in drawn.items()
+        }
+        if categories:
+            category = latents["category"].reshape(-1, categories, classes).copy()
+            category[:, 0] = np.repeat(np.eye(classes)[:rows], WALK, axis=0)
+            latents["category"] = category.reshape(latents["category"].shape)
+        values = latents["codes"].copy()
+        values[:, k] = np.tile(np.linspace(-2, 2, WALK), rows)
+        found[f"c{categories + k + 1}"] = latents | {"codes": values}
+    return found
+
+
+def _moved(drawn, k, size):
+    values = np.repeat(drawn, WALK, axis=0)
+    values[:, k] = np.tile(np.linspace(-2, 2, WALK), len(drawn))
+    return values.reshape(-1, size)
+
+
+def named(spec: Spec, codes: np.ndarray) -> dict[str, np.ndarray]:
+    """{code: (N,)} of what `encode` gives: the most probable class of every category, an integer, and the continuous codes."""
+    if "latent" in spec.options:
+        return {f"z{k + 1}": values for k, values in enumerate(codes.T)}
+    categories, classes = spec.options["categories"], spec.options["classes"]
+    chosen = codes[:, : categories * classes].reshape(len(codes), categories, classes).argmax(axis=2)
+    every = [*chosen.T, *codes[:, categories * classes :].T]
+    return {f"c{k + 1}": values for k, values in enumerate(every)}
+
+
+def told(result: Result, data: Dataset, factors: tuple[str, ...], periods: dict[str, float]) -> Carried:
+    """What the codes of the test images say of `factors`; the trees of DCI are fitted to those of the first training images."""
+    known = len(result.probe["known"])
+    return carried(
+        named(result.spec, result.probe["known"]),
+        {name: data.train_factors[name][:known] for name in factors},
+        named(result.spec, result.probe["codes"]),
+        {name: data.test_factors[name] for name in factors},
+        periods,
+    )
+
+
+def show_walks(page: Report, result: Result) -> None:
+    """A figure for every code of one run."""
+    spec = result.spec
+    for name in walks(spec):
+        category = name.startswith("c") and int(name[1:]) <= spec.options["categories"]
+        rows = f"class of {name}" if category else "class of c1" if spec.options["categories"] else "z"
+        plots.matrix(
+            page.figure(
+                f"{spec.name}-{name}.png".replace("_", "-"),
+                f"{spec.about.title}: {name}",
+                "A row a class, a column one draw of everything else."
+                if category
+                else "Everything else of a row is one draw; training saw codes in [-1, 1] only.",
+            ),
+            unit(result.probe[f"walk_{name}"]),
+            WALK,
+            rows=rows,
+            across="draw" if category else f"{name}, from -2 to 2",
+        )
+
+
+def show_samples(page: Report, results: list[Result]) -> None:
+    """100 samples of the first run of every model, beside test images."""
+    first = {result.spec.name: result for result in reversed(results)}
+    test = page.evidence.data.test_images[:100]
+    sets = {"test images": unit(np.moveaxis(test, 1, -1) if test.ndim == 4 else test)}
+    sets |= {name: unit(first[name].probe["samples"][:100]) for name in reversed(first)}
+    plots.grids(page.figure("samples.png", "Samples", "None chosen by hand."), sets, columns=10, per_row=3)
+
+
+def show_factors(page: Report, found: dict[str, list[Carried]]) -> None:
+    """Tables of `found` {model: of every seed}: which code follows which factor, and the three measures."""
+    (factors,) = {one.factors for every in found.values() for one in every}
+    rows = []
+    for model, every in found.items():
+        for seed, one in enumerate(every):
+            best = one.correlation.argmax(axis=0)
+            told = [f"{one.codes[k]} {one.correlation[k, column]:.2f}" for column, k in enumerate(best)]
+            rows.append([f"`{model}` {seed}", *told])
+    page.tables.append(
+        (
+            "The code that follows each factor best, with its rank correlation on training images (of an angle all around: "
+            "circular), run by run",
+            ["run", *factors],
+            rows,
+        )
+    )
+    rows = []
+    for model, every in found.items():
+        measures = {
+            "MIG": [one.mig for one in every],
+            "disentanglement": [one.disentanglement for one in every],
+            "completeness": [one.completeness for one in every],
+            "informativeness": [one.informativeness for one in every],
+        }
+        rows.append([f"`{model}`", f"{len(every)}", *(spread(values) for values in measures.values())])
+    samples = {one.samples for every in found.values() for one in every}
+    head = ["model", "runs", "MIG", "disentanglement", "completeness", "informativeness"]
+    page.tables.append(
+        (
+            f"Mean of the runs (least to most); DCI of {max(samples)[0]:,} training and {max(samples)[1]:,} test images",
+            head,
+            rows,
+        )
+    )
+
+
+def show_distances(page: Report, results: list[Result]) -> None:
+    rows = [[f"`{result.run.name}`", f"{result.steps:,}", f"{page.evidence.frechet(result):.2f}"] for result in results]
+    page.tables.append((f"Every run. {FRECHET_NOTE}", ["run", "steps", "Fréchet"], rows))
+
+
+def spread(values: list[float]) -> str:
+    return f"{np.mean(values):.2f}" + (f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else "")

@@ -19,8 +19,6 @@ from common.data import Dataset, in_channels
 from common.specs.layers import Shape
 from common.terminal import ERR, progress_bar
 
-CHUNK = 100  # pictures between two steps of the progress bar
-
 Parts = dict[str, np.ndarray]
 
 
@@ -50,14 +48,14 @@ def kept(name: str, key: dict[str, str | int], where: list[Path], make: Callable
     return parts
 
 
-def in_chunks(label: str, count: int, make: Callable[[range], Parts]) -> Parts:
-    """`make` of 0 to `count` in parts of CHUNK, joined; with a progress bar."""
+def in_chunks(label: str, count: int, make: Callable[[range], Parts], chunk: int = 100) -> Parts:
+    """`make` of 0 to `count`, `chunk` at a time, joined; with a progress bar."""
     parts = []
     with progress_bar(f"making {label}") as progress:
         task = progress.add_task("", total=count, note="")
-        for start in range(0, count, CHUNK):
-            parts.append(make(range(start, min(start + CHUNK, count))))
-            progress.update(task, completed=min(start + CHUNK, count))
+        for start in range(0, count, chunk):
+            parts.append(make(range(start, min(start + chunk, count))))
+            progress.update(task, completed=min(start + chunk, count))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

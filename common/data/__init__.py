@@ -4,6 +4,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -100,16 +101,17 @@ def load(name: str, data_dir: Path | None = None, picture: Shape | None = None) 
     Raises DataError when a file is missing and cannot be downloaded, or is not what it should be, or the data set cannot be
     had in that picture.
     """
-    from common.data import celeba, chairs, digits, heads, mnist, pictures, streets, svhn
+    from common.data import digits, mnist
 
     if name == "digits":
         return digits.load()
     if name == "mnist":
         return mnist.load(data_dir)
     if name in NAMES:
-        module = {"streets": streets, "heads": heads, "chairs": chairs, "svhn": svhn, "celeba": celeba}[name]
-        return module.load(data_dir, picture)
+        return import_module(f"common.data.{name}").load(data_dir, picture)
     if Path(name).is_dir():
+        from common.data import pictures
+
         folder = Path(name)
         return mnist.load_folder(folder) if mnist.is_in(folder) else pictures.load(folder, picture)
     raise DataError(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from common.data import Dataset, made, pictures, wanted
+from common.data import Dataset, in_channels, pictures, wanted
 from common.errors import DataError
 from common.specs.layers import Shape
 
@@ -39,11 +39,10 @@ def load(data_dir: Path | None = None, picture: Shape | None = None) -> Dataset:
     images = pictures.read_all(
         "celeba", key, len(names), lambda k: one(names[k], side, channels), (channels, side, side)
     )
-    labels = np.zeros(len(names), np.uint8)
-    chosen = np.concatenate([train, test])
-    parts = {"images": images if len(chosen) == len(images) and not len(train) else images[chosen], "labels": labels[chosen]}
-    description = f"CelebA, {len(chosen):,} of {len(names):,} faces at {side}×{side}"
-    return made.dataset("celeba", description, parts, range(len(train), len(chosen)), (channels, side, side))
+    images = in_channels(images, channels)
+    description = f"CelebA, {len(train):,} training and {len(test):,} test faces at {side}×{side}"
+    labels = [np.zeros(len(one), np.uint8) for one in (train, test)]
+    return Dataset("celeba", description, images[train], labels[0], images[test], labels[1])
 
 
 def _find(data_dir):
@@ -106,7 +105,9 @@ def _split(path, names):
     rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
     missing = [name for name, part in rows if part in "02" and name not in places]
     if missing:
-        raise DataError(f"{path.parent}: {len(missing):,} faces of {path.name} are missing, the first {missing[0]}; get them again")
+        raise DataError(
+            f"{path.parent}: {len(missing):,} faces of {path.name} are missing, the first {missing[0]}; get them again"
+        )
     return tuple(np.array([places[name] for name, part in rows if part == wanted], int) for wanted in "02")
 
 
@@ -114,4 +115,6 @@ def _check_md5(path):
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
     if found != MD5[path.name]:
-        raise DataError(f"{path}: expected CelebA's file with MD5 {MD5[path.name][:12]}…, found {found[:12]}…; get it again")
+        raise DataError(
+            f"{path}: expected CelebA's file with MD5 {MD5[path.name][:12]}…, found {found[:12]}…; get it again"
+        )

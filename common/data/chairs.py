@@ -24,7 +24,10 @@ from common.specs.layers import Shape
 VERSION = 1  # of the pictures that one key stands for
 FOLDER = Path("/usr/share/sweethome3d/furniture")  # of Debian's package
 INSTALL = "install Debian's package sweethome3d-furniture, or name a folder of OBJ files with --data-dir"
-WANTED, OTHERS = re.compile("chair|stool", re.I), re.compile("ottoman|wheelchair", re.I)  # by their names in a catalogue
+WANTED, OTHERS = (
+    re.compile("chair|stool", re.I),
+    re.compile("ottoman|wheelchair", re.I),
+)  # by their names in a catalogue
 LARGEST = 64 << 20  # bytes of a mesh
 AZIMUTHS, ELEVATIONS = 31, (20.0, 30.0)  # 62 views
 HELD_OUT = 6  # views of each chair
@@ -112,9 +115,13 @@ def read(mesh: Mesh) -> np.ndarray:
         found = trimesh.load_mesh(io.BytesIO(mesh.content), file_type="obj", process=False, skip_materials=True)
         triangles = np.asarray(found.triangles, np.float64)
     except Exception as error:  # whatever the library happens to run into
-        raise DataError(f"chairs: {mesh.name}: expected an OBJ mesh, which cannot be read ({type(error).__name__})") from error
+        raise DataError(
+            f"chairs: {mesh.name}: expected an OBJ mesh, which cannot be read ({type(error).__name__})"
+        ) from error
     if not len(triangles) or not np.isfinite(triangles).all() or not np.ptp(triangles[..., 1]) > 0:
-        raise DataError(f"chairs: {mesh.name}: expected an OBJ mesh of triangles with a height, found {len(triangles)} triangles")
+        raise DataError(
+            f"chairs: {mesh.name}: expected an OBJ mesh of triangles with a height, found {len(triangles)} triangles"
+        )
     return triangles @ np.array(mesh.rotation).reshape(3, 3).T if mesh.rotation else triangles
 
 
@@ -157,7 +164,11 @@ def _of_archive(path):
             lines = archive.read("PluginFurnitureCatalog.properties").decode("latin-1").splitlines()
             fields = [re.fullmatch(r"(\w+)#(\d+)\s*=\s*(.*?)\s*", line) for line in lines]
             table = {(one[1], int(one[2])): one[3] for one in fields if one}
-            chosen = [n for (field, n), name in table.items() if field == "name" and WANTED.search(name) and not OTHERS.search(name)]
+            chosen = [
+                n
+                for (field, n), name in table.items()
+                if field == "name" and WANTED.search(name) and not OTHERS.search(name)
+            ]
             found = []
             for number in sorted(chosen):
                 place = table.get(("model", number), "").lstrip("/")
@@ -168,7 +179,9 @@ def _of_archive(path):
                     found.append(Mesh(f"{path.name}/{place}", archive.read(place), rotation))
             return found
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
-        raise DataError(f"chairs: {path}: expected a catalogue of Sweet Home 3D, which cannot be read ({error})") from error
+        raise DataError(
+            f"chairs: {path}: expected a catalogue of Sweet Home 3D, which cannot be read ({error})"
+        ) from error
 
 
 def _content(path):
@@ -182,5 +195,7 @@ def _libraries():
         import trimesh
         from trimesh.ray.ray_pyembree import RayMeshIntersector
     except ImportError as error:
-        raise MissingFramework(f"chairs: {error.name} is not installed; install it with: pip install -e '.[meshes]'") from error
+        raise MissingFramework(
+            f"chairs: {error.name} is not installed; install it with: pip install -e '.[meshes]'"
+        ) from error
     return trimesh, RayMeshIntersector

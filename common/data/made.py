@@ -88,7 +88,9 @@ def _read(path, quiet=False):
     except (SafetensorError, ValueError, TypeError, AttributeError, KeyError):
         pass  # NumPy has no bfloat16, which raises whatever the library happens to run into
     if not quiet:
-        ERR.print(f"{path}: the file is damaged: its digest is not that of its content; it is made again", soft_wrap=True)
+        ERR.print(
+            f"{path}: the file is damaged: its digest is not that of its content; it is made again", soft_wrap=True
+        )
     return None
 
 

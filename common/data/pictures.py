@@ -35,13 +35,13 @@ def load(folder: Path, picture: Shape | None = None) -> Dataset:
     Labels number the folders directly below `folder`, sorted; 0 where there are none. What was read is kept in the cache
     until a file changes its size or time. Raises DataError at the first that cannot be used.
     """
-    channels, side, _ = wanted(str(folder), picture, (3, 64, 64))
     found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDS and path.is_file())
     paths = sorted((path.relative_to(folder).as_posix(), path) for path in found)
     if len(paths) < 2:
         raise DataError(
             f"{folder}: expected the four IDX files of MNIST, or two pictures or more ({', '.join(ENDS)}), found {len(paths)}"
         )
+    channels, side, _ = wanted(str(folder), picture, (3, 64, 64))
     names = [name.split("/")[0] if "/" in name else "" for name, _ in paths]
     classes, labels = np.unique(names, return_inverse=True)
     key = digest([(name, path) for name, path in paths])
@@ -75,7 +75,9 @@ def read_all(name: str, key: str, count: int, one: Callable[[int], np.ndarray], 
     )["images"]
 
 
-def read(file: Path | bytes, side: int, channels: int, box: Box | None = None, name: str = "", size: tuple | None = None):
+def read(
+    file: Path | bytes, side: int, channels: int, box: Box | None = None, name: str = "", size: tuple | None = None
+):
     """uint8 (channels, side, side): the part `box` of a picture, else its middle square, made smaller to `side`.
 
     `name` is that of bytes, for messages; `size` (width, height) that which it must have. Raises DataError.
@@ -106,7 +108,9 @@ def _check(name, opened, least, size):
     """Of what its header says, before anything is decoded."""
     width, height = opened.size
     if getattr(opened, "n_frames", 1) > 1:
-        raise DataError(f"{name}: expected one picture, found {opened.n_frames} in the file; save the one that is meant")
+        raise DataError(
+            f"{name}: expected one picture, found {opened.n_frames} in the file; save the one that is meant"
+        )
     # Of 16-bit colours Pillow says no more than RGB, and drops the lower half of each.
     if opened.mode not in MODES or ";16" in str(opened.tile):
         bits = " of 16 bits" if ";16" in f"{opened.mode} {opened.tile}" else ""

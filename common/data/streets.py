@@ -62,7 +62,9 @@ def load(data_dir: Path | None = None, picture: Shape | None = None) -> Dataset:
         made.folders(data_dir),
         lambda: made.in_chunks(f"{count:,} streets", count, Maker(side).make),
     )
-    return made.dataset("streets", f"{count:,} made house numbers at {side}×{side}", parts, range(TRAIN, count), picture)
+    return made.dataset(
+        "streets", f"{count:,} made house numbers at {side}×{side}", parts, range(TRAIN, count), picture
+    )
 
 
 def pairs() -> list[tuple[int, int]]:
@@ -134,7 +136,9 @@ class Wall:
         self.grain = random.uniform(-1, 1, (9, 9)).astype(np.float32)  # at the corners of 8 × 8 fields
         self.fine = random.uniform(-1, 1, (33, 33)).astype(np.float32)
         self.rough, self.gap, self.shadow = random.uniform((0.03, 0.68, 0), (0.15, 0.82, 0.8)).tolist()
-        self.size, self.offset, self.tilt_x, self.tilt_y = random.uniform((0.16, 0, -0.5, -0.5), (0.3, 1, 0.5, 0.5)).tolist()
+        self.size, self.offset, self.tilt_x, self.tilt_y = random.uniform(
+            (0.16, 0, -0.5, -0.5), (0.3, 1, 0.5, 0.5)
+        ).tolist()
 
     def light(self, x, y):
         """Times the colour: brighter at one side."""

@@ -36,7 +36,9 @@ def load(data_dir: Path | None = None, picture: Shape | None = None) -> Dataset:
     """
     channels, side, _ = wanted("svhn", picture, (3, 32, 32))
     if side != 32:
-        raise DataError(f"svhn: has pictures of 32×32, and the model takes {side}×{side}; use streets, or another model")
+        raise DataError(
+            f"svhn: has pictures of 32×32, and the model takes {side}×{side}; use streets, or another model"
+        )
     environment = os.environ.get("TETRAPLA_DATA")
     cache = Path(platformdirs.user_cache_dir("tetrapla")) / "svhn"
     folders = [Path(folder) for folder in (data_dir, environment, cache) if folder]
@@ -78,7 +80,9 @@ def download(name: str, folder: Path, url: str = URL) -> Path:
                 "--data-dir or $TETRAPLA_DATA, or use --data streets"
             ) from error
         if found != MD5[name]:
-            raise DataError(f"{name}: {url} delivered another file, with MD5 {found[:12]}…; try again, or use --data streets")
+            raise DataError(
+                f"{name}: {url} delivered another file, with MD5 {found[:12]}…; try again, or use --data streets"
+            )
         return path.replace(folder / name)
 
 

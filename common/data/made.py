@@ -43,7 +43,7 @@ def kept(name: str, key: dict[str, str | int], where: list[Path], make: Callable
     with filelock.FileLock(path.with_name(f".{file}.lock")):
         if path.is_file() and (found := _read(path, quiet=True)) is not None:
             return found
-        parts = make()
+        parts = {name: np.ascontiguousarray(array) for name, array in make().items()}  # as safetensors writes them
         write_atomically(path, safetensors.numpy.save(parts, {"sha256": _digest(parts)}))
     return parts
 

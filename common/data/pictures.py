@@ -133,5 +133,5 @@ def _pixels(image, side, channels, box):
         edge = min(image.size)
         left, upper = (image.width - edge) // 2, (image.height - edge) // 2
         box = (left, upper, left + edge, upper + edge)
-    pixels = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box))
+    pixels = np.asarray(image.crop(box).resize((side, side), Image.Resampling.BICUBIC))
     return pixels[None] if channels == 1 else np.moveaxis(pixels, -1, 0)

@@ -254,13 +254,14 @@ def silhouette(picture):
 
 
 @pytest.mark.parametrize(("azimuth", "elevation", "width"), [(0, 0, 2), (90, 0, 1), (0, 30, 2)])
-def test_a_box_is_as_wide_and_high_as_it_is(azimuth, elevation, width):
-    """In units of the box: as large as the circle around it, √5 / 2, and its height, tilted, allow. A pixel is cut at each end."""
+def test_a_box_is_as_wide_and_high_as_it_is(azimuth, elevation, width, monkeypatch):
+    """In units of the box: as large as the circle around it, √5 / 2, and its height, tilted, allow."""
+    monkeypatch.setattr(chairs, "SAMPLES", 1)
     tilt, around = np.radians(30), np.sqrt(5) / 2
-    unit = chairs.FILL * 32 / max(around, 1.5 * np.cos(tilt) + around * np.sin(tilt))
+    unit = chairs.FILL * 256 / max(around, 1.5 * np.cos(tilt) + around * np.sin(tilt))
     height = 3 * np.cos(np.radians(elevation)) + np.sin(np.radians(elevation))
-    found = silhouette(box().draw(azimuth, elevation, 64))
-    assert found == pytest.approx((width * unit + 1, height * unit + 1), abs=1)
+    found = silhouette(box().draw(azimuth, elevation, 512))
+    assert found == pytest.approx((width * unit, height * unit), abs=1.5)
 
 
 def test_a_chair_turns_to_the_viewer_s_right_and_comes_round():

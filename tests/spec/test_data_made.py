@@ -119,6 +119,20 @@ def test_streets_have_all_digits_and_their_labels(walls):
         )
 
 
+def test_the_label_of_a_street_is_its_middle_digit():
+    """The digits exchanged for nothing, called 0, and a block, called 1."""
+    maker, block = streets.Maker(32), np.zeros((2, 30, 30), np.float32)
+    block[1, 1:29, 5:25] = 1
+    maker.glyphs = [(block, np.array([0, 1], np.uint8))] * 2
+    found = maker.make(range(100))
+    plain = found["texture"] == 0
+    inks, grounds = (np.array(list(one.values())) for one in (streets.INKS, streets.GROUNDS))
+    ink, ground = inks[found["ink"].astype(int)], grounds[found["ground"].astype(int)]
+    seen = found["images"][:, :, 14:18, 14:18].mean(axis=(2, 3)) / 255 / found["brightness"][:, None]
+    share = ((seen - ground) * (ink - ground)).sum(axis=1) / ((ink - ground) ** 2).sum(axis=1)
+    assert plain.sum() > 15 and ((share > 0.35) == found["labels"])[plain].all()
+
+
 def test_place_and_angle_of_a_street_s_digit():
     """The digits exchanged for one upright bar, which is then looked for."""
     maker, bar = streets.Maker(32), np.zeros((1, 30, 30), np.float32)

@@ -69,7 +69,7 @@ def wanted(name: str, picture: Shape | None, default: Shape) -> Shape:
     channels, height, width = picture or default
     if channels not in (1, 3) or height != width or height not in SIDES:
         raise DataError(
-            f"{name}: has pictures of 32×32 or 64×64, grey or in colour, and the model takes {channels}×{height}×{width}; use "
+            f"{name}: comes in 32×32 or 64×64, grey or in colour, and the model takes {channels}×{height}×{width}; use "
             "digits, mnist or a folder of IDX files, or another model"
         )
     return channels, height, width

@@ -75,7 +75,7 @@ class Sphere:
         grid = (np.sin(polar)[:, None] * np.sin(around), np.cos(polar)[:, None] + 0 * around,
                 np.sin(polar)[:, None] * np.cos(around))  # fmt: skip
         self.x, self.y, self.z = (one.astype(np.float32) for one in grid)
-        self.front = (slice(rows // 8, rows - rows // 8), slice(rows // 3, 2 * rows - rows // 3))
+        self.front = (slice(rows // 8, None), slice(rows // 3, 2 * rows - rows // 3))
 
 
 def draw(sphere: Sphere, head: dict[str, float], side: int) -> np.ndarray:

@@ -233,7 +233,7 @@ def test_grey_and_colour():
 def test_a_picture_that_a_set_cannot_be_made_in():
     assert wanted("heads", (3, 64, 64), (1, 32, 32)) == (3, 64, 64) and wanted("heads", None, (1, 32, 32))[0] == 1
     for picture in ((1, 28, 28), (3, 32, 64), (2, 32, 32)):
-        with pytest.raises(DataError, match=f"heads: has pictures of 32×32 or 64×64.* takes {picture[0]}×{picture[1]}"):
+        with pytest.raises(DataError, match=f"heads: comes in 32×32 or 64×64.* takes {picture[0]}×{picture[1]}"):
             data.load("heads", None, picture)
     with pytest.raises(DataError, match=r"^vae takes pictures of 1×28×28 .*streets has 3×32×32; choose other --data"):
         check_picture(get("vae"), "streets", np.zeros((2, 3, 32, 32), np.uint8))
@@ -248,7 +248,7 @@ def test_the_command_line_says_in_one_line_that_a_model_cannot_see_a_set():
     )
     result = subprocess.run([sys.executable, "-c", code, "ask"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1 and result.stderr.count("\n") == 1
-    assert result.stderr.startswith("error: streets: has pictures of 32×32 or 64×64")
+    assert result.stderr.startswith("error: streets: comes in 32×32 or 64×64")
 
 
 # A box of 2 × 3 × 1 (x, y, z) with its lower left rear corner at the origin, as OBJ.

@@ -110,7 +110,7 @@ class Timed:
 
 def main(job: dict, folder: Path) -> None:
     spec, backend, mode, device = Case.of(job).spec, job["backend"], job["mode"], job["device"]
-    dataset = sets.load(job["data"], job["data_dir"] and Path(job["data_dir"]))
+    dataset = sets.load(job["data"], job["data_dir"] and Path(job["data_dir"]), spec.images.picture)
     data = enough(dataset.train, job["batch"])
     if peer := mode in peers.MODES:
         proof = {"passed": True, "stage": "not one of ours", "deviation": None, "tensor": ""}

@@ -62,7 +62,7 @@ def work(model: str, field: str, backend: str, steps: str, seeds: str, data_name
     if not seeds:
         write_json(place / "proof.json", prove(spec, backend))
         return
-    data = datasets.load(data_name, Path(data_dir) if data_dir else None)
+    data = datasets.load(data_name, Path(data_dir) if data_dir else None, spec.images.picture)
     space = measures.features(data) if spec.sample else None
     for seed in map(int, seeds.split(",")):
         settings = options(spec, backend, int(steps), seed, data)
@@ -167,7 +167,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.page:
         check_place(chosen.page, BEGIN, END)
-    data = datasets.load(chosen.data, chosen.data_dir)
+    data = datasets.load(chosen.data, chosen.data_dir, get(chosen.model).images.picture)
     steps = results.steps_of(chosen.model, data, chosen.scale)
     true, rows, proofs = honest(chosen, steps, data), [], {}
     for field in MISTAKES:

@@ -62,6 +62,17 @@ def _places(name, count, batch, seed, steps):
     return np.array(rows, np.int32).reshape(len(steps), batch)
 
 
+def check_picture(spec: Spec, name: str, images: np.ndarray) -> None:
+    """Raises DataError where `images` uint8 (N, H, W) or (N, C, H, W), of the data set `name`, are not what `spec` takes."""
+    found = images.shape[1:] if images.ndim == 4 else (1, *images.shape[1:])
+    if found != spec.images.picture:
+        wanted, found = ("×".join(map(str, picture)) for picture in (spec.images.picture, found))
+        raise DataError(
+            f"{spec.name} takes pictures of {wanted} (channels, height, width), {name} has {found}; choose other --data, or "
+            "another model"
+        )
+
+
 def model_inputs(spec: Spec, data: Arrays, indices: Arrays | None = None) -> dict[str, np.ndarray]:
     """{name: (B, *shape) float64}: the inputs of `spec` that `data` {"images": uint8 (N, ...), "labels": uint8 (N,)} has the
     source of; at the rows `indices` {set: (B,)}, else at every row."""

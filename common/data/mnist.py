@@ -46,6 +46,11 @@ def load(data_dir: Path | None = None) -> Dataset:
     return _dataset("mnist", "MNIST, 60,000 training and 10,000 test images", paths, list(SHA256.values()))
 
 
+def is_in(folder: Path) -> bool:
+    """Whether one of the four files is there, by its name."""
+    return any(_find([folder], name) for name in FILES)
+
+
 def load_folder(folder: Path) -> Dataset:
     """Any data set in MNIST's format: the same four file names, any number of 28×28 images."""
     paths = [_find([folder], name) for name in FILES]

@@ -56,8 +56,19 @@ BackendsOption = Annotated[
     list[str] | None,
     typer.Option(help="Repeat for several; default: all installed.", autocompletion=BACKEND_NAMES),
 ]
-DataOption = Annotated[str, typer.Option("--data", help="digits, mnist, or a folder with four IDX files.")]
-DataDirOption = Annotated[Path | None, typer.Option(help="Where MNIST's files are, or are downloaded to.")]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="digits, mnist, streets, heads, chairs, svhn, celeba, or a folder with four IDX files or with pictures.",
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where the data set's files are, or are downloaded to or kept; of chairs: a folder of OBJ meshes."
+    ),
+]
 SeedOption = Annotated[int, typer.Option(callback=_check_seed, help="Of initial values, batch order and noise.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or gpu.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
@@ -210,14 +221,14 @@ def compare(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Prove backends equal, stage by stage, and train them side by side. Exit code 1 if any differs."""
-    from common.data import load
+    from common.data import absolute
     from common.tools.compare import compare as compare_all
     from common.tools.show import comparison_row, comparison_tables
     from common.tools.training import prepare_folder
 
     chosen = [specs.get(name) for name in models] if models else list(specs.SPECS.values())
     columns = _columns(backend)
-    dataset = load(data, data_dir)
+    dataset = _load(data, data_dir, *chosen)
     _check_device(device)
     prepare_folder(out, resume=False, overwrite=overwrite)
     reports = compare_all(
@@ -225,7 +236,7 @@ def compare(
         columns,
         dataset,
         out,
-        data_name=str(Path(data).resolve()) if Path(data).is_dir() and data not in ("digits", "mnist") else data,
+        data_name=absolute(data),
         data_dir=data_dir,
         seed=seed,
         steps=steps,
@@ -283,7 +294,6 @@ def train(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train one model in one backend; metrics, checkpoints and pictures go to a folder."""
-    from common.data import load
     from common.data.batches import row_sets
     from common.tools import training
 
@@ -297,7 +307,7 @@ def train(
         raise UsageError("--epochs and --steps exclude each other; give one of them")
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them")
-    dataset = load(data, data_dir)
+    dataset = _load(data, data_dir, spec)
     batch = batch_size or training.batch_size(spec, dataset)
     total = training.steps_of(spec, dataset, batch, epochs, steps)
     out = out or Path("runs") / f"{spec.name}-{backend}"
@@ -344,7 +354,6 @@ def reproduce(
     ] = None,
 ) -> None:
     """Train an article's models as the article has them, draw its figures, check its claims, write one page."""
-    from common.data import load
     from common.tools import reproduction
     from common.tools.show import checks_table
     from common.tools.training import prepare_folder
@@ -358,7 +367,7 @@ def reproduce(
     for name in dict.fromkeys(run.backend for run in chosen):
         _check_installed(name)
     _check_device(device)
-    dataset = load(data, data_dir)
+    dataset = _load(data, data_dir, *(specs.get(run.model) for run in chosen))
     out = out or Path("runs/reproduce") / article
     if out.exists() and not (resume or overwrite):
         raise UsageError(f"{out}: the folder exists; choose another --out, or add --resume or --overwrite")
@@ -400,8 +409,6 @@ def results(
     ] = None,
 ) -> None:
     """Train every model in every backend from several seeds, and decide by a test of equivalence whether they agree."""
-    from common.data import load
-
     _check_extra("results", "statsmodels")
     from common.tools import results as table
 
@@ -413,7 +420,7 @@ def results(
         chosen,
         columns,
         seeds,
-        load(data, data_dir),
+        _load(data, data_dir, *map(specs.get, chosen)),
         out,
         data_name=data,
         data_dir=data_dir,
@@ -460,7 +467,6 @@ def bench(
     from benchmarks import peers, suite
     from benchmarks.cases import SWEPT, cases
     from benchmarks.worker import LOWERED, MODES
-    from common.data import load
     from common.tools import bench as report
 
     chosen = [specs.get(name).name for name in models] if models else list(specs.SPECS)
@@ -481,7 +487,7 @@ def bench(
         modes += peers.MODES
     columns = _columns(backend)
     _check_device(device)
-    load(data, data_dir)
+    _load(data, data_dir, *map(specs.get, chosen))
     old = report.read(against) if against else None
     settings = suite.Settings(
         data=data,
@@ -518,14 +524,13 @@ def profile(
     """Where the time of an update goes on this CPU, operator by operator, as the framework's own profiler tells it."""
     from benchmarks.profile import profile, table
     from benchmarks.worker import enough
-    from common.data import load
     from common.data.batches import batch_indices, row_sets
     from common.parameters import initial_parameters
 
     spec = specs.get(model)
     _check_installed(backends.check_name(backend))
     batch = batch_size or spec.training.batch_size
-    images = enough(load(data, data_dir).train, batch)
+    images = enough(_load(data, data_dir, spec).train, batch)
     _hold_to(threads or environment.cores())
     column = backends.create(backend, spec, initial_parameters(spec, 0))
     column.upload(images)
@@ -592,6 +597,17 @@ def convert(
     _check_installed(backends.check_name(to))
     path = export(run, to, out or run / f"export-{to}", overwrite=overwrite)
     OUT.print(f"{run} for {to}: {path}; see {path / 'README.md'}", soft_wrap=True)
+
+
+def _load(data: str, data_dir: Path | None, *chosen: specs.Spec):
+    """The data set in the picture that all the models take."""
+    from common.data import load
+    from common.data.batches import check_picture
+
+    dataset = load(data, data_dir, chosen[0].images.picture)
+    for spec in chosen:
+        check_picture(spec, dataset.name, dataset.train_images)
+    return dataset
 
 
 def _check_installed(backend: str) -> None:

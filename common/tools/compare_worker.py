@@ -125,7 +125,8 @@ def serve() -> None:
         path, message = Path(line.rstrip("\n")), ""
         try:
             job = json.loads(path.read_text())
-            dataset = sets.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
+            picture = specs.get(job["model"]).images.picture
+            dataset = sets.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None, picture)
             {"ask": ask, "prove": prove, "train": train}[job["kind"]](job, dataset, path.parent)
         except TetraplaError as error:
             message = str(error)

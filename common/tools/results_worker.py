@@ -69,7 +69,8 @@ def measure(column: Column, test: dict[str, float], data: Dataset, space) -> dic
 def main(
     model: str, backend: str, steps: str, seeds: str, data_name: str, data_dir: str, device: str, out: str
 ) -> None:
-    spec, data = specs.get(model), datasets.load(data_name, Path(data_dir) if data_dir else None)
+    spec = specs.get(model)
+    data = datasets.load(data_name, Path(data_dir) if data_dir else None, spec.images.picture)
     space = measures.features(data) if spec.sample else None
     for seed in map(int, seeds.split(",")):
         carry(spec, options(spec, backend, int(steps), seed, data, device), data, space, folder(Path(out), model, backend, seed))  # fmt: skip

@@ -26,8 +26,9 @@ def samples(column, count: int) -> np.ndarray:
 def main(article: str, run: Path, data_name: str, data_dir: str, device: str) -> None:
     from common.tools import reproduction
 
-    dataset = data.load(data_name, Path(data_dir) if data_dir else None)
-    found = reproduction.module(article).probe(trained(run, device=device), dataset)
+    column = trained(run, device=device)
+    dataset = data.load(data_name, Path(data_dir) if data_dir else None, column.spec.images.picture)
+    found = reproduction.module(article).probe(column, dataset)
     arrays = {name: np.ascontiguousarray(value) for name, value in found.items()}
     checkpoint.write_atomically(run / "probe.safetensors", safetensors.numpy.save(arrays))
 

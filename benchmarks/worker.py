@@ -19,6 +19,7 @@ from common import data as sets
 from common import environment, parity
 from common.contract import STEPS_PER_CALL
 from common.data.batches import batch_indices, model_inputs, row_sets
+from common.data.fitted import fitted_dataset
 from common.errors import TetraplaError
 from common.noise import draw
 from common.parameters import initial_parameters
@@ -110,7 +111,7 @@ class Timed:
 
 def main(job: dict, folder: Path) -> None:
     spec, backend, mode, device = Case.of(job).spec, job["backend"], job["mode"], job["device"]
-    dataset = sets.load(job["data"], job["data_dir"] and Path(job["data_dir"]), spec.images.picture)
+    dataset = fitted_dataset(spec, sets.load(job["data"], job["data_dir"] and Path(job["data_dir"])))
     data = enough(dataset.train, job["batch"])
     if peer := mode in peers.MODES:
         proof = {"passed": True, "stage": "not one of ours", "deviation": None, "tensor": ""}

@@ -1,9 +1,11 @@
 """Any pictures, brought to the size and the channels of a model: for what does not depend on what they show."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from common.data import Dataset
 from common.specs.records import Spec
 
 SHADES = (
@@ -26,3 +28,9 @@ def fitted(spec: Spec, data: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     if channels > 1:
         grey = np.stack([np.rint(grey * shade).astype(np.uint8) for shade in SHADES[:channels]], axis=1)
     return dict(data) | {"images": grey}
+
+
+def fitted_dataset(spec: Spec, data: Dataset) -> Dataset:
+    """The same of training and test images."""
+    train, test = (fitted(spec, part)["images"] for part in (data.train, data.test))
+    return data if train is data.train_images else replace(data, train_images=train, test_images=test)

@@ -221,14 +221,14 @@ def compare(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Prove backends equal, stage by stage, and train them side by side. Exit code 1 if any differs."""
-    from common.data import absolute
+    from common.data import absolute, load
     from common.tools.compare import compare as compare_all
     from common.tools.show import comparison_row, comparison_tables
     from common.tools.training import prepare_folder
 
     chosen = [specs.get(name) for name in models] if models else list(specs.SPECS.values())
     columns = _columns(backend)
-    dataset = _load(data, data_dir, *chosen)
+    dataset = load(data, data_dir)
     _check_device(device)
     prepare_folder(out, resume=False, overwrite=overwrite)
     reports = compare_all(
@@ -340,7 +340,7 @@ def reproduce(
         str | None, typer.Option(help="Default: the article's original framework.", autocompletion=BACKEND_NAMES)
     ] = None,
     scale: Annotated[float, typer.Option(help="Times the article's length: 0.01 for a trial.")] = 1.0,
-    data: DataOption = "mnist",
+    data: Annotated[str | None, typer.Option("--data", help="Default: the article's, mnist for most.")] = None,
     data_dir: DataDirOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -363,6 +363,7 @@ def reproduce(
     _check_scale(scale)
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them")
+    data = data or ARTICLES[article].data
     chosen = reproduction.runs(article, model, backend and backends.check_name(backend), scale, seed)
     for name in dict.fromkeys(run.backend for run in chosen):
         _check_installed(name)
@@ -467,6 +468,7 @@ def bench(
     from benchmarks import peers, suite
     from benchmarks.cases import SWEPT, cases
     from benchmarks.worker import LOWERED, MODES
+    from common.data import load
     from common.tools import bench as report
 
     chosen = [specs.get(name).name for name in models] if models else list(specs.SPECS)
@@ -487,7 +489,7 @@ def bench(
         modes += peers.MODES
     columns = _columns(backend)
     _check_device(device)
-    _load(data, data_dir, *map(specs.get, chosen))
+    load(data, data_dir)
     old = report.read(against) if against else None
     settings = suite.Settings(
         data=data,
@@ -524,13 +526,15 @@ def profile(
     """Where the time of an update goes on this CPU, operator by operator, as the framework's own profiler tells it."""
     from benchmarks.profile import profile, table
     from benchmarks.worker import enough
+    from common.data import load
     from common.data.batches import batch_indices, row_sets
+    from common.data.fitted import fitted
     from common.parameters import initial_parameters
 
     spec = specs.get(model)
     _check_installed(backends.check_name(backend))
     batch = batch_size or spec.training.batch_size
-    images = enough(_load(data, data_dir, spec).train, batch)
+    images = enough(fitted(spec, load(data, data_dir).train), batch)
     _hold_to(threads or environment.cores())
     column = backends.create(backend, spec, initial_parameters(spec, 0))
     column.upload(images)

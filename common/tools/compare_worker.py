@@ -26,6 +26,7 @@ import backends
 from common import data as sets
 from common import parity, specs
 from common.checkpoint import write_atomically, write_json
+from common.data.fitted import fitted_dataset
 from common.errors import TetraplaError
 from common.tools import training
 from common.tools.compare_tasks import ORACLE
@@ -125,8 +126,8 @@ def serve() -> None:
         path, message = Path(line.rstrip("\n")), ""
         try:
             job = json.loads(path.read_text())
-            picture = specs.get(job["model"]).images.picture
-            dataset = sets.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None, picture)
+            dataset = sets.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
+            dataset = fitted_dataset(specs.get(job["model"]), dataset)
             {"ask": ask, "prove": prove, "train": train}[job["kind"]](job, dataset, path.parent)
         except TetraplaError as error:
             message = str(error)

@@ -58,7 +58,7 @@ def measure(column: Column, test: dict[str, float], data: Dataset, space) -> dic
     if "info_c1" in test:
         found["L_I(c1), nats"] = test["info_c1"]
         found["error of c1, %"] = 100 * infogan.error(training.codes(column, data.test_images), data)
-    if "categories" in spec.options:
+    elif "categories" in spec.options:
         codes = (training.codes(column, images) for images in (data.test_images, data.train_images[: measures.KNOWN]))
         found["error of labels, %"] = 100 * measures.label_error(spec, *codes, data)
     if spec.sample:

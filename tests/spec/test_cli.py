@@ -136,8 +136,9 @@ def test_version():
     ("words", "found"),
     [
         (
-            "show info",
-            ["infogan", "infogan_plain", "infogan_slope", "infogan_codes", "infogan_category", "infogan_paper"],
+            "show infogan_c",
+            ["infogan_celeba", "infogan_chairs", "infogan_codes", "infogan_category", "infogan_chairs_plain"]
+            + ["infogan_chairs_width"],
         ),
         ("train vae --backend p", ["pytorch", "paddle"]),
         ("reproduce a", ["autoencoders", "aae"]),

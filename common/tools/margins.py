@@ -32,6 +32,7 @@ PLANS = {
     "aae_few_labels": Plan(600, 10),
     "aae_clusters": Plan(600, 10),
     "infogan": Plan(150, 5),
+    "vae_gan_mnist": Plan(150, 5),
 }
 OTHER = Plan(None, 5)  # of a model that is not named
 
@@ -63,6 +64,7 @@ MARGINS: dict[tuple[str, str], Margin] = {
     ("gan", "Fréchet distance"): _DISTANCE,
     ("gan_conv", "Fréchet distance"): _DISTANCE,
     ("gan_two_layer", "Fréchet distance"): _DISTANCE,
+    ("vae_gan_mnist", "Fréchet distance"): _DISTANCE,
     ("aae", "test loss, BCE per pixel"): _tenth(0.004, "0.0043 (three seeds)"),
     ("aae", "Fréchet distance"): _DISTANCE,
     ("aae_style", "test loss, BCE per pixel"): _tenth(0.002, "0.0018 (one seed)"),

@@ -51,8 +51,10 @@ def carry(spec: Spec, settings: training.Options, data: Dataset, space, out: Pat
 def measure(column: Column, test: dict[str, float], data: Dataset, space) -> dict[str, float]:
     """{measure: value} on the test images, whose losses are `test`; `space` is that of the Fréchet distance."""
     spec, found = column.spec, {}
-    if spec.reconstruct:
-        name = spec.updates[0].objective
+    name = spec.updates[0].objective
+    if (
+        spec.reconstruct and name in test and name.startswith("loss")
+    ):  # VAE-GAN's is by features, which differ from run to run
         unit = "BCE per pixel" if name == "loss_r" else "nats" if spec.sample else "squared error"
         found[f"test loss, {unit}"] = test[name]
     if "info_c1" in test:

@@ -47,7 +47,7 @@ def test_as_many_seeds_as_were_promised():
         **dict.fromkeys(
             ("conv_autoencoder", "gan", "gan_two_layer", "aae", "aae_style", "aae_few_labels", "aae_clusters"), 10
         ),
-        **dict.fromkeys(("gan_conv", "infogan"), 5),
+        **dict.fromkeys(("gan_conv", "infogan", "vae_gan_mnist"), 5),
     }
 
 

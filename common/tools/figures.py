@@ -19,10 +19,10 @@ STYLES = {name: backend.line for name, backend in KNOWN.items()}  # widths diffe
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 2, zoom: int = 2) -> np.ndarray:
-    """(N, 28, 28) in [0, 1] -> one picture with `columns` images a row on a mid-grey ground."""
+    """(N, H, W) in [0, 1], or (N, H, W, 3) in colour -> one picture with `columns` images a row on a mid-grey ground."""
     rows = -(-len(images) // columns)
     cell = images.shape[1] + gap
-    canvas = np.full((rows * cell + gap, columns * cell + gap), 0.5)
+    canvas = np.full((rows * cell + gap, columns * cell + gap, *images.shape[3:]), 0.5)
     for k, image in enumerate(images):
         top, left = k // columns * cell + gap, k % columns * cell + gap
         canvas[top : top + cell - gap, left : left + cell - gap] = image
@@ -168,7 +168,7 @@ def side_by_side(spec: Spec, pictures: dict[str, dict[str, np.ndarray]], folder:
 
 
 def show(axis, pixels: np.ndarray) -> None:
-    """A picture (H, W) in [0, 1], in grey and without axes."""
+    """A picture (H, W) or (H, W, 3) in [0, 1], without axes."""
     axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none")
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)

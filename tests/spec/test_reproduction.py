@@ -1,5 +1,6 @@
 """What a reproduction runs, measures and writes; the training itself is tested with each framework in tests/backend."""
 
+import dataclasses
 import html.parser
 import json
 import re
@@ -15,7 +16,7 @@ from common.errors import TrainingFailed, UsageError
 from common.processes import Children
 from common.tools import figures, reproduction
 from common.tools.articles import ARTICLES
-from common.tools.reproduction import aae, checks, infogan, infogan_checks, plots
+from common.tools.reproduction import aae, checks, infogan, infogan_checks, measures, plots
 from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Run
@@ -236,6 +237,18 @@ def test_the_templates_exist():
         "article.html",
         "style.css",
     }
+
+
+def test_pictures_in_colour_are_measured_and_tiled_in_one_order():
+    """A set to itself is at distance 0, whether its colours come before or after height and width."""
+    colour = np.random.default_rng(0).integers(256, size=(70, 3, 32, 32)).astype(np.uint8)
+    set_of = dataclasses.replace(data.load("digits"), train_images=colour, test_images=colour)
+    space = measures.features(set_of)
+    assert measures.distance(space, np.moveaxis(colour, 1, -1), set_of) == pytest.approx(0, abs=1e-9)
+    assert measures.distance(space, np.moveaxis(colour[:, ::-1], 1, -1), set_of) > 1
+    tiled = figures.tile(measures.unit(colour[:3]), columns=2, gap=1, zoom=1)
+    assert tiled.shape == (67, 67, 3)
+    assert np.array_equal(tiled[34:66, 1:33] * 255, np.moveaxis(colour[2], 0, -1))
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

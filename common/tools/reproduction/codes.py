@@ -114,8 +114,7 @@ def show_walks(page: Report, result: Result) -> None:
 def show_samples(page: Report, results: list[Result]) -> None:
     """100 samples of the first run of every model, beside test images."""
     first = {result.spec.name: result for result in reversed(results)}
-    test = page.evidence.data.test_images[:100]
-    sets = {"test images": unit(np.moveaxis(test, 1, -1) if test.ndim == 4 else test)}
+    sets = {"test images": unit(page.evidence.data.test_images[:100])}
     sets |= {name: unit(first[name].probe["samples"][:100]) for name in reversed(first)}
     plots.grids(page.figure("samples.png", "Samples", "None chosen by hand."), sets, columns=10, per_row=3)
 

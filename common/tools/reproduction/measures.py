@@ -1,4 +1,4 @@
-"""Measures that several articles report, of uint8 (N, 28, 28) images."""
+"""Measures that several articles report, of uint8 images (N, H, W), or in colour (N, H, W, 3) or (N, 3, H, W)."""
 
 import numpy as np
 
@@ -24,7 +24,8 @@ PARZEN_NOTE = (
 
 
 def unit(images: np.ndarray) -> np.ndarray:
-    """uint8 -> float64 in [0, 1]."""
+    """uint8 -> float64 in [0, 1]; in colour (N, H, W, 3), as pictures are drawn."""
+    images = np.moveaxis(images, 1, -1) if images.ndim == 4 and images.shape[1] == 3 else images
     return images.astype(np.float64) / 255
 
 

@@ -131,6 +131,15 @@ def test_parity(session):
     pytest(session, "tests/parity", "tests/diff", "-m", "not long")
 
 
+@nox.session(name="test-full")
+def test_full(session):
+    """The largest models, which the other sessions prove by their narrow twins, at full width, one backend after another."""
+    all_backends(session)
+    for backend in BACKENDS:
+        tests = ("tests/backend/test_parity.py", "-k", "test_stages", "--thorough", "--backend", backend)
+        run(session, "python", "-m", "pytest", *tests, *session.posargs)
+
+
 @nox.session(name="test-diff")
 def test_diff(session):
     """Pairs of well-known networks, every mistake that is planted in a network, and what `tetrapla diff` finds: half an hour; docs/diff-planted.json, docs/diff.md."""

@@ -109,6 +109,10 @@ def tetrapla_here(*arguments):
     return subprocess.CompletedProcess(arguments, end.value.code or 0, output.getvalue(), errors.getvalue())
 
 
+# At full width the oracle alone takes minutes of each: they are proven by their narrow twins, and themselves by `nox -s test-full`.
+LARGE = ("vae_gan", "infogan_celeba", "infogan_faces", "infogan_chairs")
+
+
 @pytest.fixture(params=SPECS.values(), ids=SPECS, scope="session")
 def spec(request):
     """Every specification in turn."""

@@ -21,10 +21,10 @@ from common.processes import Children
 from common.specs import SPECS
 from common.tools.cli import app
 from common.tools.compare_tasks import ORACLE, agenda, work
-from tests.conftest import tetrapla
+from tests.conftest import LARGE, tetrapla
 from tests.spec.test_data import idx
 
-OTHERS = [name for name in SPECS if name != "infogan"]
+OTHERS = [name for name in SPECS if name not in ("infogan", *LARGE)]
 
 
 def compare(models, folder):
@@ -38,7 +38,7 @@ def compare(models, folder):
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    """All models but InfoGAN, which takes as long as they together: test_compare_infogan.py."""
+    """All models but InfoGAN, which takes as long as they together, see test_compare_infogan.py, and the LARGE ones."""
     return compare(OTHERS, tmp_path_factory.mktemp("compare"))
 
 

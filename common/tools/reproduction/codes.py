@@ -73,8 +73,8 @@ def named(spec: Spec, codes: np.ndarray) -> dict[str, np.ndarray]:
     if "latent" in spec.options:
         return {f"z{k + 1}": values for k, values in enumerate(codes.T)}
     categories, classes = spec.options["categories"], spec.options["classes"]
-    chosen = codes[:, : categories * classes].reshape(len(codes), categories, classes).argmax(axis=2)
-    every = [*chosen.T, *codes[:, categories * classes :].T]
+    parts = [codes[:, k * classes : (k + 1) * classes].argmax(axis=1) for k in range(categories)]
+    every = [*parts, *codes[:, categories * classes :].T]
     return {f"c{k + 1}": values for k, values in enumerate(every)}
 
 

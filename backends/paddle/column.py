@@ -122,7 +122,7 @@ class Column:
             self._write(variable, [rate])
 
     def _seed(self, step):
-        found = seeds(self.spec.updates, self.seed, step)
+        found = seeds(self.spec, self.seed, step)
         self.state.noise_seeds = found | {f"{name}.noise": one for name, one in found.items()}
 
 

@@ -2,6 +2,7 @@
 
 Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
 training step; encode and sample use them, in evaluation mode, which the engine sets. Shapes are those of width 64.
+The networks for the paper's other data stand in infogan_svhn.py, infogan_faces.py and infogan_chairs.py.
 """
 
 import math
@@ -16,7 +17,6 @@ from backends.paddle.optimizer import adam, parameters
 from backends.paddle.steps import SOURCES, State
 from backends.paddle.terms import bce
 
-CATEGORIES, CODES = 10, 2
 MOMENTUM, EPSILON = 0.9, 1e-5
 
 # -------------------------------------------------------------------------------------------- networks
@@ -27,9 +27,9 @@ def batch_norm(features, path):
 
 
 class Generator(nn.Layer):
-    def __init__(self, width):
+    def __init__(self, latent, width):
         super().__init__()
-        self.fc0 = nn.Linear(74, 16 * width, **named("generator.fc0", bias=False))
+        self.fc0 = nn.Linear(latent, 16 * width, **named("generator.fc0", bias=False))
         self.bn0 = batch_norm(16 * width, "generator.bn0")
         self.fc1 = nn.Linear(16 * width, 2 * width * 7 * 7, **named("generator.fc1", bias=False))
         self.bn1 = batch_norm(2 * width * 7 * 7, "generator.bn1")
@@ -65,23 +65,23 @@ class Trunk(nn.Layer):
 
 
 class Discriminator(nn.Layer):
-    def __init__(self, width):
+    def __init__(self, inputs):
         super().__init__()
-        self.logit = nn.Linear(16 * width, 1, **named("discriminator.logit"))
+        self.logit = nn.Linear(inputs, 1, **named("discriminator.logit"))
 
     def forward(self, h):
         return self.logit(h)  # (B, 1)
 
 
 class Recognition(nn.Layer):
-    def __init__(self, width, slope, fixed_deviation):
+    def __init__(self, width, slope, categories, codes, fixed_deviation):
         super().__init__()
         self.slope = slope
         self.fc0 = nn.Linear(16 * width, 2 * width, **named("recognition.fc0", bias=False))
         self.bn0 = batch_norm(2 * width, "recognition.bn0")
-        self.category = nn.Linear(2 * width, CATEGORIES, **named("recognition.category"))
-        self.mean = nn.Linear(2 * width, CODES, **named("recognition.mean"))
-        self.logstd = None if fixed_deviation else nn.Linear(2 * width, CODES, **named("recognition.logstd"))
+        self.category = nn.Linear(2 * width, categories, **named("recognition.category"))
+        self.mean = nn.Linear(2 * width, codes, **named("recognition.mean"))
+        self.logstd = None if fixed_deviation else nn.Linear(2 * width, codes, **named("recognition.logstd"))
 
     def forward(self, h):
         h = leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
@@ -90,39 +90,51 @@ class Recognition(nn.Layer):
 
 
 class InfoGAN(nn.Layer):
-    def __init__(self, slope, width, codes_weight, generator_weight, fixed_deviation):
+    def __init__(self, generator, trunk, discriminator, recognition, options):
         super().__init__()
-        self.generator = Generator(width)
-        self.trunk = Trunk(width, slope)
-        self.discriminator = Discriminator(width)
-        self.recognition = Recognition(width, slope, fixed_deviation)
-        self.codes_weight = codes_weight  # of c2 and c3 in the bound
-        self.generator_weight = generator_weight  # of the bound in G's objective
+        self.generator = generator
+        self.trunk = trunk
+        self.discriminator = discriminator
+        self.recognition = recognition
+        self.categories = options["categories"]
+        self.classes = options["classes"]  # of a category
+        self.category_weight = options["category_weight"]  # of the categories in the bound
+        self.codes_weight = options["codes_weight"]  # of the continuous codes in it
+        self.generator_weight = options["generator_weight"]  # of the bound in G's objective
 
 
 # ------------------------------------------------------------------------------------- forward, losses
 
 
 def latent(noise, which):
-    """(B, 74): noise, category, codes of the update or job `which`."""
-    return paddle.concat([noise[f"{which}{part}"] for part in ("z", "category", "codes")], axis=1)
+    """(B, 74): noise, categories, codes of the update or job `which`."""
+    parts = [noise[f"{which}{part}"] for part in ("z", "category", "codes") if f"{which}{part}" in noise]
+    return paddle.concat([part.flatten(1) for part in parts], axis=1)
 
 
 def information(model, recognized, noise, which):
-    """L_I of c1, c2 and c3, and their weighted sum, the bound."""
-    mean = recognized["mean"]
-    logstd = recognized["logstd"] if "logstd" in recognized else paddle.zeros_like(mean)  # a fixed deviation is 1
-    category, codes = noise[f"{which}category"], noise[f"{which}codes"]
-    log_q = paddle.sum(category * F.log_softmax(recognized["category"], axis=1), axis=1)
-    info_c1 = paddle.mean(log_q) + number(math.log(CATEGORIES))
-    info_c2, info_c3 = paddle.mean(-logstd - 0.5 * ((codes - mean) / paddle.exp(logstd)) ** 2, axis=0).unbind()
-    bound = info_c1 + number(model.codes_weight) * (info_c2 + info_c3)
-    return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
+    """The bound, and L_I of every code, c1 and on: categories before continuous codes."""
+    found, bound = [], 0.0
+    if "category" in recognized:
+        logits = recognized["category"].reshape([-1, model.categories, model.classes])  # (B, categories, classes)
+        category = noise[f"{which}category"].reshape(logits.shape)
+        log_q = paddle.sum(category * F.log_softmax(logits, axis=2), axis=2)
+        info = paddle.mean(log_q, axis=0) + number(math.log(model.classes))
+        bound = bound + number(model.category_weight) * paddle.sum(info)
+        found += info.unbind()
+    if "mean" in recognized:
+        mean, codes = recognized["mean"], noise[f"{which}codes"]
+        logstd = recognized["logstd"] if "logstd" in recognized else paddle.zeros_like(mean)  # a fixed deviation is 1
+        info = paddle.mean(-logstd - 0.5 * ((codes - mean) / paddle.exp(logstd)) ** 2, axis=0)
+        bound = bound + number(model.codes_weight) * paddle.sum(info)
+        found += info.unbind()
+    return bound, {f"info_c{k}": value for k, value in enumerate(found, 1)}
 
 
 def forward(model, inputs, noise):
-    """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
-    generated images: logits of c1 (B, 10), mean and, unless it is fixed, log deviation of c2 and c3 (B, 2)."""
+    """images (B, C, H, W) -> generated (B, C, H, W), logits of D for both (B, 1), and what Q recognises in the generated
+    images: logits of the categories (B, categories · classes); mean and, unless it is fixed, log deviation of the codes (B,
+    codes)."""
     generated = model.generator(latent(noise, "discriminator_"))
     generated.stop_gradient = True  # G learns from objective_g alone
     real, fake = model.trunk(inputs["images"]), model.trunk(generated)
@@ -164,10 +176,8 @@ def losses(model, inputs, noise):
 # ------------------------------------------------------------------------------------------ train step
 
 
-def build(spec, dtype, device):
-    def network():
-        return InfoGAN(spec.slope, **spec.options)
-
+def start(network, spec, dtype, device):
+    """A Program per update and source, of the model that `network()` makes."""
     state = State(spec, network, dtype, device)
     # One Program per update, which holds nothing of the others. Each makes its own layers, once: within a Program, a
     # parameter name used twice would make two parameters; between Programs, one name is one parameter.
@@ -180,6 +190,22 @@ def build(spec, dtype, device):
     return state
 
 
+def build(spec, dtype, device):
+    width, codes = spec.options["width"], spec.options["codes"]
+    categories = spec.options["categories"] * spec.options["classes"]
+
+    def network():
+        return InfoGAN(
+            Generator(spec.options["z"] + categories + codes, width),
+            Trunk(width, spec.slope),
+            Discriminator(16 * width),
+            Recognition(width, spec.slope, categories, codes, spec.options["fixed_deviation"]),
+            spec.options,
+        )
+
+    return start(network, spec, dtype, device)
+
+
 def train_step(state, inputs, noise):
     values_d = state.run("discriminator", inputs, noise)  # trunk, D and Q
     values_g = state.run("generator", inputs, noise)  # judged by those just updated
@@ -190,11 +216,16 @@ def train_step(state, inputs, noise):
 
 
 def encode(model, inputs):
-    """images (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
-    recognized = model.recognition(model.trunk(inputs["images"]))
-    return paddle.concat([F.softmax(recognized["category"], axis=1), recognized["mean"]], axis=1)
+    """images (B, C, H, W) -> (B, categories · classes + codes): probabilities of the categories, means of the codes."""
+    recognized, parts = model.recognition(model.trunk(inputs["images"])), []
+    if "category" in recognized:
+        logits = recognized["category"].reshape([-1, model.categories, model.classes])  # (B, categories, classes)
+        parts.append(F.softmax(logits, axis=2).flatten(1))
+    if "mean" in recognized:
+        parts.append(recognized["mean"])
+    return paddle.concat(parts, axis=1)
 
 
 def sample(model, noise):
-    """Latents z (B, 62), category (B, 10), codes (B, 2) -> images (B, 1, 28, 28) in [0, 1]."""
+    """Latents z, category and codes -> images (B, C, H, W)."""
     return model.generator(latent(noise, ""))

@@ -49,16 +49,21 @@ def _draw(distribution, shape):
             return paddle.nn.functional.one_hot(classes, shape[-1]).astype(paddle.get_default_dtype())
 
 
+def jobs(spec) -> list[str]:
+    """The Programs of a step: one an update, called as it; "train" alone, where all share one pass."""
+    return ["train"] if spec.simultaneous else [update.name for update in spec.updates]
+
+
 def fresh(spec) -> dict[str, list[Noise]]:
-    """{update: the draws that no update before it names}, of the updates that have any."""
+    """{job: the draws that no job before it names}, of the Programs that have any."""
     found = {}
     for noise in spec.noise:
-        found.setdefault(spec.users(noise)[0], []).append(noise)
+        found.setdefault("train" if spec.simultaneous else spec.users(noise)[0], []).append(noise)
     return found
 
 
-def seeds(updates, seed: int, step: int) -> dict[str, int]:
-    """{update: what Paddle is seeded with}: per step, so that a resumed run draws what an uninterrupted one would, and per
-    update, which is a Program."""
-    drawn = np.random.SeedSequence((seed, step)).generate_state(len(updates), np.uint64)
-    return {update.name: int(one) for update, one in zip(updates, drawn, strict=True)}
+def seeds(spec, seed: int, step: int) -> dict[str, int]:
+    """{job: what Paddle is seeded with}: per step, so that a resumed run draws what an uninterrupted one would, and per
+    Program."""
+    drawn = np.random.SeedSequence((seed, step)).generate_state(len(jobs(spec)), np.uint64)
+    return {job: int(one) for job, one in zip(jobs(spec), drawn, strict=True)}

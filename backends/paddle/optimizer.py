@@ -56,9 +56,26 @@ def parameters(model, update):
     return [p for name in update.networks for p in getattr(model, name).parameters() if p.trainable]
 
 
+def minimize_all(optimizers, model, values):
+    """One step of every {update: optimiser} on its objective among `values`, by its parameters alone; all gradients are taken
+    before any of them moves, where `minimize` would move the first's before it takes the next's."""
+    block, found = paddle.static.default_main_program().global_block(), {}
+    for update in optimizers:
+        moved = parameters(model, update)
+        others = [p for network in model.children() for p in network.parameters() if all(p is not one for one in moved)]
+        before = len(block.ops)
+        found[update] = paddle.static.gradients(values[update.objective], moved, no_grad_set=others)
+        for operator in block.ops[before:]:  # which the next call would differentiate too, in float64: see `gradients`
+            for value in operator.results():
+                value.stop_gradient = True
+    for update, optimizer in optimizers.items():
+        with paddle.utils.unique_name.guard(f"{update.name}."):  # of its moments and rate
+            optimizer.apply_gradients(list(zip(parameters(model, update), found[update], strict=True)))
+
+
 def gradients(model, update, values):
-    """{"encoder.fc0.weight": ...}: the gradient of the update's objective among `values`, without L2. One call a Program:
-    where an operator works in place, as batch norms do, Paddle would differentiate the first call's operators too."""
+    """{"encoder.fc0.weight": ...}: the gradient of the update's objective among `values`, without L2. One call a Program: where
+    an operator assigns to a variable, as batch norms of float64 do, Paddle would differentiate the first call's operators too."""
     moved = parameters(model, update)
     slopes = paddle.static.gradients(values[update.objective], moved)
     return {parameter.name: slope for parameter, slope in zip(moved, slopes, strict=True)}

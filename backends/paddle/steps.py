@@ -131,11 +131,12 @@ class State:
         self.place = process.place(device)
         self.scope = paddle.static.Scope()
         self.programs = {}
-        self.noise_seeds = {}  # of the step's native noise, by update
+        self.noise_seeds = {}  # of the step's native noise, by job
 
     @contextmanager
     def program(self, job, source="fed"):
-        """A new Program under static.program_guard, for the `with` block to fill. An update's is called as the update.
+        """A new Program under static.program_guard, for the `with` block to fill. A step's are called as `noise.jobs` has
+        them.
 
         Equal names are one variable, so the job prefixes what an optimiser creates: train.encoder.fc0.weight_moment1_0,
         train.learning_rate_0. Without, the last of two updates to be built would set the learning_rate_0 of both.

@@ -37,7 +37,11 @@ from common.tools import cli  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--backend", action="append", choices=BACKENDS, help="backend to test; repeat for several")
-    parser.addoption("--thorough", action="store_true", help="kill training more often, in every model; the largest models at full width")
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="kill training more often, in every model; the largest models at full width",
+    )
 
 
 def pytest_generate_tests(metafunc):

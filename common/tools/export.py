@@ -139,7 +139,7 @@ def _draw(distribution, shape):
         case Uniform(low, high):
             return f"random.uniform({low}, {high}, {shape})"
         case OneHot():
-            return f"np.eye({shape[-1]})[random.integers({shape[-1]}, size={shape[0]})]"
+            return f"np.eye({shape[-1]})[random.integers({shape[-1]}, size={shape[:-1]})]"
         case Bernoulli(keep):
             return f"(random.uniform(size={shape}) < {keep})"
 

@@ -18,7 +18,8 @@ from common.specs.draws import Bernoulli, Normal, OneHot, Uniform
 from common.specs.inputs import Images, Labels
 
 BATCH = 16
-# What an engine promises does not depend on the model; one in each precision, one with two updates a step, and one whose
+# What an engine promises does not depend on the model; one in each precision, one with two updates a step, one whose updates
+# share a pass, and one whose
 # labelled images come from rows of their own, with Adam and with momentum, show it.
 CASES = (
     ("vae", "float32"),
@@ -26,6 +27,7 @@ CASES = (
     ("gan_two_layer", "float32"),
     ("aae_few_labels", "float32"),
     ("aae_few_labels_paper", "float64"),
+    ("vae_gan_mnist", "float32"),
 )
 
 

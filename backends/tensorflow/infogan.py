@@ -2,6 +2,7 @@
 
 Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
 training step; encode and sample use them, in evaluation mode, Keras's default. Shapes are those of width 64.
+The networks for the paper's other data stand in infogan_svhn.py, infogan_faces.py and infogan_chairs.py.
 """
 
 import math
@@ -16,7 +17,6 @@ from backends.tensorflow.optimizer import Adam, update
 from backends.tensorflow.steps import State
 from backends.tensorflow.terms import bce
 
-CATEGORIES, CODES = 10, 2
 MOMENTUM, EPSILON = 0.9, 1e-5
 
 # -------------------------------------------------------------------------------------------- networks
@@ -75,14 +75,14 @@ class Discriminator(keras.Model):
 
 
 class Recognition(keras.Model):
-    def __init__(self, width, slope, fixed_deviation, dtype):
+    def __init__(self, width, slope, categories, codes, fixed_deviation, dtype):
         super().__init__(dtype=dtype)
         self.slope = slope
         self.fc0 = layers.Dense(2 * width, use_bias=False, dtype=dtype)
         self.bn0 = batch_norm(dtype)
-        self.category = layers.Dense(CATEGORIES, dtype=dtype)
-        self.mean = layers.Dense(CODES, dtype=dtype)
-        self.logstd = None if fixed_deviation else layers.Dense(CODES, dtype=dtype)
+        self.category = layers.Dense(categories, dtype=dtype)
+        self.mean = layers.Dense(codes, dtype=dtype)
+        self.logstd = None if fixed_deviation else layers.Dense(codes, dtype=dtype)
 
     def call(self, h, training=False):
         h = leaky_relu(self.bn0(self.fc0(h), training=training), self.slope)  # (B, 128)
@@ -91,39 +91,51 @@ class Recognition(keras.Model):
 
 
 class InfoGAN(keras.Model):
-    def __init__(self, slope, width, codes_weight, generator_weight, fixed_deviation, dtype):
+    def __init__(self, generator, trunk, discriminator, recognition, options, dtype):
         super().__init__(dtype=dtype)
-        self.generator = Generator(width, dtype)
-        self.trunk = Trunk(width, slope, dtype)
-        self.discriminator = Discriminator(dtype)
-        self.recognition = Recognition(width, slope, fixed_deviation, dtype)
-        self.codes_weight = codes_weight  # of c2 and c3 in the bound
-        self.generator_weight = generator_weight  # of the bound in G's objective
+        self.generator = generator
+        self.trunk = trunk
+        self.discriminator = discriminator
+        self.recognition = recognition
+        self.categories = options["categories"]
+        self.classes = options["classes"]  # of a category
+        self.category_weight = options["category_weight"]  # of the categories in the bound
+        self.codes_weight = options["codes_weight"]  # of the continuous codes in it
+        self.generator_weight = options["generator_weight"]  # of the bound in G's objective
 
 
 # ------------------------------------------------------------------------------------- forward, losses
 
 
 def latent(noise, which):
-    """(B, 74): noise, category, codes of the update or job `which`."""
-    return tf.concat([noise[f"{which}{part}"] for part in ("z", "category", "codes")], axis=1)
+    """(B, 74): noise, categories, codes of the update or job `which`."""
+    parts = [noise[f"{which}{part}"] for part in ("z", "category", "codes") if f"{which}{part}" in noise]
+    return tf.concat([tf.reshape(part, (-1, math.prod(part.shape[1:]))) for part in parts], axis=1)
 
 
 def information(model, recognized, noise, which):
-    """L_I of c1, c2 and c3, and their weighted sum, the bound."""
-    mean = recognized["mean"]
-    logstd = recognized["logstd"] if "logstd" in recognized else tf.zeros_like(mean)  # a fixed deviation is 1
-    category, codes = noise[f"{which}category"], noise[f"{which}codes"]
-    log_q = tf.reduce_sum(category * tf.nn.log_softmax(recognized["category"], axis=1), axis=1)
-    info_c1 = tf.reduce_mean(log_q) + math.log(CATEGORIES)
-    info_c2, info_c3 = tf.unstack(tf.reduce_mean(-logstd - 0.5 * ((codes - mean) / tf.exp(logstd)) ** 2, axis=0))
-    bound = info_c1 + model.codes_weight * (info_c2 + info_c3)
-    return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
+    """The bound, and L_I of every code, c1 and on: categories before continuous codes."""
+    found, bound = [], 0.0
+    if "category" in recognized:
+        logits = tf.reshape(recognized["category"], (-1, model.categories, model.classes))
+        category = tf.reshape(noise[f"{which}category"], logits.shape)
+        log_q = tf.reduce_sum(category * tf.nn.log_softmax(logits, axis=2), axis=2)
+        info = tf.reduce_mean(log_q, axis=0) + math.log(model.classes)
+        bound = bound + model.category_weight * tf.reduce_sum(info)
+        found += tf.unstack(info)
+    if "mean" in recognized:
+        mean, codes = recognized["mean"], noise[f"{which}codes"]
+        logstd = recognized["logstd"] if "logstd" in recognized else tf.zeros_like(mean)  # a fixed deviation is 1
+        info = tf.reduce_mean(-logstd - 0.5 * ((codes - mean) / tf.exp(logstd)) ** 2, axis=0)
+        bound = bound + model.codes_weight * tf.reduce_sum(info)
+        found += tf.unstack(info)
+    return bound, {f"info_c{k}": value for k, value in enumerate(found, 1)}
 
 
 def forward(model, inputs, noise):
-    """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
-    generated images: logits of c1 (B, 10), mean and, unless it is fixed, log deviation of c2 and c3 (B, 2)."""
+    """images (B, C, H, W) -> generated (B, C, H, W), logits of D for both (B, 1), and what Q recognises in the generated
+    images: logits of the categories (B, categories · classes); mean and, unless it is fixed, log deviation of the codes (B,
+    codes)."""
     generated = model.generator(latent(noise, "discriminator_"), training=True)
     real, fake = model.trunk(inputs["images"], training=True), model.trunk(generated, training=True)
     return {
@@ -164,14 +176,29 @@ def losses(model, inputs, noise):
 # ------------------------------------------------------------------------------------------ train step
 
 
+def start(model, spec):
+    """The model, and an optimiser per update."""
+    return State(model, {name: Adam(spec.update(name), model) for name in ("discriminator", "generator")})
+
+
 def build(spec, dtype, device):
     with tf.device(device):
-        model = InfoGAN(spec.slope, dtype=dtype, **spec.options)
-        model.generator(keras.Input((74,)))  # Keras creates a network's variables at its first call
+        width, codes = spec.options["width"], spec.options["codes"]
+        categories = spec.options["categories"] * spec.options["classes"]
+        model = InfoGAN(
+            Generator(width, dtype),
+            Trunk(width, spec.slope, dtype),
+            Discriminator(dtype),
+            Recognition(width, spec.slope, categories, codes, spec.options["fixed_deviation"], dtype),
+            spec.options,
+            dtype,
+        )
+        # Keras creates a network's variables at its first call.
+        model.generator(keras.Input((spec.options["z"] + categories + codes,)))
         features = model.trunk(keras.Input((1, 28, 28)))
         model.discriminator(features)
         model.recognition(features)
-        return State(model, {name: Adam(spec.update(name), model) for name in ("discriminator", "generator")})
+        return start(model, spec)
 
 
 def train_step(state, inputs, noise):
@@ -188,11 +215,16 @@ def train_step(state, inputs, noise):
 
 
 def encode(model, inputs):
-    """images (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
-    recognized = model.recognition(model.trunk(inputs["images"]))
-    return tf.concat([tf.nn.softmax(recognized["category"], axis=1), recognized["mean"]], axis=1)
+    """images (B, C, H, W) -> (B, categories · classes + codes): probabilities of the categories, means of the codes."""
+    recognized, parts = model.recognition(model.trunk(inputs["images"])), []
+    if "category" in recognized:
+        logits = tf.reshape(recognized["category"], (-1, model.categories, model.classes))
+        parts.append(tf.reshape(tf.nn.softmax(logits, axis=2), (-1, model.categories * model.classes)))
+    if "mean" in recognized:
+        parts.append(recognized["mean"])
+    return tf.concat(parts, axis=1)
 
 
 def sample(model, noise):
-    """Latents z (B, 62), category (B, 10), codes (B, 2) -> images (B, 1, 28, 28) in [0, 1]."""
+    """Latents z, category and codes -> images (B, C, H, W)."""
     return model.generator(latent(noise, ""))

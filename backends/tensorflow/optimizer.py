@@ -99,6 +99,14 @@ def update(optimizer, loss, tape):
     optimizer.apply(tape.gradient(loss, optimizer.parameters))
 
 
+def update_all(optimizers, objectives, tape):
+    """One step of every optimiser on its objective, by its parameters alone; all gradients are taken, from one persistent
+    `tape`, before any of them moves."""
+    gradients = {name: tape.gradient(objectives[name], one.parameters) for name, one in optimizers.items()}
+    for name, one in optimizers.items():
+        one.apply(gradients[name])
+
+
 def begin(optimizer: Adam | Momentum | RMSProp, count: int) -> None:
     """`count` steps are done."""
     optimizer.step.assign(count)

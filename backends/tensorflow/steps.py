@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from backends.tensorflow.layouts import tensors
-from backends.tensorflow.optimizer import Adam, Momentum
+from backends.tensorflow.optimizer import Adam, Momentum, RMSProp
 from common.specs.inputs import Images
 
 
@@ -17,7 +17,7 @@ class State:
     """A model and one optimiser per update of the specification; `train_step` changes both in place."""
 
     model: keras.Model
-    optimizers: dict[str, Adam | Momentum]
+    optimizers: dict[str, Adam | Momentum | RMSProp]
 
 
 def gather(inputs, data, indices, dtype):

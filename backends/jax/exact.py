@@ -18,14 +18,15 @@ def leaky_relu(x, slope):
 
 
 class ConvTranspose(nnx.ConvTranspose):
-    """nnx.ConvTranspose with the same arguments and results, faster in training on a CPU: see `conv_transpose`. `strides` and
-    `padding` are one number each and `transpose_kernel` is set."""
+    """nnx.ConvTranspose with the same arguments and results, faster in training on a CPU: see `conv_transpose`. `strides` is one
+    number, `padding` one number or (before, after) for each side, and `transpose_kernel` is set."""
 
     def __call__(self, x):
         """(B, H, W, in) -> (B, H', W', out)."""
         bias = None if self.bias is None else self.bias[...]
         x, kernel, bias = self.promote_dtype((x, self.kernel[...], bias), dtype=self.dtype)
-        y = conv_transpose(x, kernel, (self.strides,) * 2, [(self.padding,) * 2] * 2)
+        padding = [(self.padding,) * 2] * 2 if isinstance(self.padding, int) else self.padding
+        y = conv_transpose(x, kernel, (self.strides,) * 2, padding)
         return y if bias is None else y + bias
 
 

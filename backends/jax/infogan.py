@@ -2,6 +2,7 @@
 
 Chen et al. 2016, arXiv 1606.03657; article `infogan`. Batch norms move their running statistics in every pass of a
 training step; encode and sample use them, in evaluation mode, which the engine sets. Shapes are those of width 64.
+The networks for the paper's other data stand in infogan_svhn.py, infogan_faces.py and infogan_chairs.py.
 """
 
 import math
@@ -16,7 +17,6 @@ from backends.jax.optimizer import adam, update
 from backends.jax.steps import State
 from backends.jax.terms import bce
 
-CATEGORIES, CODES = 10, 2
 MOMENTUM, EPSILON = 0.9, 1e-5
 
 # -------------------------------------------------------------------------------------------- networks
@@ -35,11 +35,11 @@ def batch_norm(features, dtype, rngs):
 
 
 class Generator(nnx.Module):
-    def __init__(self, width, dtype, rngs):
+    def __init__(self, latent, width, dtype, rngs):
         linear = partial(nnx.Linear, use_bias=False, dtype=dtype, param_dtype=dtype, rngs=rngs)
         # transpose_kernel and this padding make it the gradient of a convolution, see conv_autoencoder.py.
         conv = partial(ConvTranspose, transpose_kernel=True, dtype=dtype, param_dtype=dtype, rngs=rngs)
-        self.fc0 = linear(74, 16 * width)
+        self.fc0 = linear(latent, 16 * width)
         self.bn0 = batch_norm(16 * width, dtype, rngs)
         self.fc1 = linear(16 * width, 2 * width * 7 * 7)
         self.bn1 = batch_norm(2 * width * 7 * 7, dtype, rngs)
@@ -73,22 +73,22 @@ class Trunk(nnx.Module):
 
 
 class Discriminator(nnx.Module):
-    def __init__(self, width, dtype, rngs):
-        self.logit = nnx.Linear(16 * width, 1, dtype=dtype, param_dtype=dtype, rngs=rngs)
+    def __init__(self, inputs, dtype, rngs):
+        self.logit = nnx.Linear(inputs, 1, dtype=dtype, param_dtype=dtype, rngs=rngs)
 
     def __call__(self, h):
         return self.logit(h)  # (B, 1)
 
 
 class Recognition(nnx.Module):
-    def __init__(self, width, slope, fixed_deviation, dtype, rngs):
+    def __init__(self, width, slope, categories, codes, fixed_deviation, dtype, rngs):
         self.slope = slope
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.fc0 = linear(16 * width, 2 * width, use_bias=False)
         self.bn0 = batch_norm(2 * width, dtype, rngs)
-        self.category = linear(2 * width, CATEGORIES)
-        self.mean = linear(2 * width, CODES)
-        self.logstd = None if fixed_deviation else linear(2 * width, CODES)
+        self.category = linear(2 * width, categories)
+        self.mean = linear(2 * width, codes)
+        self.logstd = None if fixed_deviation else linear(2 * width, codes)
 
     def __call__(self, h):
         h = leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
@@ -97,38 +97,50 @@ class Recognition(nnx.Module):
 
 
 class InfoGAN(nnx.Module):
-    def __init__(self, slope, width, codes_weight, generator_weight, fixed_deviation, dtype, rngs):
-        self.generator = Generator(width, dtype, rngs)
-        self.trunk = Trunk(width, slope, dtype, rngs)
-        self.discriminator = Discriminator(width, dtype, rngs)
-        self.recognition = Recognition(width, slope, fixed_deviation, dtype, rngs)
-        self.codes_weight = codes_weight  # of c2 and c3 in the bound
-        self.generator_weight = generator_weight  # of the bound in G's objective
+    def __init__(self, generator, trunk, discriminator, recognition, options):
+        self.generator = generator
+        self.trunk = trunk
+        self.discriminator = discriminator
+        self.recognition = recognition
+        self.classes = options["classes"]  # of a category
+        self.category_weight = options["category_weight"]  # of the categories in the bound
+        self.codes_weight = options["codes_weight"]  # of the continuous codes in it
+        self.generator_weight = options["generator_weight"]  # of the bound in G's objective
 
 
 # ------------------------------------------------------------------------------------- forward, losses
 
 
 def latent(noise, which):
-    """(B, 74): noise, category, codes of the update or job `which`."""
-    return jnp.concatenate([noise[f"{which}{part}"] for part in ("z", "category", "codes")], axis=1)
+    """(B, 74): noise, categories, codes of the update or job `which`."""
+    parts = [noise[f"{which}{part}"] for part in ("z", "category", "codes") if f"{which}{part}" in noise]
+    return jnp.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 def information(model, recognized, noise, which):
-    """L_I of c1, c2 and c3, and their weighted sum, the bound."""
-    mean = recognized["mean"]
-    logstd = recognized["logstd"] if "logstd" in recognized else jnp.zeros_like(mean)  # a fixed deviation is 1
-    category, codes = noise[f"{which}category"], noise[f"{which}codes"]
-    log_q = jnp.sum(category * nnx.log_softmax(recognized["category"], axis=1), axis=1)
-    info_c1 = jnp.mean(log_q) + math.log(CATEGORIES)
-    info_c2, info_c3 = jnp.mean(-logstd - 0.5 * ((codes - mean) / jnp.exp(logstd)) ** 2, axis=0)
-    bound = info_c1 + model.codes_weight * (info_c2 + info_c3)
-    return bound, {"info_c1": info_c1, "info_c2": info_c2, "info_c3": info_c3}
+    """The bound, and L_I of every code, c1 and on: categories before continuous codes."""
+    found, bound = [], 0.0
+    if "category" in recognized:
+        logits = recognized["category"]
+        logits = logits.reshape(len(logits), -1, model.classes)  # (B, categories, classes)
+        category = noise[f"{which}category"].reshape(logits.shape)
+        log_q = jnp.sum(category * nnx.log_softmax(logits, axis=2), axis=2)
+        info = jnp.mean(log_q, axis=0) + math.log(model.classes)
+        bound = bound + model.category_weight * jnp.sum(info)
+        found += list(info)
+    if "mean" in recognized:
+        mean, codes = recognized["mean"], noise[f"{which}codes"]
+        logstd = recognized["logstd"] if "logstd" in recognized else jnp.zeros_like(mean)  # a fixed deviation is 1
+        info = jnp.mean(-logstd - 0.5 * ((codes - mean) / jnp.exp(logstd)) ** 2, axis=0)
+        bound = bound + model.codes_weight * jnp.sum(info)
+        found += list(info)
+    return bound, {f"info_c{k}": value for k, value in enumerate(found, 1)}
 
 
 def forward(model, inputs, noise):
-    """images (B, 1, 28, 28) in [0, 1] -> generated (B, 1, 28, 28), logits of D for both (B, 1), and what Q recognises in the
-    generated images: logits of c1 (B, 10), mean and, unless it is fixed, log deviation of c2 and c3 (B, 2)."""
+    """images (B, C, H, W) -> generated (B, C, H, W), logits of D for both (B, 1), and what Q recognises in the generated
+    images: logits of the categories (B, categories · classes); mean and, unless it is fixed, log deviation of the codes (B,
+    codes)."""
     generated = model.generator(latent(noise, "discriminator_"))
     real, fake = model.trunk(inputs["images"]), model.trunk(generated)
     return {
@@ -169,10 +181,23 @@ def losses(model, inputs, noise):
 # ------------------------------------------------------------------------------------------ train step
 
 
-def build(spec, dtype):
-    rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
-    model = InfoGAN(spec.slope, dtype=dtype, rngs=rngs, **spec.options)
+def start(model, spec):
+    """The model, and an optimiser per update."""
     return State(model, {name: adam(spec.update(name), model) for name in ("discriminator", "generator")})
+
+
+def build(spec, dtype):
+    width, codes = spec.options["width"], spec.options["codes"]
+    categories = spec.options["categories"] * spec.options["classes"]
+    rngs = nnx.Rngs(0)  # for initial values, which the engine replaces
+    model = InfoGAN(
+        Generator(spec.options["z"] + categories + codes, width, dtype, rngs),
+        Trunk(width, spec.slope, dtype, rngs),
+        Discriminator(16 * width, dtype, rngs),
+        Recognition(width, spec.slope, categories, codes, spec.options["fixed_deviation"], dtype, rngs),
+        spec.options,
+    )
+    return start(model, spec)
 
 
 def train_step(state, inputs, noise):
@@ -186,11 +211,17 @@ def train_step(state, inputs, noise):
 
 
 def encode(model, inputs):
-    """images (B, 1, 28, 28) -> (B, 12): probabilities of c1 (10), means of c2 and c3."""
-    recognized = model.recognition(model.trunk(inputs["images"]))
-    return jnp.concatenate([nnx.softmax(recognized["category"], axis=1), recognized["mean"]], axis=1)
+    """images (B, C, H, W) -> (B, categories · classes + codes): probabilities of the categories, means of the codes."""
+    recognized, parts = model.recognition(model.trunk(inputs["images"])), []
+    if "category" in recognized:
+        logits = recognized["category"]
+        probabilities = nnx.softmax(logits.reshape(len(logits), -1, model.classes), axis=2)  # (B, categories, classes)
+        parts.append(probabilities.reshape(logits.shape))
+    if "mean" in recognized:
+        parts.append(recognized["mean"])
+    return jnp.concatenate(parts, axis=1)
 
 
 def sample(model, noise):
-    """Latents z (B, 62), category (B, 10), codes (B, 2) -> images (B, 1, 28, 28) in [0, 1]."""
+    """Latents z, category and codes -> images (B, C, H, W)."""
     return model.generator(latent(noise, ""))

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import optax
 from flax import nnx
+from jax import numpy as jnp
 
 from backends.jax import process  # noqa: F401
 from common.specs import records
@@ -85,6 +86,23 @@ def update(state, name, losses, objective, inputs, noise):
     gradient = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)
     gradients, values = gradient(state.model)
     optimizer.update(state.model, gradients)
+    return values
+
+
+def update_all(state, losses, objectives, inputs, noise):
+    """One step of every optimiser on its objective {optimiser: name of a loss} among what `losses(model, inputs, noise)` returns,
+    by its networks' parameters alone; all gradients are taken from one pass, before any of them moves; returns the losses."""
+
+    def of_model(model):
+        values = losses(model, inputs, noise)
+        return {name: values[objective] for name, objective in objectives.items()}, values
+
+    taken, pull, values = nnx.vjp(of_model, state.model, has_aux=True, graph_updates=False)
+    gradients = {}
+    for name in objectives:
+        (gradients[name],) = pull({other: jnp.full_like(value, other == name) for other, value in taken.items()})
+    for name, gradient in gradients.items():
+        state.optimizers[name].update(state.model, gradient)  # takes of the gradient what `wrt` names
     return values
 
 

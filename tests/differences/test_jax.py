@@ -229,9 +229,11 @@ def test_convolutions_in_a_loop_are_left_as_they_are():
     assert not all(map(canonical, convolutions(ConvTranspose, steps=2)))
 
 
-def test_our_transposed_convolution_is_that_of_flax():
+@pytest.mark.parametrize("padding", [2, ((2, 3), (1, 2))])
+def test_our_transposed_convolution_is_that_of_flax(padding):
     """Sizes that differ, a bias, and a stride that the kernel is no multiple of."""
-    options = {"strides": 3, "padding": 2, "transpose_kernel": True, "dtype": jnp.float64, "param_dtype": jnp.float64}
+    options = {"strides": 3, "padding": padding, "transpose_kernel": True}
+    options |= {"dtype": jnp.float64, "param_dtype": jnp.float64}
     flax, ours = (layer(3, 2, (5, 4), rngs=nnx.Rngs(0), **options) for layer in (nnx.ConvTranspose, ConvTranspose))
     x = jax.random.normal(jax.random.key(0), (2, 5, 4, 3), jnp.float64)
 

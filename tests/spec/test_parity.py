@@ -13,7 +13,7 @@ from common.reference.column import Reference
 from common.reference.networks import Networks, per_feature
 from common.reference.rounding import Errors, Inexact, InexactReference
 from common.specs import get
-from common.specs.records import LeakyRelu
+from common.specs.records import Adam, LeakyRelu
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +262,7 @@ def test_epsilon_inside_the_root_in_float32(train, model, monkeypatch):
         root = np.sqrt(second / (1 - adam.beta2**step) + adam.epsilon)
         return parameter - adam.learning_rate * first / (1 - adam.beta1**step) / root, first, second
 
-    monkeypatch.setattr(reference, "adam_update", inside)
+    monkeypatch.setitem(reference.RULES, Adam.moments, inside)
     assert single_failure(model, train).name == "one update"
 
 

@@ -289,7 +289,7 @@ def test_complex_step_of_a_known_function():
 def test_oracle_gradients_against_the_complex_step(spec, train):
     # Every tensor of every update; more images, and more channels than a twin's, are more of the same.
     case = parity.Case(spec.training.twin or spec, train, batch=4)
-    gradients = Reference(spec, case.parameters()).gradients(*case.first_batch())
+    gradients = Reference(case.spec, case.parameters()).gradients(*case.first_batch())
     stage = parity.slope_deviation(parity.slopes(case), gradients)
     assert stage.passed, stage
 

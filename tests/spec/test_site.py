@@ -118,6 +118,9 @@ def test_the_four_files_of_a_model_are_level(spec):
     assert len(keys) == len(set(keys))
     by_key = dict(zip(keys, rows, strict=True))
     for name in ("forward", "losses", "build", "train_step"):
+        if name != "build" and name not in by_key:  # taken over from another model's file, in all four
+            assert all(re.search(rf"^    {name},$", source, re.MULTILINE) for source in sources.values())
+            continue
         assert list(by_key[name]) == list(BACKENDS)
         for backend, section in by_key[name].items():
             text = sections.lines_of(sources[backend])[section.first - 1 : section.last]

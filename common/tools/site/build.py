@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import sys
 from pathlib import Path
 
 from backends import BACKENDS, TITLES
@@ -47,6 +48,19 @@ def build(out: Path, compare: Path | None = None, bench: list[Path] | None = Non
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out / "index.html"
+
+
+def specification(spec: specs.Spec) -> str:
+    """The file of the repository that says what the model is: that of its module's name, else the one that defines it."""
+    named = f"common/specs/{spec.module}.py"
+    if (ROOT / named).exists():
+        return named
+    held = (
+        name
+        for name, module in sys.modules.items()
+        if name.startswith("common.specs.") and any(value is spec for value in vars(module).values())
+    )
+    return next(held).replace(".", "/") + ".py"
 
 
 def _is_ours(out):
@@ -119,7 +133,7 @@ class _Site:
             spec=spec,
             files=files,
             rows=[(row, _shown(row, files)) for row in rows],
-            specification=f"common/specs/{spec.module}.py",
+            specification=specification(spec),
             throughput=self._times(spec.name),
             compared=self.parity.model(spec.name) if self.parity else None,
         )

@@ -230,3 +230,10 @@ def test_launches_of_a_graph_are_steps(captured, monkeypatch, train, model):
     for before, after in zip(parity._state(plain).values(), parity._state(graphed).values(), strict=True):
         assert np.array_equal(before, after)
     assert len(captured) == 1
+
+
+def test_output_padding_keeps_more_of_the_end():
+    layer = torch.nn.ConvTranspose1d(1, 1, 5, stride=2, padding=2, output_padding=1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.arange(1.0, 6).reshape(1, 1, 5))
+    assert layer(torch.ones(1, 1, 1)).flatten().tolist() == [3, 4]

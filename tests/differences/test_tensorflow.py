@@ -275,6 +275,18 @@ def test_same_cuts_the_end_of_a_transposed_convolution():
     assert found == {"valid": [1, 2, 3], "same": [1, 2]}
 
 
+def test_output_padding_beside_same_changes_nothing():
+    """Of 1, 2, 3, 4, 5 a padding of 2 and an output padding of 1 leave 3, 4 in PyTorch."""
+    found = []
+    for output_padding in (None, 1):
+        options = {"strides": 2, "padding": "same", "output_padding": output_padding, "use_bias": False}
+        layer = keras.layers.Conv1DTranspose(1, 5, **options)
+        layer.build((None, 1, 1))
+        layer.kernel.assign(np.arange(1.0, 6).reshape(5, 1, 1))
+        found.append(layer(np.ones((1, 1, 1), np.float32)).numpy().flatten().tolist())
+    assert found == [[2, 3], [2, 3]]
+
+
 def test_an_abort_within_the_import_keeps_its_message():
     """What TensorFlow says where it needs instructions that the processor lacks; only CUDA's notices are dropped."""
     code = """

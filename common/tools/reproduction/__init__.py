@@ -16,8 +16,10 @@ from common import data as datasets
 from common.data import Dataset
 from common.errors import UsageError
 from common.processes import in_turn
+from common.specs import get
 from common.terminal import ERR
 from common.tools import training
+from common.tools.articles import ARTICLES
 from common.tools.reproduction.publish import publish
 from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Result, Run
@@ -109,7 +111,9 @@ def carry_out(
                                    "--device", device, "--out", folder, *more, **how)  # fmt: skip
         probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
         if not probe.exists() or probe.stat().st_mtime < weights.stat().st_mtime:
-            children.carry_through("common.tools.reproduction.probe", article, folder, name, place, device, **how)
+            # A model that stands beside an article's own is looked at as its own article does.
+            looked = article if ARTICLES[article].of else get(run.model).about.article
+            children.carry_through("common.tools.reproduction.probe", looked, folder, name, place, device, **how)
         return Result.read(run, folder)
 
     return in_turn(chosen, jobs, train_and_probe)

@@ -6,14 +6,13 @@ those of torchvision.datasets.CelebA.
 """
 
 import hashlib
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from common.data import Dataset, in_channels, pictures, wanted
+from common.data.places import places
 from common.errors import DataError
 from common.specs.layers import Shape
 
@@ -46,8 +45,7 @@ def load(data_dir: Path | None = None, picture: Shape | None = None) -> Dataset:
 
 
 def _find(data_dir):
-    cache = Path(platformdirs.user_cache_dir("tetrapla")) / "celeba"
-    given = [Path(folder) for folder in (data_dir, os.environ.get("TETRAPLA_DATA"), cache) if folder]
+    given = places("celeba", data_dir)
     for place in (inner for folder in given for inner in (folder, folder / "celeba")):
         if (place / ARCHIVE).is_file() or (place / FOLDER).is_dir():
             return place

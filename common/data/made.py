@@ -4,18 +4,17 @@ Where: --data-dir, else $TETRAPLA_DATA, else the user cache, the first in which 
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import filelock
 import numpy as np
-import platformdirs
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from common.checkpoint import write_atomically
 from common.data import Dataset, in_channels
+from common.data.places import places
 from common.specs.layers import Shape
 from common.terminal import ERR, progress_bar
 
@@ -24,8 +23,7 @@ Parts = dict[str, np.ndarray]
 
 def folders(data_dir: Path | None) -> list[Path]:
     """Where a made set is looked for."""
-    cache = Path(platformdirs.user_cache_dir("tetrapla")) / "made"
-    return [Path(folder) for folder in (data_dir, os.environ.get("TETRAPLA_DATA"), cache) if folder]
+    return places("made", data_dir)
 
 
 def kept(name: str, key: dict[str, str | int], where: list[Path], make: Callable[[], Parts]) -> Parts:

@@ -6,16 +6,15 @@ The checksums are of the uncompressed content, because mirrors compress differen
 import gzip
 import hashlib
 import math
-import os
 import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import pooch
 
 from common.data import Dataset
+from common.data.places import places
 from common.errors import DataError
 from common.terminal import ERR
 
@@ -39,9 +38,7 @@ def load(data_dir: Path | None = None) -> Dataset:
 
     Raises DataError if a file differs from MNIST's or no mirror answers.
     """
-    environment = os.environ.get("TETRAPLA_DATA")
-    cache = Path(platformdirs.user_cache_dir("tetrapla")) / "mnist"
-    folders = [Path(folder) for folder in (data_dir, environment, cache) if folder]
+    folders = places("mnist", data_dir)
     paths = [_find(folders, name) or download(name, folders[0]) for name in FILES]
     return _dataset("mnist", "MNIST, 60,000 training and 10,000 test images", paths, list(SHA256.values()))
 

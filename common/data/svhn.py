@@ -5,16 +5,15 @@ torchvision.datasets.SVHN; no file is read whose content is another.
 """
 
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import pooch
 from scipy.io import loadmat
 
 from common.data import Dataset, in_channels, wanted
+from common.data.places import places
 from common.errors import DataError
 from common.specs.layers import Shape
 from common.terminal import ERR
@@ -39,9 +38,7 @@ def load(data_dir: Path | None = None, picture: Shape | None = None) -> Dataset:
         raise DataError(
             f"svhn: has pictures of 32×32, and the model takes {side}×{side}; use streets, or another model"
         )
-    environment = os.environ.get("TETRAPLA_DATA")
-    cache = Path(platformdirs.user_cache_dir("tetrapla")) / "svhn"
-    folders = [Path(folder) for folder in (data_dir, environment, cache) if folder]
+    folders = places("svhn", data_dir)
     paths = {name: _find(folders, name) for name in MD5}
     train, test = (read(paths[name] or download(name, folders[0])) for name in (TRAIN, TEST))
     if paths[EXTRA]:

@@ -7,6 +7,7 @@ import http.server
 import threading
 
 import numpy as np
+import platformdirs
 import pytest
 
 from common import data
@@ -182,7 +183,7 @@ def test_where_mnist_is_looked_for(tmp_path, monkeypatch, folder):
     seen = []
     monkeypatch.setattr(mnist, "download", lambda name, where: seen.append(where) or folder / f"{name}.gz")
     monkeypatch.setattr(mnist, "read_idx", lambda path, sha256: np.zeros((1, 28, 28), np.uint8))
-    monkeypatch.setattr(mnist.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache"))
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / "cache"))
     monkeypatch.delenv("TETRAPLA_DATA", raising=False)
     mnist.load()
     assert set(seen) == {tmp_path / "cache" / "mnist"}

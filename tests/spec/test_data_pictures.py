@@ -9,6 +9,7 @@ import zipfile
 import zlib
 
 import numpy as np
+import platformdirs
 import pytest
 from PIL import Image
 from scipy.io import savemat
@@ -22,8 +23,7 @@ from common.errors import DataError
 def cache(tmp_path, monkeypatch):
     """Nothing is found in, or written to, the user's folders."""
     monkeypatch.setenv("TETRAPLA_DATA", str(tmp_path / "cache"))
-    for module in (celeba, svhn, data.made):
-        monkeypatch.setattr(module.platformdirs, "user_cache_dir", lambda name: str(tmp_path / "user"))
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / "user"))
 
 
 def colours(*sides, seed=0):

@@ -10,6 +10,7 @@ from common.specs.records import Spec
 from common.tools import training
 from common.tools.evaluation.factors import Carried, carried
 from common.tools.reproduction import plots
+from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.measures import FRECHET_NOTE, KNOWN, unit
 from common.tools.reproduction.probe import samples
 from common.tools.reproduction.report import Report
@@ -88,6 +89,22 @@ def told(result: Result, data: Dataset, factors: tuple[str, ...], periods: dict[
         {name: data.test_factors[name] for name in factors},
         periods,
     )
+
+
+def told_every(evidence: Evidence, model: str, factors: tuple[str, ...], periods: dict[str, float]) -> list[Carried]:
+    """`told` of every run of the model, measured once."""
+    return [
+        evidence.once("told", one, lambda r: told(r, evidence.data, factors, periods)) for one in evidence.of(model)
+    ]
+
+
+def show(page: Report, model: str, found: dict[str, list[Carried]]) -> None:
+    """All of a page on known factors: the walks of the first run of `model`, samples, the tables of `found`, distances."""
+    for result in page.evidence.of(model)[:1]:
+        show_walks(page, result)
+    show_samples(page, page.evidence.results)
+    show_factors(page, found)
+    show_distances(page, page.evidence.results)
 
 
 def show_walks(page: Report, result: Result) -> None:

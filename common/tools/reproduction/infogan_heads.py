@@ -35,8 +35,7 @@ probe = codes.probe
 
 
 def told(evidence: Evidence, model: str):
-    """Of every run of the model, measured once."""
-    return [evidence.once("told", result, lambda r: codes.told(r, evidence.data, FACTORS, {})) for result in evidence.of(model)]  # fmt: skip
+    return codes.told_every(evidence, model, FACTORS, {})
 
 
 def _followed(evidence: Evidence):
@@ -95,10 +94,7 @@ CHECKS = (
 
 def report(results, data, out, scale):
     page = Report("infogan_heads", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
-    for result in page.evidence.of("infogan_faces")[:1]:
-        codes.show_walks(page, result)
-    codes.show_samples(page, results)
-    codes.show_factors(page, {model: told(page.evidence, model) for model in MODELS if page.evidence.of(model)})
-    codes.show_distances(page, results)
+    found = {model: told(page.evidence, model) for model in MODELS if page.evidence.of(model)}
+    codes.show(page, "infogan_faces", found)
     page.write()
     return page

@@ -214,6 +214,8 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
                 if stage == "one update":
                     _raise(largest[stage], _strays(case.spec, results[stage], settled))
             _raise(largest[stage], least)
+        for name, error in _stored(results["one update"], settled).items():
+            largest["one update"][name] += error
     for stage, bars in largest.items():  # nor is it left to chance what a few draws make of such a tensor
         for name, bar in bars.items():
             weight = name.replace(".bias", ".weight")
@@ -255,6 +257,19 @@ def _strays(spec, expected, settled):
         for name in spec.parameter_shapes(update.networks):
             step = 2 * _first_step(update.optimizer) * int(STRAY * settled[name].sum()) ** 0.5
             found[name] = step / max(float(np.linalg.norm(expected[name][settled[name]])), 1e-30)
+    return found
+
+
+def _stored(expected, settled):
+    """{move: how far it is off when exact parameters are stored in float32, if all these roundings go one way}.
+
+    They may, as they are no independent draws: a first step moves all elements equally far, and those between the same two
+    powers of two are rounded equally."""
+    found = {}
+    for name, mask in settled.items():
+        value, move = expected[name][mask], expected[f"{name}{MOVED}"][mask]
+        rounding = np.abs(value.astype(np.float32) - value)
+        found[f"{name}{MOVED}"] = float(np.sum(rounding * np.abs(move))) / max(float(np.sum(move**2)), 1e-30)
     return found
 
 

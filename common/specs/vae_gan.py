@@ -285,7 +285,7 @@ VAE_GAN = _spec(
     _of_64,
     steps=5_000,
     note=("Sizes are those of the paper's table 1. The authors' code has 1,024 in place of the encoder's 2,048.",),
-    twin=({"latent": 8, "hidden": 32}, 4),
+    twin=({"latent": 8, "hidden": 64}, 4),
 )
 VAE_GAN_MNIST = _spec(
     "vae_gan_mnist",

@@ -100,8 +100,8 @@ def _defines(node):
 
 
 class _Filled(ast.NodeTransformer):
-    """`spec.options["hidden"]` and `options["hidden"]` -> 400, `spec.reduction` -> "sum", `spec.slope` -> 0.1, `dtype` and
-    `device` -> what they are here."""
+    """`spec.options["hidden"]` and `options["hidden"]` -> 400, `spec.images.shape[0]` -> 784, `spec.reduction` -> "sum", `spec.slope`
+    -> 0.1, `dtype` and `device` -> what they are here."""
 
     def __init__(self, spec, dtype):
         self.spec, self.dtype = spec, dtype
@@ -109,11 +109,15 @@ class _Filled(ast.NodeTransformer):
     def visit_Subscript(self, node):
         if ast.unparse(node.value) in ("spec.options", "options"):
             return ast.Constant(self.spec.options[node.slice.value])
+        if ast.unparse(node.value) == "spec.images.shape":
+            return ast.Constant(self.spec.images.shape[node.slice.value])
         return self.generic_visit(node)
 
     def visit_Attribute(self, node):
         if ast.unparse(node) in ("spec.reduction", "spec.slope", "spec.options"):
             return ast.parse(repr(getattr(self.spec, node.attr)), mode="eval").body
+        if ast.unparse(node) == "spec.images.shape":
+            return ast.parse(repr(self.spec.images.shape), mode="eval").body
         return self.generic_visit(node)
 
     def visit_Name(self, node):

@@ -66,7 +66,14 @@ def first_failure(backend, spec, train, reference=None, batch=8):
 def test_other_numbers_of_infogan(backend, train):
     """Those in which its variants differ, all at once: a column that overlooks one of them parts from the oracle."""
     options = {"slope": 0.01, "codes_weight": 1.0, "generator_weight": 0.25, "fixed_deviation": True}
-    assert {"slope", *get("infogan").options} == {"width", *options}
+    of_the_data = {
+        "z",
+        "categories",
+        "classes",
+        "codes",
+        "category_weight",
+    }  # in which infogan_svhn and its like differ
+    assert {"slope", *get("infogan").options} == {"width", *options, *of_the_data}
     spec = infogan_spec("other", "InfoGAN with other numbers", **options, width=8)
     assert first_failure(backend, spec, train) is None
 
@@ -100,22 +107,22 @@ def test_the_erratum_of_aae(backend, train):
         assert first_failure(backend, published, train, reference=get("aae")).name == "one update"
 
 
-def test_epsilon_hat(backend, train, kept):
+def test_epsilon_hat(backend, train, kept, pytestconfig):
     hat = get("vae_z100_epsilon_hat")
     if backend != "tensorflow":
         with pytest.raises(UsageError, match=f"vae_z100_epsilon_hat is not written in {backend}"):
             backends.load(backend, hat)
     else:
         for dtype in ("float64", "float32"):
-            test_stages(backend, hat, dtype, train, kept)
+            test_stages(backend, hat, dtype, train, kept, pytestconfig)
         assert first_failure(backend, get("vae_z100"), train, reference=hat).name == "one update"
         assert first_failure(backend, hat, train, reference=get("vae_z100")).name == "one update"
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_the_settings_of_the_paper(backend, dtype, train, kept):
+def test_the_settings_of_the_paper(backend, dtype, train, kept, pytestconfig):
     """Noise on the images, no dropout, gradient descent with momentum: at full width, one update."""
-    test_stages(backend, get("aae_few_labels_paper"), dtype, train, kept)
+    test_stages(backend, get("aae_few_labels_paper"), dtype, train, kept, pytestconfig)
 
 
 def falling(steps):

@@ -6,11 +6,13 @@ gradient of its input if anything before it is moved. So a discriminator's pass 
 moved, and a first layer each count for what they are.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from autograd import grad
+from autograd.extend import defvjp, primitive
 from autograd.tracer import isbox
 
 from common.contract import Snapshot
@@ -52,21 +54,51 @@ def multiply_adds(layer: Layer, x: tuple[int, ...], y: tuple[int, ...]) -> int:
             return 0
 
 
+@primitive
+def _watched(y, reached):
+    """y, of which `reached()` is told when a gradient gets there."""
+    return y
+
+
+def _told(_, y, reached):
+    def gradient(g):
+        reached()
+        return g
+
+    return gradient
+
+
+defvjp(_watched, _told, argnums=(0,))
+
+
 class _Counting(Networks):
-    def __init__(self, batch, *arguments, **options):
+    def __init__(self, batch, passes, *arguments, **options):
         super().__init__(*arguments, **options)
-        self.batch, self.operations, self.products = batch, 0, []
+        self.batch, self.passes, self.operations, self.found = batch, passes, 0, []
 
     def _layer(self, layer, path, x):
         y = super()._layer(layer, path, x)
-        if count := multiply_adds(layer, x.shape, y.shape):
-            moved, reached = isbox(self.parameters[f"{path}.weight"]), isbox(x)
-            self.operations += 2 * count // IMAGES * self.batch * (1 + moved + reached)
-            if isinstance(layer, Dense):
-                rows, inputs, outputs = len(x) // IMAGES * self.batch, layer.inputs, layer.outputs
-                self.products += [(rows, inputs, outputs)]
-                self.products += [(inputs, rows, outputs)] * moved + [(rows, outputs, inputs)] * reached
-        return y
+        count = 2 * multiply_adds(layer, x.shape, y.shape) // IMAGES * self.batch
+        if not count:
+            return y
+        rows, dense, products = len(x) // IMAGES * self.batch, isinstance(layer, Dense), []
+        self.found.append(products)
+        weight, inputs = isbox(self.parameters[f"{path}.weight"]), isbox(x)
+        self.operations += count * self.passes
+        if dense:
+            products += [(rows, layer.inputs, layer.outputs)] * self.passes
+
+        def reached():
+            self.operations += count * (weight + inputs)
+            if dense:
+                products.extend([(layer.inputs, rows, layer.outputs)] * weight)
+                products.extend([(rows, layer.outputs, layer.inputs)] * inputs)
+
+        return _watched(y, reached)
+
+    @property
+    def products(self):
+        return itertools.chain.from_iterable(self.found)
 
 
 def work(spec: Spec, batch: int) -> Work:
@@ -75,8 +107,9 @@ def work(spec: Spec, batch: int) -> Work:
     inputs = {one.name: np.full((IMAGES, *one.shape), 0.5) for one in spec.inputs}
     noise = draw(spec.noise, IMAGES, 0, "checks", 0)
     statistics, operations, numbers, products = Snapshot.start(spec, parameters).statistics, 0, 0, []
-    for update in spec.updates:
-        networks = _Counting(batch, spec, parameters, statistics, training=True)
+    for number, update in enumerate(spec.updates):
+        passes = 0 if number and spec.simultaneous else 1  # forward: all gradients are then of one
+        networks = _Counting(batch, passes, spec, parameters, statistics, training=True)
         moved = {name: parameters[name] for name in spec.parameter_shapes(update.networks)}
 
         def objective(values, networks=networks, update=update):
@@ -85,7 +118,7 @@ def work(spec: Spec, batch: int) -> Work:
 
         grad(objective)(moved)
         operations += networks.operations
-        passes = PASSES + OF_A_MOMENT * len(update.optimizer.moments)
-        numbers += passes * sum(value.size for value in moved.values())
+        moves = PASSES + OF_A_MOMENT * len(update.optimizer.moments)
+        numbers += moves * sum(value.size for value in moved.values())
         products += networks.products
     return Work(operations, numbers, tuple(products))

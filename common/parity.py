@@ -221,6 +221,12 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
             weight = name.replace(".bias", ".weight")
             if results[stage][name].size < FEW and weight in bars:
                 bars[name] = max(bar, bars[weight])
+    for name in results["losses"]:  # a single number, three times
+        places = [("losses", name), *(("one update", f"{name} {when}") for when in ("during", "after"))]
+        places = [(stage, place) for stage, place in places if place in results[stage]]
+        most = max(largest[stage][place] for stage, place in places)
+        for stage, place in places:
+            largest[stage][place] = most
     return Truth(
         results,
         {

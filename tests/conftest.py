@@ -114,7 +114,7 @@ def tetrapla_here(*arguments):
 
 
 # At full width the oracle alone takes minutes of each: they are proven by their narrow twins, and themselves by `nox -s test-full`.
-LARGE = ("vae_gan", "infogan_celeba", "infogan_faces", "infogan_chairs")
+LARGE = ("vae_gan", "vae_gan_mnist", "gan_conv", "infogan_svhn", "infogan_celeba", "infogan_faces", "infogan_chairs")
 
 
 @pytest.fixture(params=SPECS.values(), ids=SPECS, scope="session")

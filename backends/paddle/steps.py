@@ -7,6 +7,7 @@ from backends.paddle import process  # isort: skip
 
 import math
 import warnings
+import weakref
 from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -130,6 +131,8 @@ class State:
         self.parameters = spec.parameter_count()
         self.place = process.place(device)
         self.scope = paddle.static.Scope()
+        # Paddle itself keeps every Scope, with all that lies in it, to the end of the process.
+        weakref.finalize(self, self.scope._remove_from_pool)
         self.programs = {}
         self.noise_seeds = {}  # of the step's native noise, by job
 

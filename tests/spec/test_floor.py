@@ -34,6 +34,22 @@ def test_gan():
     assert (found.operations, found.numbers) == (2 * 64 * (first + second), 8 * get("gan").parameter_count())
 
 
+def test_vae_gan():
+    """One pass forward: E once, G twice, features F and D thrice. Back: L_llike through F to x̃, and G to z, but not through D;
+    the decoder's through D and F from x̃ and xₚ; D's own to all three pictures, and no farther."""
+    e0, f0 = 25 * 3 * 64 * 32**2, 25 * 3 * 32 * 64**2
+    e = e0 + 25 * 64 * 128 * 16**2 + 25 * 128 * 256 * 8**2 + 256 * 64 * 2048 + 2 * 2048 * 128
+    g0 = 128 * 256 * 64
+    g = g0 + 25 * 256 * 256 * 8**2 + 25 * 256 * 128 * 16**2 + 25 * 128 * 32 * 32**2 + 25 * 32 * 3 * 64**2
+    f = f0 + 25 * 32 * 128 * 32**2 + 25 * 128 * 256 * 16**2 + 25 * 256 * 256 * 8**2
+    d = 256 * 64 * 512 + 512
+    forward = e + 2 * g + 3 * f + 3 * d
+    encoder = (2 * e - e0) + g + f
+    decoder = 2 * (2 * g - g0) + 2 * f + 2 * d
+    discriminator = 3 * (2 * f - f0) + 3 * 2 * d
+    assert work(get("vae_gan"), 64).operations == 2 * 64 * (forward + encoder + decoder + discriminator)
+
+
 def test_a_network_that_two_updates_move_is_moved_twice():
     spec = get("aae")
     encoder = sum(math.prod(shape) for shape in spec.parameter_shapes(("encoder",)).values())

@@ -20,7 +20,7 @@ from common.noise import draw, draw_steps, stream
 from common.parameters import initial_parameters
 from common.reference.column import Reference
 from common.reference.complex_step import ACCURACY, directional_derivative, random_direction
-from common.reference.rounding import InexactReference
+from common.reference.rounding import FACTOR, InexactReference
 from common.specs.records import Spec
 
 MANY = "many updates"
@@ -28,7 +28,6 @@ COMPLEX_STEP = "complex step"
 STAGES = ("parameters", "forward", "losses", "gradients", "one update", MANY)
 
 ROUNDING = {"float32": 2.0**-24, "float64": 2.0**-53}  # the largest relative error of one rounding
-FACTOR = 16  # a bar is the deviation of the oracle when every operation is off by up to so many roundings
 DRAWS, COURSES = 3, 1  # of which the largest counts; a course is long, and most of its tensors are large
 FLIPS = 1.5  # times FACTOR single roundings: what FACTOR roundings do where flips of units make most of it
 STRAY = 1e-4  # of the elements of a parameter

@@ -6,6 +6,8 @@ error of up to `error`, relative; equal numbers are moved equally, as they are r
 A sum of n terms, also in a matrix product, is moved by up to `error` times P·(1 + √n / 4), where P is the size of its
 partial sums: the larger of |sum| and the root of the sum of squares. Rounding each partial sum of one long chain of
 additions makes an error of about P·√n / 4 roundings, and no implementation adds in a worse order; many do in a better one.
+Where terms repeat, as they do over the plain ground of a picture, such a chain rounds alike again and again, and m of them make
+an error of up to |sum|·m / 2: that is a bound, and counts for itself, not for one of FACTOR roundings.
 Each term is thus moved by more than its own rounding, so that inputs and weights are moved too, anew at each use.
 """
 
@@ -20,6 +22,7 @@ from common.reference.column import Reference
 
 EXACT = {np.negative, np.positive, np.absolute, np.sign, np.maximum, np.minimum, np.conjugate}
 PRODUCTS = {np.dot, np.tensordot}
+FACTOR = 16  # roundings by which every operation is off where bars are made (common.parity)
 BLOCK = 1 << 15  # elements moved at once: what fits a processor's cache
 
 
@@ -80,7 +83,10 @@ class Inexact(np.ndarray):
             moved = like.moved(result, _size(result, np.matmul(*map(np.square, plain)), plain[0].shape[-1]))
         elif ufunc is np.add and method == "reduce":
             squares = np.add.reduce(np.square(plain[0]), **options)
-            moved = like.moved(result, _size(result, squares, plain[0].size / np.size(result)))
+            size = _size(result, squares, plain[0].size / np.size(result))
+            if plain[0].ndim == 2 and options.get("axis") == 1:  # a sum over all places of each feature
+                size = size + np.abs(result) * _repeated(plain[0]).reshape(result.shape) / 2 / FACTOR
+            moved = like.moved(result, size)
         else:
             moved = like.moved(result, result)
         if out:
@@ -126,6 +132,11 @@ def _size(total, squares, terms):
     np.maximum(size, np.abs(total), out=size)
     size *= 1 + terms**0.5 / 4
     return size
+
+
+def _repeated(terms):
+    """Of each row, how many equal the one before."""
+    return np.count_nonzero(terms[:, 1:] == terms[:, :-1], axis=1)
 
 
 def _real(value):

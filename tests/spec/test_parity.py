@@ -10,7 +10,7 @@ from autograd import numpy as anp
 from common import parity
 from common.reference import column as reference
 from common.reference.column import Reference
-from common.reference.networks import Networks, per_feature
+from common.reference.networks import Networks, over_places, per_feature
 from common.reference.rounding import Errors, Inexact, InexactReference
 from common.specs import get
 from common.specs.records import Adam, LeakyRelu
@@ -325,3 +325,18 @@ def test_the_gradient_of_a_bias_is_one_chain_of_additions():
         found = grad(lambda bias, w=weights: anp.sum(per_feature(bias, shape) * w))(np.zeros(1))
         moved.append(np.asarray(found).item() - exact)
     assert 1 / 3 < np.std(moved) / np.std(chain) < 3
+
+
+def test_a_chain_over_a_plain_ground_is_rounded_alike():
+    """Of equal terms the errors of a chain grow with their number, and its bar does: the chain, added one by one in float32, stays
+    within the bar, and beyond what as many terms that differ are given."""
+    rounding, count = parity.ROUNDING["float32"], 20_000
+    values = np.full((1, count), np.float32(0.556))
+    off = abs(np.cumsum(values)[-1] - values.astype(np.float64).sum()) / values.astype(np.float64).sum() / rounding
+    bars = []
+    for plain in (values.astype(np.float64), values * (1 + 1e-7 * np.arange(count))):
+        terms = plain.reshape(1, 1, 1, count).view(Inexact)
+        terms.errors = Errors(16 * rounding, 0, "float32")
+        bars.append(abs(np.asarray(over_places(terms)).item() - plain.sum()) / plain.sum() / rounding)
+    assert 16 * (1 + count**0.5 / 4) < off
+    assert bars[1] < off < 16 * (1 + count**0.5 / 4) + count / 2

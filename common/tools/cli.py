@@ -16,9 +16,11 @@ from rich.table import Table
 
 import backends
 from common import environment, specs
-from common.errors import Interrupted, MissingFramework, TetraplaError, UsageError, choose
+from common.errors import Interrupted, MissingFramework, RankLost, TetraplaError, UsageError, choose
 from common.terminal import ERR, OUT
 from common.tools.articles import ARTICLES
+from common.tools.launch import LAUNCHED, launch, this_command
+from common.workers import World
 
 app = typer.Typer(
     help="Generative models written four times, and proven to be the same four times.",
@@ -72,6 +74,9 @@ DataDirOption = Annotated[
 SeedOption = Annotated[int, typer.Option(callback=_check_seed, help="Of initial values, batch order and noise.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or gpu.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
+WorkersOption = Annotated[
+    int, typer.Option(min=1, help="Processes of this machine that train together, each with its part of the batch.")
+]
 JobsOption = Annotated[int, typer.Option(min=1, help="Runs at a time; each gets its part of the cores.")]
 
 
@@ -287,6 +292,8 @@ def train(
         int | None,
         typer.Option(min=1, help="Training images whose labels may be used, of models that use some. Default: 1,000."),
     ] = None,
+    workers: WorkersOption = 1,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that several processes wait for each other.")] = 600.0,
     out: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-BACKEND.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in the output folder, in this or another backend.")
@@ -294,6 +301,7 @@ def train(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train one model in one backend; metrics, checkpoints and pictures go to a folder."""
+    from common import worlds
     from common.data.batches import row_sets
     from common.tools import training
 
@@ -315,9 +323,19 @@ def train(
         backend, total, batch, seed, dtype, device, noise, checkpoint_every, evaluate_every, keep
     )
     row_sets(spec, dataset.train, seed)  # told before anything is written
-    training.prepare_folder(out, resume=resume, overwrite=overwrite)
+    World(count=workers).check_batch(batch)
+    place = worlds.adopt(backend)
+    if place and workers > 1:
+        raise UsageError(f"--workers {workers}: this is rank {place.rank} of {place.count} already; leave it out")
+    if workers > 1:
+        launch(backend, workers, "common.tools.cli", this_command())
+        return
+    if not (place and place.rank):
+        training.prepare_folder(out, resume=resume, overwrite=overwrite)
     _hold_to(threads)
-    _, result = training.train(spec, dataset, options, out, resume=resume)
+    _, result = training.train(spec, dataset, options, out, resume=resume, place=place, timeout=timeout)
+    if not result:  # of a rank that does not lead
+        return
     losses = ", ".join(f"{name} {value:.6g}" for name, value in result["test"].items())
     memory = training.read_run(out)["sessions"][-1]["peak_memory_mib"]
     OUT.print(
@@ -682,7 +700,9 @@ def main() -> None:
         ERR.print(f"error: {error}", soft_wrap=True)
         sys.exit(error.exit_code)
     except TetraplaError as error:
-        ERR.print(f"error: {error}", soft_wrap=True)
+        # Of a rank that is gone the launcher tells, and names it.
+        if not (isinstance(error, RankLost) and os.environ.get(LAUNCHED)):
+            ERR.print(f"error: {error}", soft_wrap=True)
         sys.exit(error.exit_code)
     except OSError as error:
         ERR.print(f"error: {error.filename or 'file'}: {error.strerror or error}", soft_wrap=True)

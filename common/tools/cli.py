@@ -222,19 +222,24 @@ def compare(
         ),
     ] = None,
     train_epochs: Annotated[int | None, typer.Option(min=1, help="Instead of --train-steps.")] = None,
+    workers: WorkersOption = 1,
     device: DeviceOption = "cpu",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Prove backends equal, stage by stage, and train them side by side. Exit code 1 if any differs."""
+    from common import parity
     from common.data import absolute, load
     from common.tools.compare import compare as compare_all
     from common.tools.show import comparison_row, comparison_tables
-    from common.tools.training import prepare_folder
+    from common.tools.training import batch_size, prepare_folder
 
     chosen = [specs.get(name) for name in models] if models else list(specs.SPECS.values())
     columns = _columns(backend)
     dataset = load(data, data_dir)
     _check_device(device)
+    for spec in chosen:
+        for batch in (parity.Case.batch, batch_size(spec, dataset)):
+            World(count=workers).check_batch(batch)
     prepare_folder(out, resume=False, overwrite=overwrite)
     reports = compare_all(
         chosen,
@@ -248,6 +253,7 @@ def compare(
         rate=rate,
         train_steps=train_steps,
         train_epochs=train_epochs,
+        workers=workers,
         device=device,
         proven=lambda report: OUT.print(comparison_row(report, columns), soft_wrap=True),
     )
@@ -333,8 +339,9 @@ def train(
     if not (place and place.rank):
         training.prepare_folder(out, resume=resume, overwrite=overwrite)
     _hold_to(threads)
-    _, result = training.train(spec, dataset, options, out, resume=resume, place=place, timeout=timeout)
-    if not result:  # of a rank that does not lead
+    with training.joined(backend, device, place, timeout) as world:
+        _, result = training.train(spec, dataset, options, out, resume=resume, world=world)
+    if not world.leads:
         return
     losses = ", ".join(f"{name} {value:.6g}" for name, value in result["test"].items())
     memory = training.read_run(out)["sessions"][-1]["peak_memory_mib"]

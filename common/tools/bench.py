@@ -10,15 +10,13 @@ from rich.text import Text
 from backends import TITLES
 from benchmarks import peers
 from benchmarks.cases import SWEPT, Case
-from benchmarks.rank import SIZES
 from benchmarks.suite import KEY, key_of
 from benchmarks.worker import MODES as OURS
 from common.checkpoint import write_json
 from common.environment import ROOT
 from common.errors import UsageError
-from common.tools import figures, scaling
+from common.tools import figures
 from common.tools.pages import put_between
-from common.worlds import PER_REPLICA
 
 MODES = (*OURS, *peers.MODES)
 
@@ -166,14 +164,15 @@ def compare(old: dict, new: dict) -> list[str]:
 def publish(result: dict, name: str) -> list[Path]:
     """Keep a result in benchmarks/results and put all that are there into docs/benchmarks.md. Raises UsageError for a
     name that is no plain file name."""
-    paths = [_kept_as(name), PAGE.parent / "images" / f"bench-{name}.png"]
+    paths = [kept_as(name), PAGE.parent / "images" / f"bench-{name}.png"]
     write_json(paths[0], result)
     plot(result, paths[1])
     put_between(PAGE, BEGIN, END, published())
     return [*paths, PAGE]
 
 
-def _kept_as(name, below=""):
+def kept_as(name: str, below: str = "") -> Path:
+    """Where a result is kept in benchmarks/results. Raises UsageError for a name that is no plain file name."""
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise UsageError(f"--publish: {name!r} must be a name of small letters, digits and hyphens, such as cpu-epyc")
     (RESULTS / below).mkdir(parents=True, exist_ok=True)
@@ -247,68 +246,3 @@ def _markdown_cell(row, own):
         text += f" ({row['times_floor']:.1f}×)"
     fastest = row["median"] == min(other["median"] for other in own.values() if "median" in other)
     return f"**{text}**" if fastest else text
-
-
-# ------------------------------------------------------------------------------------- several workers
-
-WORKERS_PAGE = ROOT / "docs" / "many-machines.md"
-WORKERS_BEGIN, WORKERS_END = "<!-- measured: made by tetrapla bench --workers --publish -->", "<!-- end of measured -->"
-
-
-def write_workers(result: dict, out: Path) -> Path:
-    """workers.json; its path."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "workers.json", result)
-    return out / "workers.json"
-
-
-def predicted(row: dict) -> float | None:
-    """Seconds of a shared step on paper (common.tools.scaling): what a rank takes for its part, and the ring's time for what it
-    sends, by the latency and bandwidth of all-reduces that were timed in the same processes."""
-    if not row.get("exchanges"):
-        return None
-    (small, large), count = row["exchanges"], row["workers"]
-    hops = 2 * (count - 1)
-    bandwidth = hops / count * 8 * (SIZES[1] - SIZES[0]) / max(large - small, 1e-9)
-    cost = scaling.cost(Case.of(row).spec, row["backend"] not in PER_REPLICA)
-    part = row["apart"]["median"]
-    return scaling.step_seconds(
-        part * count, 0.0, count, cost.exchange(count, scaling.Link("", bandwidth, small / hops))
-    )
-
-
-def workers_table(result: dict) -> str:
-    """Markdown: a row for each model and framework, milliseconds of a step by one process and by several with as many cores."""
-    settings, environment = result["settings"], result["environment"]
-    lines = [
-        f"{environment['processor']}, {settings['device']}, {settings['threads']} cores in all, {result['measured']}, commit "
-        f"`{environment['commit']}`; the median of {settings['repeats']} repeats, asked in turn.",
-        "",
-        "| model, batch | framework | workers | step, ms | of it communication, ms | step on paper, ms | times one worker |",
-        "|---|---|---:|---:|---:|---:|---:|",
-    ]
-    for row in result["rows"]:
-        about = f"| `{row['model']}`, {row['batch']} | {TITLES[row['backend']]} | {row['workers']} |"
-        if "problem" in row:
-            lines.append(f"{about} {row['problem'].replace('|', chr(92) + '|')} | | | |")
-            continue
-        step = row["together"]["median"]
-        alike = [one for one in result["rows"] if Case.of(one) == Case.of(row) and one["backend"] == row["backend"]]
-        (one,) = [other["together"]["median"] for other in alike if other["workers"] == 1 and "together" in other] or [
-            None
-        ]
-        more = f"{1e3 * (step - row['apart']['median']):.3g}" if "apart" in row else ""
-        paper = f"{1e3 * predicted(row):.3g}" if row.get("exchanges") else ""
-        ratio = f"{step / one:.2f}" if one else ""
-        spread = f"{1e3 * row['together']['least']:.3g} to {1e3 * row['together']['most']:.3g}"
-        lines.append(f"{about} {1e3 * step:.3g} ({spread}) | {more} | {paper} | {ratio} |")
-    return "\n".join(lines) + "\n"
-
-
-def publish_workers(result: dict, name: str) -> list[Path]:
-    """Keep a result in benchmarks/results and put its table into docs/many-machines.md. Raises UsageError for a name that is no
-    plain file name."""
-    path = _kept_as(name, "workers")
-    write_json(path, result)
-    put_between(WORKERS_PAGE, WORKERS_BEGIN, WORKERS_END, workers_table(result))
-    return [path, WORKERS_PAGE]

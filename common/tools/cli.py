@@ -535,11 +535,13 @@ def bench(
     done = report.unfinished(out, vars(settings)) if resume else []
     wanted = cases(chosen, batch_size, sweep)
     if workers:
+        from common.tools import bench_workers as shared
+
         for case, count in itertools.product(wanted, workers):
             World(count=count).check_batch(case.batch)
-        result = groups.run(wanted, columns, workers, settings, keep=lambda result: report.write_workers(result, out))
-        paths = [report.write_workers(result, out)] + (report.publish_workers(result, publish) if publish else [])
-        OUT.print(Markdown(report.workers_table(result)))
+        result = groups.run(wanted, columns, workers, settings, keep=lambda result: shared.write(result, out))
+        paths = [shared.write(result, out)] + (shared.publish(result, publish) if publish else [])
+        OUT.print(Markdown(shared.table(result)))
         OUT.print(f"Result: {', '.join(map(str, paths))}", soft_wrap=True)
         if any("problem" in row for row in result["rows"]):
             raise typer.Exit(1)

@@ -141,7 +141,10 @@ def _raise_interruption(error):
             raise cause
 
 
-def create(backend: str, spec: Spec, parameters, *, dtype: str = "float32", device: str = "cpu", seed: int = 0):
-    """A `common.contract.Column`: `spec` in `backend`, starting from `parameters` (canonical names and layouts)."""
+def create(
+    backend: str, spec: Spec, parameters, *, dtype: str = "float32", device: str = "cpu", seed: int = 0, **world
+):
+    """A `common.contract.Column`: `spec` in `backend`, starting from `parameters` (canonical names and layouts); as one of several
+    processes where it is given their `world`."""
     column, module = load(backend, spec)
-    return column.Column(spec, module, parameters, dtype=dtype, device=device, seed=seed)
+    return column.Column(spec, module, parameters, dtype=dtype, device=device, seed=seed, **world)

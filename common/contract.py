@@ -21,6 +21,7 @@ What does not depend on the model is each backend's engine, the same files in al
     terms.py       terms that several models share: of losses, and dropout
     exact.py       what stands in for the framework's own where that is inexact in float64, or means something else
     steps.py       inputs gathered on the device; many training steps a call
+    workers.py     several processes that train one model, by the framework's own means
     column.py      `Column`, which speaks NumPy only: canonical names and layouts, float64 or float32 arrays
     export.py      the framework's own file format
     timing.py      what the benchmarks ask: a tutorial's step, the profiler, the yardstick
@@ -28,6 +29,7 @@ What does not depend on the model is each backend's engine, the same files in al
 The oracle (`common.reference.column`) is a Column too, so a comparison treats all five alike.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,7 +68,7 @@ class Snapshot:
 class Column(Protocol):
     """One model in one framework with its current parameters. Constructed as
 
-        Column(spec, module, parameters, *, dtype, device, seed)
+        Column(spec, module, parameters, *, dtype, device, seed, world)
 
     dtype: "float64" | "float32", of parameters, inputs and results. device: "cpu" | "gpu". seed: of native noise.
     `inputs` and `noise` are {name: (B, *shape)}, as the specification names them; both are cast to dtype; `encode` and
@@ -90,6 +92,9 @@ class Column(Protocol):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from here."""
+
+    def alone(self) -> AbstractContextManager:
+        """While it lasts, this process computes by itself on all rows, whatever its world."""
 
     def forward(self, inputs, noise) -> Arrays:
         """Every named output of the specification's `forward`; changes nothing."""

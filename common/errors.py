@@ -34,6 +34,15 @@ class TrainingFailed(TetraplaError):
     """A process that was to train or to measure did not finish; it has said why."""
 
 
+class RankLost(TetraplaError):
+    """Another of the processes that train together is gone, or cannot be reached."""
+
+    exit_code = 4
+
+
+LOST = RankLost.exit_code
+
+
 class CheckpointError(TetraplaError):
     """A checkpoint is unreadable or belongs to something else."""
 

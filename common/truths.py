@@ -72,4 +72,4 @@ def truth_with_kept_bars(case: parity.Case, dtype: str, folder: Path) -> parity.
 
 
 def _key(case):
-    return f"{case.spec.fingerprint()}-{case.batch}-{case.steps}-{case.seed}"
+    return f"{case.spec.fingerprint()}-{case.spec.training.replicas}-{case.batch}-{case.steps}-{case.seed}"

@@ -85,21 +85,28 @@ def follow(spec: Spec, optimizers: dict[str, torch.optim.Optimizer], done: int) 
 def update(optimizer, loss):
     """One step of `optimizer` on `loss`, by its parameters alone; gradients that other losses left are cleared first."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    of_all_ranks(optimizer, loss).backward()
     optimizer.step()
 
 
 def update_all(optimizers, objectives):
     """One step of every optimiser on its objective, by its parameters alone; all gradients are taken before any of them
     moves."""
-    gradients = {}
     for name, optimizer in optimizers.items():
-        parameters = optimizer.param_groups[0]["params"]
-        gradients[name] = torch.autograd.grad(objectives[name], parameters, retain_graph=True)
-    for name, optimizer in optimizers.items():
-        for parameter, gradient in zip(optimizer.param_groups[0]["params"], gradients[name], strict=True):
-            parameter.grad = gradient
+        take(optimizer, objectives[name])
+    for optimizer in optimizers.values():
         optimizer.step()
+
+
+def take(optimizer, objective):
+    """Leave the objective's gradient in the optimiser's parameters, and in no others."""
+    optimizer.zero_grad(set_to_none=True)
+    of_all_ranks(optimizer, objective).backward(inputs=optimizer.param_groups[0]["params"], retain_graph=True)
+
+
+def of_all_ranks(optimizer, objective):
+    """The objective, whose gradients are averaged over all ranks on their way back where there are several (workers.share)."""
+    return optimizer.shared(objective) if hasattr(optimizer, "shared") else objective
 
 
 def begin(optimizer: torch.optim.Optimizer, count: int) -> None:

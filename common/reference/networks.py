@@ -140,14 +140,22 @@ class Networks:
         return apply(layer, self.parameters, path, x)
 
     def _batch_norm(self, layer, path, x):
-        if self.training:
-            count = x.size / x.shape[1]
-            mean = over_places(x) / count
-            variance = over_places((x - per_feature(mean, x.shape)) ** 2) / count
-            for name, value in ((f"{path}.mean", mean), (f"{path}.variance", variance)):
-                self.statistics[name] = layer.momentum * self.statistics[name] + (1 - layer.momentum) * value
-        else:
+        if not self.training:
             mean, variance = self.statistics[f"{path}.mean"], self.statistics[f"{path}.variance"]
+            return self._normalised(layer, path, x, mean, variance)
+        replicas = self.spec.training.replicas
+        parts, found = np.split(x, replicas) if replicas > 1 else [x], []
+        for part in parts:
+            count = part.size / part.shape[1]
+            mean = over_places(part) / count
+            found.append((mean, over_places((part - per_feature(mean, part.shape)) ** 2) / count))
+        for kind, values in zip(("mean", "variance"), zip(*found, strict=True), strict=True):
+            name, value = f"{path}.{kind}", sum(values) / len(values)
+            self.statistics[name] = layer.momentum * self.statistics[name] + (1 - layer.momentum) * value
+        parts = [self._normalised(layer, path, part, *one) for part, one in zip(parts, found, strict=True)]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _normalised(self, layer, path, x, mean, variance):
         scale = self.parameters[f"{path}.weight"] / np.sqrt(variance + layer.epsilon)
         bias = self.parameters[f"{path}.bias"]
         return (x - per_feature(mean, x.shape)) * per_feature(scale, x.shape) + per_feature(bias, x.shape)

@@ -125,6 +125,9 @@ class Training:
     # rounding errors would drown everything within 100 updates (docs/differences.md).
     parity_rate: float = 1.0
     twin: "Spec | None" = None  # the same file with fewer channels, for the updates that the full width makes too slow
+    # Equal parts of every batch whose batch norms see no more than their own rows; running statistics are moved by the means
+    # of what all parts see.
+    replicas: int = 1
 
 
 @dataclass(frozen=True)
@@ -295,6 +298,11 @@ class Spec:
         )
         twin = self.training.twin and self.training.twin.calmed(rate)
         return replace(self, updates=updates, training=replace(self.training, parity_rate=1.0, twin=twin))
+
+    def in_replicas(self, count: int) -> "Spec":
+        """The specification as `count` processes run it whose batch norms are not synchronised."""
+        twin = self.training.twin and self.training.twin.in_replicas(count)
+        return replace(self, training=replace(self.training, replicas=count, twin=twin))
 
     def with_labelled(self, count: int) -> "Spec":
         """The same with so many training images whose labels may be used. Raises UsageError if no input asks for any."""

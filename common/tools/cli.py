@@ -2,6 +2,7 @@
 
 import _thread
 import importlib.util
+import itertools
 import os
 import signal
 import sys
@@ -12,13 +13,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markdown import Markdown
 from rich.table import Table
 
 import backends
 from common import environment, specs
-from common.errors import Interrupted, MissingFramework, TetraplaError, UsageError, choose
+from common.errors import Interrupted, MissingFramework, RankLost, TetraplaError, UsageError, choose
 from common.terminal import ERR, OUT
 from common.tools.articles import ARTICLES
+from common.tools.launch import LAUNCHED, launch, this_command
+from common.workers import World
 
 app = typer.Typer(
     help="Generative models written four times, and proven to be the same four times.",
@@ -72,6 +76,9 @@ DataDirOption = Annotated[
 SeedOption = Annotated[int, typer.Option(callback=_check_seed, help="Of initial values, batch order and noise.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or gpu.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
+WorkersOption = Annotated[
+    int, typer.Option(min=1, help="Processes of this machine that train together, each with its part of the batch.")
+]
 JobsOption = Annotated[int, typer.Option(min=1, help="Runs at a time; each gets its part of the cores.")]
 
 
@@ -217,19 +224,24 @@ def compare(
         ),
     ] = None,
     train_epochs: Annotated[int | None, typer.Option(min=1, help="Instead of --train-steps.")] = None,
+    workers: WorkersOption = 1,
     device: DeviceOption = "cpu",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Prove backends equal, stage by stage, and train them side by side. Exit code 1 if any differs."""
+    from common import parity
     from common.data import absolute, load
     from common.tools.compare import compare as compare_all
     from common.tools.show import comparison_row, comparison_tables
-    from common.tools.training import prepare_folder
+    from common.tools.training import batch_size, prepare_folder
 
     chosen = [specs.get(name) for name in models] if models else list(specs.SPECS.values())
     columns = _columns(backend)
     dataset = load(data, data_dir)
     _check_device(device)
+    for spec in chosen:
+        for batch in (parity.Case.batch, batch_size(spec, dataset)):
+            World(count=workers).check_batch(batch)
     prepare_folder(out, resume=False, overwrite=overwrite)
     reports = compare_all(
         chosen,
@@ -243,6 +255,7 @@ def compare(
         rate=rate,
         train_steps=train_steps,
         train_epochs=train_epochs,
+        workers=workers,
         device=device,
         proven=lambda report: OUT.print(comparison_row(report, columns), soft_wrap=True),
     )
@@ -287,6 +300,8 @@ def train(
         int | None,
         typer.Option(min=1, help="Training images whose labels may be used, of models that use some. Default: 1,000."),
     ] = None,
+    workers: WorkersOption = 1,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that several processes wait for each other.")] = 600.0,
     out: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-BACKEND.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in the output folder, in this or another backend.")
@@ -294,6 +309,7 @@ def train(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train one model in one backend; metrics, checkpoints and pictures go to a folder."""
+    from common import worlds
     from common.data.batches import row_sets
     from common.tools import training
 
@@ -315,9 +331,20 @@ def train(
         backend, total, batch, seed, dtype, device, noise, checkpoint_every, evaluate_every, keep
     )
     row_sets(spec, dataset.train, seed)  # told before anything is written
-    training.prepare_folder(out, resume=resume, overwrite=overwrite)
+    World(count=workers).check_batch(batch)
+    place = worlds.adopt(backend)
+    if place and workers > 1:
+        raise UsageError(f"--workers {workers}: this is rank {place.rank} of {place.count} already; leave it out")
+    if workers > 1:
+        launch(backend, workers, "common.tools.cli", this_command())
+        return
+    if not (place and place.rank):
+        training.prepare_folder(out, resume=resume, overwrite=overwrite)
     _hold_to(threads)
-    _, result = training.train(spec, dataset, options, out, resume=resume)
+    with training.joined(backend, device, place, timeout) as world:
+        _, result = training.train(spec, dataset, options, out, resume=resume, world=world)
+    if not world.leads:
+        return
     losses = ", ".join(f"{name} {value:.6g}" for name, value in result["test"].items())
     memory = training.read_run(out)["sessions"][-1]["peak_memory_mib"]
     OUT.print(
@@ -457,6 +484,12 @@ def bench(
     with_peers: Annotated[
         bool, typer.Option("--peers", help="Beside them vae by Keras 3's fit and by PyTorch's own example loop.")
     ] = False,
+    workers: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, help="Time steps that so many processes share, with as many cores in all; repeat for several: 1 2."
+        ),
+    ] = None,
     publish: Annotated[
         str | None, typer.Option(metavar="NAME", help="Also keep it in benchmarks/results and docs/benchmarks.md.")
     ] = None,
@@ -465,7 +498,7 @@ def bench(
     out: Annotated[Path, typer.Option(help="Folder for result.json and the plot.")] = Path("runs/bench"),
 ) -> None:
     """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
-    from benchmarks import peers, suite
+    from benchmarks import groups, peers, suite
     from benchmarks.cases import SWEPT, cases
     from benchmarks.worker import LOWERED, MODES
     from common.data import load
@@ -501,6 +534,18 @@ def bench(
     )
     done = report.unfinished(out, vars(settings)) if resume else []
     wanted = cases(chosen, batch_size, sweep)
+    if workers:
+        from common.tools import bench_workers as shared
+
+        for case, count in itertools.product(wanted, workers):
+            World(count=count).check_batch(case.batch)
+        result = groups.run(wanted, columns, workers, settings, keep=lambda result: shared.write(result, out))
+        paths = [shared.write(result, out)] + (shared.publish(result, publish) if publish else [])
+        OUT.print(Markdown(shared.table(result)))
+        OUT.print(f"Result: {', '.join(map(str, paths))}", soft_wrap=True)
+        if any("problem" in row for row in result["rows"]):
+            raise typer.Exit(1)
+        return
     result = suite.run(wanted, columns, modes, settings, done, keep=lambda result: report.write(result, out))
     paths = report.write(result, out) + (report.publish(result, publish) if publish else [])
     for part in report.tables(result):
@@ -682,7 +727,9 @@ def main() -> None:
         ERR.print(f"error: {error}", soft_wrap=True)
         sys.exit(error.exit_code)
     except TetraplaError as error:
-        ERR.print(f"error: {error}", soft_wrap=True)
+        # Of a rank that is gone the launcher tells, and names it.
+        if not (isinstance(error, RankLost) and os.environ.get(LAUNCHED)):
+            ERR.print(f"error: {error}", soft_wrap=True)
         sys.exit(error.exit_code)
     except OSError as error:
         ERR.print(f"error: {error.filename or 'file'}: {error.strerror or error}", soft_wrap=True)

@@ -14,6 +14,7 @@ Whatever a checkpoint depends on (metrics up to its step, figures) is on disk be
 the process ended, leaves the folder as if it had never stopped.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -22,6 +23,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,20 +32,23 @@ import numpy as np
 import safetensors.numpy
 
 import backends
-from common import checkpoint, environment
+from common import checkpoint, environment, workers
 from common.contract import STEPS_PER_CALL, Column, Snapshot
 from common.data import Dataset
 from common.data.batches import batch_indices, batches_per_epoch, in_batches, model_inputs, row_sets, to_bytes
-from common.errors import NonFiniteLoss, UsageError
+from common.errors import NonFiniteLoss, RankLost, TetraplaError, UsageError
 from common.noise import draw, draw_steps
 from common.parameters import initial_parameters
 from common.specs.records import Spec
 from common.terminal import progress_bar
 from common.tools import figures
+from common.workers import ALONE, World
+from common.worlds import Place
 
 EVALUATION_BATCH = 1000
 FIGURE_IMAGES = 10
 LOCK = ".tetrapla.lock"
+TIMEOUT = 600.0  # seconds that several processes wait for each other
 OURS = ("run.json", "report.json", LOCK)  # one of them is in every folder that we wrote
 
 
@@ -78,24 +83,33 @@ def steps_of(spec: Spec, data: Dataset, batch_size: int, epochs: int | None, ste
     return spec.training.steps or spec.training.epochs * per_epoch
 
 
-def train(spec: Spec, data: Dataset, options: Options, out: Path, *, resume: bool = False, quiet: bool = False):
+def train(
+    spec: Spec,
+    data: Dataset,
+    options: Options,
+    out: Path,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    world: World = ALONE,
+):
     """Train into the folder `out`, which exists only with `resume`. Returns (column, row of the last evaluation).
 
-    The training images are handed to the device and forgotten here: `data.train_images` is empty afterwards.
-    Raises NonFiniteLoss at the first loss that is not finite; the last checkpoint stays.
+    The training images are handed to the device and forgotten here: `data.train_images` is empty afterwards. In a `world` of
+    several processes, of `joined`, rank 0 alone evaluates and writes; the others return (column, {}).
+    Raises NonFiniteLoss at the first loss that is not finite; the last checkpoint stays. Raises UsageError where the ranks are not
+    given the same.
     """
+    world.check_batch(options.batch_size)
+    world.agree(_identity(spec, data, options))
+    if not world.leads:
+        return _follow(spec, data, options, world), {}
     out.mkdir(parents=True, exist_ok=resume)
     with _lock(out):
-        column = backends.create(
-            options.backend,
-            spec,
-            initial_parameters(spec, options.seed),
-            dtype=options.dtype,
-            device=options.device,
-            seed=options.seed,
-        )
-        run = _Run(spec, data, options, out)
+        column = _column(spec, options, world)
+        run = _Run(spec, data, options, out, world)
         run.resume(column) if resume else run.start()
+        _go_on_from(column, world)
         column.upload(data.train)
         data.forget_training_images()
         result = run.last_evaluation()
@@ -105,12 +119,76 @@ def train(spec: Spec, data: Dataset, options: Options, out: Path, *, resume: boo
                 row = run.advance(column)
                 progress.update(task, completed=column.step, note=_note(row))
                 if run.evaluation_due(column.step):
-                    result = run.evaluate(column)
+                    with column.alone():
+                        result = run.evaluate(column)
                 if run.checkpoint_due(column.step):
                     run.save(column)
         figures.loss_curves(spec, {options.backend: run.metrics()}, out / "figures" / "losses.png")
         run.finish(column.step)
     return column, result
+
+
+def _follow(spec, data, options, world):
+    """The share of a rank that does not lead."""
+    column = _column(spec, options, world)
+    _go_on_from(column, world)
+    plan = _Plan(spec, data, options)
+    plan.begin(column.step)
+    column.upload(data.train)
+    data.forget_training_images()
+    while column.step < options.steps:
+        _, losses = plan.steps(column)
+        if not all(np.isfinite(values).all() for values in losses.values()):
+            raise NonFiniteLoss(f"{spec.name} in {options.backend}: a loss is not finite; rank 0 says more")
+    return column
+
+
+def _column(spec, options, world):
+    kind = {"dtype": options.dtype, "device": options.device, "seed": options.seed, "world": world}
+    return backends.create(options.backend, spec, initial_parameters(spec, options.seed), **kind)
+
+
+def _go_on_from(column, world):
+    """Give every rank what the leading one has read from a checkpoint."""
+    if world.count > 1 and world.gather(np.array(float(column.step)))[0] > 0:
+        column.restore(world.led(Snapshot.of(column)))
+
+
+def _identity(spec, data, options):
+    """What must be the same in every rank."""
+    return {
+        "model": spec.name,
+        "specification": spec.fingerprint()[:12],
+        "data set": data.digest[:12],
+        "number of labelled images": spec.training.labelled,
+        **{name: getattr(options, name) for name in ("seed", "steps", "batch_size", "dtype", "noise", "device")},
+        "evaluation interval": options.evaluate_every,
+        "checkpoint interval": options.checkpoint_every,
+        "versions": ", ".join(f"{name} {one}" for name, one in (backends.versions(options.backend) or {}).items()),
+        "commit": environment.describe()["commit"],
+    }
+
+
+@contextlib.contextmanager
+def joined(backend: str, device: str, place: Place | None, timeout: float = TIMEOUT) -> Iterator[World]:
+    """The processes that train together, of which this one has a `place`; without one it is alone. They wait for each other
+    `timeout` seconds at most.
+
+    Raises UsageError where they do not meet, and RankLost when one of them is gone.
+    """
+    if place is None:
+        yield ALONE
+        return
+    engine = backends.engine(backend, "workers")
+    world = engine.join(place, device, timeout)
+    try:
+        yield world
+    except (TetraplaError, OSError):
+        raise
+    except engine.LOST as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise RankLost(f"rank {place.rank} of {place.count} lost another rank ({lines[0][:200]})") from None
+    engine.leave()
 
 
 def call_lengths(first: int, last: int, *every: int | None) -> tuple[int, ...]:
@@ -163,16 +241,44 @@ def codes(column: Column, images: np.ndarray) -> np.ndarray:
     return in_batches(lambda part: column.encode(model_inputs(column.spec, {"images": part})), images)
 
 
-class _Run:
-    """The folder of one run, and the parts of the loop that write to it."""
+class _Plan:
+    """Which steps a call makes, and on what: the same in every process of a run."""
 
-    def __init__(self, spec, data, options, out):
-        self.spec, self.data, self.options, self.out = spec, data, options, out
-        self.started, self.count = time.perf_counter(), len(data.train_images)
+    def __init__(self, spec, data, options):
+        self.spec, self.data, self.options = spec, data, options
         self.rows = row_sets(spec, data.train, options.seed)
-        self.per_epoch = batches_per_epoch(self.count, options.batch_size)
+        self.per_epoch = batches_per_epoch(len(data.train_images), options.batch_size)
         # Every epoch, unless epochs are short: then every so many epochs as make 200 steps.
         self.interval = options.evaluate_every or self.per_epoch * math.ceil(200 / self.per_epoch)
+
+    def begin(self, step):
+        """At `step`."""
+        self.lengths = call_lengths(step, self.options.steps, self.interval, self.options.checkpoint_every)
+
+    def call(self, step):
+        """How many steps the next call makes."""
+        every = (self.interval, self.options.checkpoint_every)
+        stop = min(self.options.steps, *((step // each + 1) * each for each in every if each))
+        return max(length for length in self.lengths if length <= stop - step)
+
+    def steps(self, column):
+        """One call of `train_steps`, up to the next evaluation or checkpoint at most: (its steps, their losses)."""
+        options, first = self.options, column.step
+        steps = range(first, first + self.call(first))
+        indices = batch_indices(self.rows, options.batch_size, options.seed, steps)
+        noise = None
+        if options.noise == "replayed":
+            noise = draw_steps(self.spec.noise, options.batch_size, options.seed, "training", steps)
+        return steps, column.train_steps(indices, noise)
+
+
+class _Run(_Plan):
+    """The folder of one run, and the parts of the loop that write to it."""
+
+    def __init__(self, spec, data, options, out, world: World = ALONE):
+        super().__init__(spec, data, options)
+        self.out, self.world = out, world
+        self.started, self.count = time.perf_counter(), len(data.train_images)
         self.checkpoint, self.metrics_path = out / "checkpoint.safetensors", out / "metrics.jsonl"
         # What a run depends on; the backend may change at a checkpoint, and the length.
         self.about = {
@@ -221,17 +327,27 @@ class _Run:
         self._begin_session(column.step)
 
     def _begin_session(self, step):
-        self.lengths = call_lengths(step, self.options.steps, self.interval, self.options.checkpoint_every)
+        self.begin(step)
         session = {
             "from_step": step,
             "backend": self.options.backend,
             "device": self.options.device,
+            "workers": self.world.count,
+            "batch_norm": self._batch_norm(),
             "command": shlex.join(sys.argv),
             "environment": environment.describe(backends.versions(self.options.backend)),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         self.description["sessions"].append(session)
         checkpoint.write_json(self.out / "run.json", self.description)
+
+    def _batch_norm(self):
+        """Whether batch norms see all rows or each worker's, "global" or "per replica"; None where there are none."""
+        if self.world.count == 1:
+            return workers.batch_norm_of(self.spec, "global")
+        return workers.batch_norm_of(
+            self.spec, backends.engine(self.options.backend, "workers").BATCH_NORM[self.options.device]
+        )
 
     def finish(self, step):
         memory = environment.peak_memory()
@@ -241,12 +357,6 @@ class _Run:
             "peak_memory_mib": memory and round(memory / 2**20),
         }
         checkpoint.write_json(self.out / "run.json", self.description)
-
-    def call(self, step):
-        """How many steps the next call makes."""
-        every = (self.interval, self.options.checkpoint_every)
-        stop = min(self.options.steps, *((step // each + 1) * each for each in every if each))
-        return max(length for length in self.lengths if length <= stop - step)
 
     def metrics(self):
         return read_metrics(self.metrics_path)
@@ -268,13 +378,8 @@ class _Run:
 
     def advance(self, column):
         """One call of `train_steps`, up to the next evaluation or checkpoint at most; writes and returns the losses."""
-        options, first = self.options, column.step
-        steps = range(first, first + self.call(first))
-        indices = batch_indices(self.rows, options.batch_size, options.seed, steps)
-        noise = None
-        if options.noise == "replayed":
-            noise = draw_steps(self.spec.noise, options.batch_size, options.seed, "training", steps)
-        losses = column.train_steps(indices, noise)
+        steps, losses = self.steps(column)
+        options, first = self.options, steps.start
         finite = np.all([np.isfinite(values) for values in losses.values()], axis=0)
         good = len(steps) if finite.all() else int(np.argmin(finite))
         rows = [{"step": first + k + 1} | {n: float(v[k]) for n, v in losses.items()} for k in range(good)]

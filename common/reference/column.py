@@ -1,6 +1,7 @@
 """The oracle as a column: a specification executed in NumPy float64, with gradients by reverse-mode `autograd`."""
 
 import numpy as np
+from autograd import grad
 from autograd.tracer import getval
 
 from common.contract import Snapshot
@@ -9,7 +10,6 @@ from common.noise import draw_steps
 from common.reference.adam import adam_update
 from common.reference.momentum import momentum_update
 from common.reference.networks import Networks
-from common.reference.pullback import traced
 from common.reference.rmsprop import rmsprop_update
 from common.specs.records import Adam, Momentum, RMSProp, Spec
 
@@ -51,27 +51,31 @@ class Reference:
     def gradients(self, inputs, noise):
         return {
             f"{update.name}.{name}": value
-            for updates in self._passes()
-            for update, gradients in zip(updates, self._taken(updates, inputs, noise)[0], strict=True)
-            for name, value in gradients.items()
+            for update in self.spec.updates
+            for name, value in self._gradient(update, inputs, noise, update.networks)[0].items()
         }
 
     def train_step(self, inputs, noise):
         self.step += 1
-        values, accumulated = {}, {}
-        for updates in self._passes():
-            taken, losses, self._statistics = self._taken(updates, inputs, noise, everywhere=self.spec.accumulates)
+        values, accumulated, taken = {}, {}, []
+        for update in self.spec.updates:
+            everything = tuple(network.name for network in self.spec.networks)
+            networks = everything if self.spec.accumulates else update.networks
+            gradients, losses, statistics = self._gradient(update, inputs, noise, networks)
             values |= losses
-            for update, gradients in zip(updates, taken, strict=True):
-                if self.spec.accumulates:
-                    accumulated = {name: accumulated.get(name, 0) + gradient for name, gradient in gradients.items()}
-                    gradients = {name: accumulated[name] for name in self.spec.parameter_shapes(update.networks)}
+            taken.append((update, gradients))
+            if self.spec.simultaneous:
+                continue
+            self._statistics = statistics
+            if self.spec.accumulates:
+                accumulated = {name: accumulated.get(name, 0) + gradient for name, gradient in gradients.items()}
+                gradients = {name: accumulated[name] for name in self.spec.parameter_shapes(update.networks)}
+            self._move(update, gradients)
+        if self.spec.simultaneous:
+            self._statistics = statistics  # of the one pass
+            for update, gradients in taken:
                 self._move(update, gradients)
         return values
-
-    def _passes(self):
-        """The updates, those together whose gradients are of one pass."""
-        return [self.spec.updates] if self.spec.simultaneous else [(update,) for update in self.spec.updates]
 
     def _move(self, update, gradients):
         rule = RULES[update.optimizer.moments]
@@ -83,19 +87,19 @@ class Reference:
             )
             self._moments.update(zip(kept, found, strict=True))
 
-    def _taken(self, updates, inputs, noise, everywhere=False):
-        """(of each update the gradients of its objective in the parameters that it moves, or in all of them; the losses; the running
-        statistics after the pass). The updates' losses are one function."""
-        networks = self._networks(training=True)
-        moved = [self.spec.parameter_shapes(None if everywhere else update.networks) for update in updates]
+    def _gradient(self, update, inputs, noise, networks):
+        """(gradients of the update's objective in the parameters of `networks`, its losses, the running statistics after
+        its passes)."""
+        moved = {name: self._parameters[name] for name in self.spec.parameter_shapes(networks)}
+        losses, networks = {}, self._networks(training=True)
 
-        def losses(values):
+        def objective(values):
             networks.parameters = {**self._parameters, **values}
-            return updates[0].losses(networks, inputs, noise)
+            losses.update(update.losses(networks, inputs, noise))
+            return losses[update.objective]
 
-        values, pull = traced(losses, {name: self._parameters[name] for names in moved for name in names})
-        taken = [pull(update.objective, names) for update, names in zip(updates, moved, strict=True)]
-        return taken, _floats(values), {name: getval(value) for name, value in networks.statistics.items()}
+        gradients = grad(objective)(moved)
+        return gradients, _floats(losses), {name: getval(value) for name, value in networks.statistics.items()}
 
     def _networks(self, training, **parameters):
         return Networks(self.spec, self._parameters | parameters, self._statistics, training)

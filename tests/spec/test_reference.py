@@ -6,8 +6,6 @@ import math
 import numpy as np
 import pytest
 from autograd import grad
-from autograd import numpy as anp
-from autograd.extend import defvjp, primitive
 from scipy import signal, special, stats
 
 from common import parity
@@ -19,7 +17,6 @@ from common.reference.column import Reference
 from common.reference.complex_step import directional_derivative
 from common.reference.momentum import momentum_update
 from common.reference.networks import Networks, apply
-from common.reference.pullback import traced
 from common.reference.rmsprop import rmsprop_update
 from common.reference.terms import bce_with_logits, log_softmax, sigmoid
 from common.specs import get
@@ -485,62 +482,3 @@ def test_the_oracle_draws_native_noise(train):
     for name, value in native.parameters().items():
         assert np.array_equal(value, replayed.parameters()[name])
     assert not np.array_equal(noise["z"], Reference(spec, initial_parameters(spec, 0), seed=4).native_noise(4, 16)["z"])
-
-
-def _three_objectives(values):
-    """Of a, b and c, by way of sums that meet, a part that no objective needs, and what autograd adds at indices."""
-    a, b, c = values["a"], values["b"], values["c"]
-    both = anp.tanh(a @ b)
-    return {
-        "ab": anp.sum(both[1:] * a[:2, :1]) + anp.sum(both**2),
-        "all": anp.sum(both * c) - anp.mean(c[anp.array([0, 0, 2])]),
-        "c": anp.sum(c**3),
-    }
-
-
-def test_several_pulls_of_one_pass_are_the_gradients_of_several():
-    """Bit for bit those of autograd's grad, each in variables of its own."""
-    values = {name: RANDOM.normal(size=shape) for name, shape in (("a", (3, 4)), ("b", (4, 5)), ("c", (3, 5)))}
-    found, pull = traced(_three_objectives, values)
-    assert found == {name: float(value) for name, value in _three_objectives(values).items()}
-    for objective, of in (("ab", "a"), ("all", "cb"), ("c", "c"), ("ab", "ba"), ("all", "abc")):
-        expected = grad(lambda some, objective=objective: _three_objectives({**values, **some})[objective])(
-            {name: values[name] for name in of}
-        )
-        gradients = pull(objective, of)
-        assert list(gradients) == list(of)
-        assert all(np.array_equal(gradients[name], expected[name]) for name in of)
-
-
-def test_a_variable_that_is_not_before_an_objective_has_a_gradient_of_zeros():
-    values = {name: np.ones((3, 3)) for name in "abc"}
-    _, pull = traced(_three_objectives, values)
-    gradients = pull("c", "ac")
-    assert np.array_equal(gradients["a"], np.zeros((3, 3))) and np.array_equal(gradients["c"], 3 * np.ones((3, 3)))
-    assert np.array_equal(pull("c", "a")["a"], np.zeros((3, 3)))
-
-
-def test_a_pull_goes_back_only_to_its_own_variables():
-    gone = []
-    watched = primitive(lambda x: x + 0.0)
-    defvjp(watched, lambda _, x: lambda g: gone.append(x) or g)
-    _, pull = traced(
-        lambda values: {"sum": anp.sum(values["a"] * watched(values["c"]))}, {"a": np.ones(2), "c": np.ones(2)}
-    )
-    pull("sum", "a")
-    assert gone == []
-    pull("sum", "ac")
-    assert len(gone) == 1
-
-
-def test_simultaneous_updates_are_of_one_pass(monkeypatch):
-    spec = get("vae_gan_mnist").training.twin
-    inputs = {"images": RANDOM.uniform(-1, 1, (2, *spec.images.shape))}
-    passes = []
-    run = Networks._layer
-    monkeypatch.setattr(Networks, "_layer", lambda *all: passes.append(all[2]) or run(*all))
-    reference, noise = Reference(spec, initial_parameters(spec, 0)), draw(spec.noise, 2, 0, "training", 0)
-    for compute in (reference.losses, reference.gradients, reference.train_step):
-        passes.clear()
-        compute(inputs, noise)
-        assert (passes.count("encoder.conv0"), passes.count("decoder.fc0"), passes.count("features.conv0")) == (1, 2, 3)

@@ -286,9 +286,8 @@ class Spec:
 
     def losses(self, networks, inputs, noise) -> dict:
         """Every update's losses at one and the same state, as the parity stages compare them."""
-        return {
-            name: value for update in self.updates for name, value in update.losses(networks, inputs, noise).items()
-        }
+        functions = dict.fromkeys(update.losses for update in self.updates)  # several updates may have one
+        return {name: value for losses in functions for name, value in losses(networks, inputs, noise).items()}
 
     def calmed(self, rate: float | None = None) -> "Spec":
         """The specification as backends are compared on it: with `rate` times its learning rates, else `parity_rate`."""

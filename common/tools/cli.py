@@ -401,7 +401,11 @@ def reproduce(
     dataset = _load(data, data_dir, *(specs.get(one.model) for one in chosen.values()))
     how = {"data_name": data, "data_dir": data_dir, "device": device}
     if run:
-        result = reproduction.single(article, chosen[run], dataset, out, **how)
+
+        def train_here(words):
+            app([str(word) for word in words], standalone_mode=False)
+
+        result = reproduction.single(article, chosen[run], dataset, out, train_here, **how)
         OUT.print(f"{run}: {result.steps:,} steps; {result.folder}", soft_wrap=True)
         return
     if collect:

@@ -10,6 +10,7 @@ checked (`report`). Everything of a reproduction lies in one folder:
 """
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 from common import data as datasets
@@ -113,18 +114,22 @@ def carry_out(
 
 
 def single(
-    article: str, run: Run, data: Dataset, out: Path, *, data_name: str, data_dir: Path | None, device: str
+    article: str,
+    run: Run,
+    data: Dataset,
+    out: Path,
+    train: Callable[[list], object],
+    *,
+    data_name: str,
+    data_dir: Path | None,
+    device: str,
 ) -> Result:
-    """Train one run in this process, so that whoever ends it ends the training, and probe it; unless that is done.
+    """Train one run and probe it, unless that is done. `train` is given the words of `tetrapla`, and carries them out in this
+    process, so that whoever ends it ends the training.
 
     Raises TrainingFailed if the probe does not end well.
     """
-    from common.tools.cli import app
-
     with Children() as children:
-
-        def train(words):
-            app(list(map(str, words)), standalone_mode=False)
 
         def probe(words):
             how = {"alone": True, "advice": "mend it, and give the same command again"}

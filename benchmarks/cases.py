@@ -25,6 +25,11 @@ class Case:
         return cls(row["model"], row["batch"], row["hidden"])
 
     @property
+    def name(self) -> str:
+        """That of its folder where it is measured alone."""
+        return f"{self.model}-{self.batch}" + (f"-{self.hidden}" if self.hidden else "")
+
+    @property
     def spec(self) -> Spec:
         return vae(self.hidden) if self.hidden else specs.get(self.model)
 

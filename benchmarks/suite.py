@@ -21,6 +21,7 @@ from benchmarks import floor, peers
 from benchmarks.cases import Case
 from benchmarks.worker import LOWERED, SAMPLES
 from common import data, environment
+from common.errors import UsageError
 from common.processes import Children, end
 from common.terminal import progress_bar
 
@@ -121,12 +122,13 @@ def run(
     keep: Callable[[dict], object],
 ) -> dict:
     """Measure what is not among the rows `done`; the result as plain JSON values, which `keep` is given after each case."""
-    rows, result = list(done), _result(done, backends, settings)
+    rows, about = list(done), (vars(settings), measured_on(backends), time.strftime("%Y-%m-%d"))
+    result = _result(rows, *about)
     with tempfile.TemporaryDirectory() as folder, progress_bar("bench") as progress:
         task = progress.add_task("", total=len(cases) * len(modes), note="")
         for case in cases:
             spec = case.spec
-            chosen = [mode for mode in modes if mode != "sampling" or spec.sample]
+            chosen = _of(spec, modes)
             for group in [[mode] for mode in chosen] if spec.convolutional else [chosen]:  # memory: gigabytes a process
                 progress.update(task, note=f"{case.model}, batch {case.batch}: {', '.join(group)}")
                 pairs = [(b, mode) for mode in group for b in backends if _offered(case, b, mode)]
@@ -134,11 +136,44 @@ def run(
                 if not wanted <= set(map(key_of, rows)):
                     rows = [row for row in rows if key_of(row) not in wanted]
                     rows += _together(case, pairs, settings, Path(folder))
-                    result = _result(rows, backends, settings)
+                    result = _result(rows, *about)
                     keep(result)
                 progress.advance(task, len(group))
             progress.advance(task, len(modes) - len(chosen))
     return result
+
+
+def keys(case: Case, backends: tuple[str, ...], modes: list[str]) -> set[tuple]:
+    """What names the rows of a case."""
+    return {
+        (*vars(case).values(), b, mode) for mode in _of(case.spec, modes) for b in backends if _offered(case, b, mode)
+    }
+
+
+def joined(results: list[dict]) -> dict:
+    """The result of `run` over several cases, from those of each, of the same settings.
+
+    Raises UsageError if they were not all measured on the same hardware, with the same versions.
+    """
+    first = results[0]
+    for other in results[1:]:
+        for key, value in first["environment"].items():
+            if (found := other["environment"].get(key)) != value:
+                raise UsageError(
+                    f"{other['rows'][0]['model']}: measured with {key} {found!r}, and {first['rows'][0]['model']} with "
+                    f"{value!r}; what is compared must be measured alike: measure one of them again"
+                )
+    rows = [row for result in results for row in result["rows"]]
+    return _result(rows, first["settings"], first["environment"], max(result["measured"] for result in results))
+
+
+def measured_on(backends: tuple[str, ...]) -> dict:
+    """The environment of a result, as plain JSON values."""
+    return environment.describe() | {"backends": {b: versions(b) for b in backends}}
+
+
+def _of(spec, modes):
+    return [mode for mode in modes if mode != "sampling" or spec.sample]
 
 
 def _offered(case, backend, mode):
@@ -149,15 +184,15 @@ def _offered(case, backend, mode):
     return mode not in LOWERED or mode in KNOWN[backend].precisions
 
 
-def _result(rows, backends, settings):
+def _result(rows, settings, measured_on, measured):
     found = [row["yardstick"] for row in rows if row.get("yardstick")]
     yardstick = {key: max((one[key] for one in found), default=None) for key in ("product", "copy")}
     for row in rows:
         _derive(row, yardstick, _products(rows, Case.of(row)))
     return {
-        "settings": vars(settings),
-        "environment": environment.describe() | {"backends": {b: versions(b) for b in backends}},
-        "measured": time.strftime("%Y-%m-%d"),
+        "settings": settings,
+        "environment": measured_on,
+        "measured": measured,
         "yardstick": yardstick,
         "rows": rows,
     }

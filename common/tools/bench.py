@@ -35,16 +35,23 @@ def read(path: Path) -> dict:
     return result
 
 
-def unfinished(out: Path, settings: dict) -> list[dict]:
-    """The rows of an interrupted benchmark in `out`, to go on from; none if there is none. Raises UsageError if it was
-    measured with other settings."""
+def unfinished(out: Path, settings: dict, here: dict | None = None) -> list[dict]:
+    """The rows of an interrupted benchmark in `out`, to go on from; none if there is none, or if it was measured in another
+    environment than `here`, where that is given. Raises UsageError if it was measured with other settings."""
     path = out / "result.json"
     if not path.exists():
         return []
     result = read(path)
     if other := [key for key, value in settings.items() if result["settings"].get(key) != value]:
         raise UsageError(f"{path}: measured with another {other[0]}; use the same settings, or another --out")
-    return result["rows"]
+    return [] if here and result["environment"] != here else result["rows"]
+
+
+def single(out: Path, settings: dict, wanted: set[tuple]) -> dict | None:
+    """The result in `out` of a case that was measured alone, if it has all the rows that are `wanted`, else None. Raises
+    UsageError if it was measured with other settings."""
+    found = set(map(key_of, unfinished(out, settings)))
+    return read(out / "result.json") if found and wanted <= found else None
 
 
 def write(result: dict, out: Path) -> list[Path]:

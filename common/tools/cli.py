@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -78,6 +79,19 @@ DeviceOption = Annotated[str, typer.Option(help="cpu or gpu.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
 WorkersOption = Annotated[
     int, typer.Option(min=1, help="Processes of this machine that train together, each with its part of the batch.")
+]
+ListOption = Annotated[
+    bool,
+    typer.Option(
+        "--list", help="Print the commands of its single runs, a line each; with --collect, of those that are missing."
+    ),
+]
+RunOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Carry out one run of --list, or go on with it, and no more.")
+]
+CollectOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Train nothing; make the tables and pages of the runs that are in this folder."),
 ]
 JobsOption = Annotated[int, typer.Option(min=1, help="Runs at a time; each gets its part of the cores.")]
 
@@ -304,7 +318,8 @@ def train(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that several processes wait for each other.")] = 600.0,
     out: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-BACKEND.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in the output folder, in this or another backend.")
+        bool,
+        typer.Option("--resume", help="Go on with the run in the output folder, in any backend, or begin it there."),
     ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -356,6 +371,7 @@ def train(
 
 @app.command()
 def reproduce(
+    context: typer.Context,
     article: Annotated[
         str, typer.Argument(metavar="ARTICLE", help="An article of `tetrapla list`.", autocompletion=_names(ARTICLES))
     ],
@@ -379,9 +395,12 @@ def reproduce(
         Path | None,
         typer.Option(help="Also write a Markdown page below this folder: docs/articles, for this repository."),
     ] = None,
+    listed: ListOption = False,
+    run: RunOption = None,
+    collect: CollectOption = None,
 ) -> None:
     """Train an article's models as the article has them, draw its figures, check its claims, write one page."""
-    from common.tools import reproduction
+    from common.tools import many, reproduction
     from common.tools.show import checks_table
     from common.tools.training import prepare_folder
 
@@ -390,21 +409,48 @@ def reproduce(
     _check_scale(scale)
     if resume and overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one of them")
+    many.check(context)
     data = data or ARTICLES[article].data
-    chosen = reproduction.runs(article, model, backend and backends.check_name(backend), scale, seed)
-    for name in dict.fromkeys(run.backend for run in chosen):
-        _check_installed(name)
+    chosen = {
+        one.name: one
+        for one in reproduction.runs(article, model, backend and backends.check_name(backend), scale, seed)
+    }
     _check_device(device)
-    dataset = _load(data, data_dir, *(specs.get(run.model) for run in chosen))
-    out = out or Path("runs/reproduce") / article
-    if out.exists() and not (resume or overwrite):
+    out = collect or out or Path("runs/reproduce") / article
+    if listed and not collect:
+        _print_lines(many.line(context, name, out) for name in chosen)
+        return
+    if run:
+        chosen = {run: chosen[many.find(chosen, run)]}
+    if not collect:
+        for name in dict.fromkeys(one.backend for one in chosen.values()):
+            _check_installed(name)
+    dataset = _load(data, data_dir, *(specs.get(one.model) for one in chosen.values()))
+    how = {"data_name": data, "data_dir": data_dir, "device": device}
+    if run:
+
+        def train_here(words):
+            app([str(word) for word in words], standalone_mode=False)
+
+        result = reproduction.single(article, chosen[run], dataset, out, train_here, **how)
+        OUT.print(f"{run}: {result.steps:,} steps; {result.folder}", soft_wrap=True)
+        return
+    if collect:
+        gone = reproduction.missing(chosen.values(), dataset, out)
+        if listed:
+            _print_lines(many.line(context, name, out) for name in gone)
+            return
+        if gone:
+            raise UsageError(many.missing(context, out, gone, len(chosen)))
+    elif out.exists() and not (resume or overwrite):
         raise UsageError(f"{out}: the folder exists; choose another --out, or add --resume or --overwrite")
-    if overwrite:
-        for run in chosen:
-            prepare_folder(out / run.name, resume=False, overwrite=True)
-    report = reproduction.reproduce(
-        article, chosen, dataset, out, data_name=data, data_dir=data_dir, device=device, scale=scale, jobs=jobs
-    )
+    for name in chosen if overwrite else ():
+        prepare_folder(out / name, resume=False, overwrite=True)
+    runs = list(chosen.values())
+    if collect:
+        report = reproduction.collect(article, runs, dataset, out, scale=scale)
+    else:
+        report = reproduction.reproduce(article, runs, dataset, out, scale=scale, jobs=jobs, **how)
     OUT.print(checks_table(report))
     OUT.print(f"Report: {out / 'report.html'}, {out / 'report.json'}", soft_wrap=True)
     if publish:
@@ -413,6 +459,7 @@ def reproduce(
 
 @app.command()
 def results(
+    context: typer.Context,
     models: ModelsArgument = None,
     backend: BackendsOption = None,
     seeds: Annotated[
@@ -431,38 +478,61 @@ def results(
     out: Annotated[Path, typer.Option(help="Folder for the runs; what is trained there already is used.")] = Path(
         "runs/results"
     ),
-    trained: Annotated[bool, typer.Option("--trained", help="Train nothing; judge the runs that are there.")] = False,
     page: Annotated[
         Path | None, typer.Option(help="A page into which the tables are put, with their numbers as JSON beside it.")
     ] = None,
+    listed: ListOption = False,
+    run: RunOption = None,
+    collect: CollectOption = None,
 ) -> None:
     """Train every model in every backend from several seeds, and decide by a test of equivalence whether they agree."""
     _check_extra("results", "statsmodels")
+    from common.tools import many
     from common.tools import results as table
 
+    many.check(context)
     _check_scale(scale)
     chosen = table.check_models(models or [])
-    columns = _columns(backend)
+    columns = _named(backend) if listed or collect else _columns(backend)
     _check_device(device)
-    text = table.results(
-        chosen,
-        columns,
-        seeds,
-        _load(data, data_dir, *map(specs.get, chosen)),
-        out,
-        data_name=data,
-        data_dir=data_dir,
-        device=device,
-        scale=scale,
-        page=page,
-        jobs=jobs or (1 if device == "gpu" else environment.cores()),
-        trained=trained,
-    )
-    OUT.print(text, soft_wrap=True)
+    out, names = collect or out, table.names(chosen, columns, seeds)
+
+    def lines(wanted):
+        return (
+            many.line(context, name, out, models=[model], backend=[column])
+            for name, (model, column, _) in names.items()
+            if name in wanted
+        )
+
+    if listed and not collect:
+        _print_lines(lines(names))
+        return
+    if run:
+        names = {run: names[many.find(names, run)]}
+        chosen = [names[run][0]]
+    dataset = _load(data, data_dir, *map(specs.get, chosen))
+    if run:
+        found = table.single(*names[run], dataset, out, scale=scale, device=device)
+        values = ", ".join(f"{name} {value:.6g}" for name, value in found.values.items())
+        OUT.print(f"{run}: {found.failed or values}", soft_wrap=True)
+    elif collect:
+        gone = [name for name, one in table.there(chosen, columns, seeds, dataset, out, scale).items() if one is None]
+        if listed:
+            _print_lines(lines(gone))
+            return
+        text = table.collect(chosen, columns, seeds, dataset, out, scale=scale, page=page)
+        if gone:
+            ERR.print(many.missing(context, out, gone, len(names)), soft_wrap=True)
+        OUT.print(text, soft_wrap=True)
+    else:
+        jobs = jobs or (1 if device == "gpu" else environment.cores())
+        how = {"data_name": data, "data_dir": data_dir, "device": device, "scale": scale, "page": page, "jobs": jobs}
+        OUT.print(table.results(chosen, columns, seeds, dataset, out, **how), soft_wrap=True)
 
 
 @app.command()
 def bench(
+    context: typer.Context,
     models: ModelsArgument = None,
     backend: BackendsOption = None,
     mode: Annotated[
@@ -496,14 +566,19 @@ def bench(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted benchmark in --out.")] = False,
     against: Annotated[Path | None, typer.Option(help="An older result.json: say what moved beyond the noise.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for result.json and the plot.")] = Path("runs/bench"),
+    listed: ListOption = False,
+    run: RunOption = None,
+    collect: CollectOption = None,
 ) -> None:
     """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
     from benchmarks import groups, peers, suite
     from benchmarks.cases import SWEPT, cases
     from benchmarks.worker import LOWERED, MODES
-    from common.data import load
+    from common.data import absolute, load
     from common.tools import bench as report
+    from common.tools import many
 
+    many.check(context)
     chosen = [specs.get(name).name for name in models] if models else list(specs.SPECS)
     if sweep:
         _check_choice("--sweep", sweep, ("batch", "width"))
@@ -520,33 +595,68 @@ def bench(
         if device != "cpu" or peers.MODEL not in chosen:
             raise UsageError(f"--peers: they train {peers.MODEL} on a CPU; name it among the models, with --device cpu")
         modes += peers.MODES
-    columns = _columns(backend)
+    columns = _named(backend) if listed or collect else _columns(backend)
     _check_device(device)
-    load(data, data_dir)
     old = report.read(against) if against else None
     settings = suite.Settings(
-        data=data,
-        data_dir=str(data_dir) if data_dir else None,
+        data=absolute(data),
+        data_dir=str(data_dir.absolute()) if data_dir else None,
         device=device,
         threads=threads or environment.cores(),
         repeats=repeats,
         seconds=seconds,
     )
-    done = report.unfinished(out, vars(settings)) if resume else []
-    wanted = cases(chosen, batch_size, sweep)
     if workers:
+        if listed or run or collect:
+            raise UsageError("--workers is one measurement; leave out --list, --run and --collect")
         from common.tools import bench_workers as shared
 
-        for case, count in itertools.product(wanted, workers):
+        shown = cases(chosen, batch_size, sweep)
+        for case, count in itertools.product(shown, workers):
             World(count=count).check_batch(case.batch)
-        result = groups.run(wanted, columns, workers, settings, keep=lambda result: shared.write(result, out))
+        result = groups.run(shown, columns, workers, settings, keep=lambda result: shared.write(result, out))
         paths = [shared.write(result, out)] + (shared.publish(result, publish) if publish else [])
         OUT.print(Markdown(shared.table(result)))
         OUT.print(f"Result: {', '.join(map(str, paths))}", soft_wrap=True)
         if any("problem" in row for row in result["rows"]):
             raise typer.Exit(1)
         return
-    result = suite.run(wanted, columns, modes, settings, done, keep=lambda result: report.write(result, out))
+    out, wanted = collect or out, {case.name: case for case in cases(chosen, batch_size, sweep)}
+
+    def single(name):
+        """What the run of this name left, None if it is not whole."""
+        return report.single(out / name, vars(settings), suite.keys(wanted[name], columns, modes))
+
+    def lines(names):
+        for name in names:
+            peer = (with_peers and wanted[name].model == peers.MODEL) or None
+            own = {"models": [wanted[name].model], "backend": columns, "threads": settings.threads, "with_peers": peer}
+            yield many.line(context, name, out, **own)
+
+    if listed and not collect:
+        _print_lines(lines(wanted))
+        return
+    if run:
+        wanted = {many.find(wanted, run): wanted[run]}
+    if collect:
+        found = {name: single(name) for name in wanted}
+        gone = [name for name, result in found.items() if result is None]
+        if listed:
+            _print_lines(lines(gone))
+            return
+        if gone:
+            raise UsageError(many.missing(context, out, gone, len(wanted)))
+        result = suite.joined(list(found.values()))
+    elif not run or (result := single(run)) is None:
+        load(data, data_dir)
+        out = out / run if run else out
+        here = suite.measured_on(columns) if run else None  # what is begun on one node may go on upon another
+        done = report.unfinished(out, vars(settings), here) if resume or run else []
+        result = suite.run(
+            list(wanted.values()), columns, modes, settings, done, keep=lambda result: report.write(result, out)
+        )
+    else:
+        out = out / run
     paths = report.write(result, out) + (report.publish(result, publish) if publish else [])
     for part in report.tables(result):
         OUT.print(part)
@@ -677,6 +787,17 @@ def _columns(chosen: list[str] | None) -> tuple[str, ...]:
     for name in columns:
         _check_installed(name)
     return columns
+
+
+def _named(chosen: list[str] | None) -> tuple[str, ...]:
+    """The backends asked for, which need not be installed here, or all that are; where none is, all four."""
+    names = tuple(dict.fromkeys(backends.check_name(name) for name in chosen or ()))
+    return names or backends.installed() or tuple(backends.BACKENDS)
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)  # whole, whatever the width of the terminal
 
 
 def _check_scale(scale: float) -> None:

@@ -22,7 +22,7 @@ from common.tools import results_page, training
 from common.tools.evaluation.equivalence import ALPHA, POWER, Margin, Verdict, judge
 from common.tools.margins import MARGINS, OTHER, PLANS
 from common.tools.pages import check_place, put_between
-from common.tools.results_worker import MEASURES, folder, options
+from common.tools.results_worker import MEASURES, carry_all, folder, options
 
 BEGIN, END = "<!-- results: made by nox -s results -->", "<!-- end of results -->"
 BLOCK = 5  # seeds of a process
@@ -81,6 +81,15 @@ def blocks(models: list[str], columns: tuple[str, ...], seeds: int | None, steps
         for backend in columns
         if first < count[model]
     ]
+
+
+def names(models: list[str], columns: tuple[str, ...], seeds: int | None) -> dict[str, tuple[str, str, int]]:
+    """{name of its folder: (model, backend, seed)} of every run, in the order of `blocks`."""
+    return {
+        folder(Path(), block.model, block.backend, seed).name: (block.model, block.backend, seed)
+        for block in blocks(models, columns, seeds, lambda model: 0, jobs=1)
+        for seed in block.seeds
+    }
 
 
 def steps_of(model: str, data: Dataset, scale: float) -> int:
@@ -147,6 +156,18 @@ def train(wanted: list[Block], data: Dataset, out: Path, *, data_name, data_dir:
     in_turn(missing, jobs, one)
 
 
+def single(model: str, backend: str, seed: int, data: Dataset, out: Path, *, scale: float, device: str) -> Measured:
+    """Train and measure one run in this process, unless it is there; what it left.
+
+    Raises UsageError if its folder holds a run of something else.
+    """
+    block = Block(model, backend, steps_of(model, data, scale), (seed,))
+    if (found := read_block(out, block, data)[seed]) is None:
+        carry_all(get(model), backend, block.steps, [seed], data, device, out)
+        found = read_block(out, block, data)[seed]
+    return found
+
+
 def rows(found: list[Measured]) -> list[Row]:
     """In the order of models; every backend with the values of its seeds."""
     order, result = list(SPECS), {}
@@ -162,34 +183,54 @@ def rows(found: list[Measured]) -> list[Row]:
 
 def results(
     models: list[str], columns: tuple[str, ...], seeds: int | None, data: Dataset, out: Path, *,
-    data_name: str, data_dir: Path | None, device: str, scale: float, page: Path | None, jobs: int, trained: bool = False,
+    data_name: str, data_dir: Path | None, device: str, scale: float, page: Path | None, jobs: int,
 ) -> str:  # fmt: skip
-    """Train, measure, write `out`/results.json and results.md, and put the tables into `page`, with the JSON beside it. Returns
-    the tables. With `trained` the runs that are there are judged, and none is trained.
+    """Train, measure and `collect`. Returns the tables."""
+    if page:
+        check_place(page, BEGIN, END)
+    wanted = blocks(models, columns, seeds, lambda model: steps_of(model, data, scale), jobs)
+    train(wanted, data, out, data_name=data_name, data_dir=data_dir, device=device, jobs=jobs)
+    return collect(models, columns, seeds, data, out, scale=scale, page=page)
+
+
+def there(
+    models: list[str], columns: tuple[str, ...], seeds: int | None, data: Dataset, out: Path, scale: float
+) -> dict[str, Measured | None]:
+    """{name of its folder: what it left} of every run, None where it has not been measured; in the order of `names`."""
+    return {
+        folder(out, block.model, block.backend, seed).name: one
+        for block in blocks(models, columns, seeds, lambda model: steps_of(model, data, scale), jobs=1)
+        for seed, one in read_block(out, block, data).items()
+    }
+
+
+def collect(
+    models: list[str], columns: tuple[str, ...], seeds: int | None, data: Dataset, out: Path, *,
+    scale: float, page: Path | None,
+) -> str:  # fmt: skip
+    """Judge the runs that are in `out`, write `out`/results.json and results.md, and put the tables into `page`, with the JSON
+    beside it. Returns the tables.
 
     Raises UsageError if `page` has no place for them, or if no run is there.
     """
     if page:
         check_place(page, BEGIN, END)
-    wanted = blocks(models, columns, seeds, lambda model: steps_of(model, data, scale), jobs)
-    if not trained:
-        train(wanted, data, out, data_name=data_name, data_dir=data_dir, device=device, jobs=jobs)
-    found = [one for block in wanted for one in read_block(out, block, data).values()]
-    there = [one for one in found if one]
-    if not there:
-        raise UsageError(f"{out}: no finished run of these models, backends and lengths; train them, without --trained")
-    table = rows(there)
+    planned = there(models, columns, seeds, data, out, scale)
+    found = [one for one in planned.values() if one]
+    if not found:
+        raise UsageError(f"{out}: no finished run of these models, backends and lengths; train them first")
+    table = rows(found)
     value = {
         "data": {"name": data.name, "digest": data.digest, "description": data.description},
         "alpha": ALPHA,
         "power": POWER,
         "judged": environment.describe(),
         "runs": {
-            "planned": len(found),
-            "measured": len(there),
-            "failed": [f"{one.model} in {one.backend}, seed {one.seed}: {one.failed}" for one in there if one.failed],
-            "environments": [json.loads(text) for text in sorted({json.dumps(one.environment) for one in there})],
-            "minutes": {b: sum(one.seconds for one in there if one.backend == b) / 60 for b in columns},
+            "planned": len(planned),
+            "measured": len(found),
+            "failed": [f"{one.model} in {one.backend}, seed {one.seed}: {one.failed}" for one in found if one.failed],
+            "environments": [json.loads(text) for text in sorted({json.dumps(one.environment) for one in found})],
+            "minutes": {b: sum(one.seconds for one in found if one.backend == b) / 60 for b in columns},
         },
         "rows": [results_page.of_row(row, row.verdicts()) for row in table],
     }

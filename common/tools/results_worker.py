@@ -9,6 +9,7 @@ or, of a run whose loss became infinite, which it would again, {"steps", "failed
 
 import dataclasses
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from common import data as datasets
@@ -37,15 +38,25 @@ def options(spec: Spec, backend: str, steps: int, seed: int, data: Dataset, devi
 
 def carry(spec: Spec, settings: training.Options, data: Dataset, space, out: Path) -> None:
     """Train into the folder `out`, or go on with what it holds, measure, and write its measures.json."""
-    resume = (out / "run.json").exists()
-    training.prepare_folder(out, resume=resume, overwrite=True)
+    training.prepare_folder(out, resume=True, overwrite=False)
     found = {"steps": settings.steps}
     try:
-        column, row = training.train(spec, dataclasses.replace(data), settings, out, resume=resume)
+        column, row = training.train(spec, dataclasses.replace(data), settings, out, resume=True)
         found["values"] = measure(column, row["test"], data, space)
     except NonFiniteLoss as error:
         found["failed"] = str(error)
     write_json(out / MEASURES, found)
+
+
+def carry_all(
+    spec: Spec, backend: str, steps: int, seeds: Iterable[int], data: Dataset, device: str, out: Path
+) -> None:
+    """`carry` each seed into its folder below `out`."""
+    space = measures.features(data) if spec.sample else None
+    for seed in seeds:
+        carry(
+            spec, options(spec, backend, steps, seed, data, device), data, space, folder(out, spec.name, backend, seed)
+        )
 
 
 def measure(column: Column, test: dict[str, float], data: Dataset, space) -> dict[str, float]:
@@ -73,9 +84,7 @@ def main(
 ) -> None:
     spec = specs.get(model)
     data = datasets.load(data_name, Path(data_dir) if data_dir else None, spec.images.picture)
-    space = measures.features(data) if spec.sample else None
-    for seed in map(int, seeds.split(",")):
-        carry(spec, options(spec, backend, int(steps), seed, data, device), data, space, folder(Path(out), model, backend, seed))  # fmt: skip
+    carry_all(spec, backend, int(steps), map(int, seeds.split(",")), data, device, Path(out))
 
 
 if __name__ == "__main__":

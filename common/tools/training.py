@@ -93,7 +93,8 @@ def train(
     quiet: bool = False,
     world: World = ALONE,
 ):
-    """Train into the folder `out`, which exists only with `resume`. Returns (column, row of the last evaluation).
+    """Train into the folder `out`, which may exist only with `resume`, and goes on from what it holds. Returns (column, row of the
+    last evaluation).
 
     The training images are handed to the device and forgotten here: `data.train_images` is empty afterwards. In a `world` of
     several processes, of `joined`, rank 0 alone evaluates and writes; the others return (column, {}).
@@ -108,7 +109,7 @@ def train(
     with _lock(out):
         column = _column(spec, options, world)
         run = _Run(spec, data, options, out, world)
-        run.resume(column) if resume else run.start()
+        run.start() if _is_new(out) else run.resume(column)
         _go_on_from(column, world)
         column.upload(data.train)
         data.forget_training_images()
@@ -420,9 +421,11 @@ class _Run(_Plan):
 
 
 def prepare_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse an output folder that exists, unless it is to be resumed or overwritten. Raises UsageError."""
+    """Refuse an output folder that exists, unless it is to be resumed, and holds a run or none yet, or overwritten. Raises
+    UsageError."""
     if resume:
-        read_run(out)
+        if not _is_new(out):
+            read_run(out)
     elif out.exists():
         if not overwrite:
             raise UsageError(f"{out}: the folder exists; choose another --out, or add --resume or --overwrite")
@@ -430,6 +433,18 @@ def prepare_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
             raise UsageError(f"{out}: not a folder that tetrapla wrote, so it is not overwritten; choose another --out")
         with _lock(out):
             shutil.rmtree(out)
+
+
+def _is_new(out):
+    """Whether no run has begun in a folder: there is none, or it holds no more than a process leaves that dies before its
+    run.json is whole."""
+    partly, empty = (LOCK, ".run.json.tmp"), ("metrics.jsonl", "figures")
+
+    def is_left(path):
+        content = any(path.iterdir()) if path.is_dir() else path.stat().st_size
+        return path.name in partly or (path.name in empty and not content)
+
+    return not out.exists() or (out.is_dir() and all(map(is_left, out.iterdir())))
 
 
 def read_run(out: Path) -> dict:

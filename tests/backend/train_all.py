@@ -28,9 +28,8 @@ def main(backend, folder, marks, models):
             data = digits.load()
             data.test_images = data.test_images[:8]
             options = training.Options(backend, STEPS, BATCH, noise=noise, checkpoint_every=EVERY)
-            resume = (out / "run.json").exists()
-            training.prepare_folder(out, resume=resume, overwrite=not resume and out.exists())
-            training.train(spec, data, options, out, resume=resume, quiet=True)
+            training.prepare_folder(out, resume=True, overwrite=False)
+            training.train(spec, data, options, out, resume=True, quiet=True)
             marks.open("a").write(f"done {out.name}\n")
     marks.open("a").write("all done\n")
 

@@ -115,6 +115,37 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(run, options):
     assert checkpoint.load_checkpoint(run / "checkpoint.safetensors", spec).step == 4
 
 
+LEFT = {".tetrapla.lock": "", "metrics.jsonl": "", ".run.json.tmp": '{"model": "va'}  # before run.json is whole
+
+
+@pytest.mark.parametrize("left", [None, {}, {".tetrapla.lock": ""}, LEFT], ids=["no folder", "empty", "lock", "all"])
+def test_to_resume_where_no_run_has_begun_is_to_begin_it(tmp_path, run, left):
+    out = tmp_path / "new"
+    if left is not None:
+        (out / "figures").mkdir(parents=True)
+        for name, text in left.items():
+            (out / name).write_text(text)
+    assert finish(tetrapla(*train_arguments(out, 4, "--resume")))[0] == 0
+    a, b = (checkpoint.load_checkpoint(one / "checkpoint.safetensors", specs.get("vae_z100")) for one in (out, run))
+    assert all(np.array_equal(value, b.parameters[name]) for name, value in a.parameters.items())
+    assert len(training.read_run(out)["sessions"]) == 1
+
+
+@pytest.mark.parametrize(
+    "there",
+    [{"thesis.tex": "work"}, LEFT | {"notes": ""}, LEFT | {"metrics.jsonl": '{"step": 1}'}, {"figures/a.png": "a"}],
+)
+def test_what_is_not_ours_is_no_place_to_begin_a_run(tmp_path, there):
+    """Nor what is left of a run that has lost its run.json."""
+    for name, text in there.items():
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_text(text)
+    before = contents(tmp_path / "out")
+    with pytest.raises(UsageError, match="expected the folder of a run with a run.json"):
+        training.prepare_folder(tmp_path / "out", resume=True, overwrite=False)
+    assert contents(tmp_path / "out") == before
+
+
 @pytest.mark.parametrize("key", ["seed", "dtype", "noise", "batch_size"])
 def test_resuming_with_other_options_is_refused(run, options, key):
     other = {"seed": 1, "dtype": "float64", "noise": "native", "batch_size": 16}[key]

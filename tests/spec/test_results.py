@@ -156,10 +156,9 @@ def trained(tmp_path):
 
 
 def judge(out, page=None, columns=("pytorch", "tensorflow", "paddle", "jax")):
-    about = {"data_name": "digits", "data_dir": None, "device": "cpu", "page": page, "jobs": 1, "trained": True}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "steps_of", lambda *_: 7)
-        return results.results(["vae"], columns, 8, DATA, out, scale=1.0, **about)
+        return results.collect(["vae"], columns, 8, DATA, out, scale=1.0, page=page)
 
 
 def test_the_tables(trained, tmp_path):
@@ -209,10 +208,14 @@ def test_nothing_is_there(tmp_path):
         judge(tmp_path)
 
 
-def test_a_page_without_a_place_is_told_before_anything_is_trained(tmp_path):
+def test_a_page_without_a_place_is_told_before_anything_is_trained(tmp_path, monkeypatch):
     (tmp_path / "page.md").write_text("no place")
     with pytest.raises(UsageError, match="expected a line"):
         judge(tmp_path, tmp_path / "page.md")
+    monkeypatch.setattr(results, "train", lambda *_, **options: pytest.fail("it is trained"))
+    how = {"data_name": "digits", "data_dir": None, "device": "cpu", "scale": 1.0, "jobs": 1}
+    with pytest.raises(UsageError, match="expected a line"):
+        results.results(["vae"], ("jax",), 8, DATA, tmp_path, page=tmp_path / "page.md", **how)
 
 
 @pytest.mark.parametrize("marks", [(results.BEGIN, results.END), (planted_results.BEGIN, planted_results.END)])

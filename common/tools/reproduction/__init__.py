@@ -10,12 +10,13 @@ checked (`report`). Everything of a reproduction lies in one folder:
 """
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 from common import data as datasets
 from common.data import Dataset
 from common.errors import UsageError
-from common.processes import in_turn
+from common.processes import Children, in_turn
 from common.specs import get
 from common.terminal import ERR
 from common.tools import training
@@ -75,8 +76,8 @@ def reproduce(
 
     Raises TrainingFailed if a run does not finish: what it reached stays, and --resume goes on from there.
     """
-    results = carry_out(article, chosen, data, out, data_name=data_name, data_dir=data_dir, device=device, jobs=jobs)
-    return module(article).report(results, data, out, scale=scale)
+    carry_out(article, chosen, data, out, data_name=data_name, data_dir=data_dir, device=device, jobs=jobs)
+    return collect(article, chosen, data, out, scale=scale)
 
 
 def carry_out(
@@ -96,27 +97,92 @@ def carry_out(
     all of them are ended.
     """
     out.mkdir(parents=True, exist_ok=True)
-    name, place = datasets.absolute(data_name), data_dir.resolve() if data_dir else ""
 
     def train_and_probe(number, run, cores, children):
         how = {"cores": cores, "alone": jobs == 1, "advice": "mend it, and go on with --resume"}
-        folder, steps = out / run.name, run.steps_on(data)
-        if training.finished(folder, steps):
-            training.check_data(folder, data)
-        else:
-            ERR.print(f"{number} of {len(chosen)}: {run.name}, {steps:,} steps", soft_wrap=True)
-            where = ["--data-dir", place] if place else []
-            more = ["--resume"] if (folder / "run.json").exists() else ["--overwrite"]
-            children.carry_through("common.tools.cli", "train", *run.options(data), "--data", name, *where,
-                                   "--device", device, "--out", folder, *more, **how)  # fmt: skip
-        probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
-        if not probe.exists() or probe.stat().st_mtime < weights.stat().st_mtime:
-            # A model that stands beside an article's own is looked at as its own article does.
-            looked = article if ARTICLES[article].of else get(run.model).about.article
-            children.carry_through("common.tools.reproduction.probe", looked, folder, name, place, device, **how)
-        return Result.read(run, folder)
+
+        def train(words):
+            ERR.print(f"{number} of {len(chosen)}: {run.name}, {run.steps_on(data):,} steps", soft_wrap=True)
+            children.carry_through("common.tools.cli", *words, **how)
+
+        def probe(words):
+            children.carry_through("common.tools.reproduction.probe", *words, **how)
+
+        return _carry(article, run, data, out, data_name, data_dir, device, train, probe)
 
     return in_turn(chosen, jobs, train_and_probe)
 
 
-__all__ = ["Report", "Result", "Run", "carry_out", "module", "publish", "reproduce", "runs"]
+def single(
+    article: str,
+    run: Run,
+    data: Dataset,
+    out: Path,
+    train: Callable[[list], object],
+    *,
+    data_name: str,
+    data_dir: Path | None,
+    device: str,
+) -> Result:
+    """Train one run and probe it, unless that is done. `train` is given the words of `tetrapla`, and carries them out in this
+    process, so that whoever ends it ends the training.
+
+    Raises TrainingFailed if the probe does not end well.
+    """
+    with Children() as children:
+
+        def probe(words):
+            how = {"alone": True, "advice": "mend it, and give the same command again"}
+            children.carry_through("common.tools.reproduction.probe", *words, **how)
+
+        return _carry(article, run, data, out, data_name, data_dir, device, train, probe)
+
+
+def _carry(article, run, data, out, data_name, data_dir, device, train, probe):
+    """Have a run trained and probed where it is not, by what is given the words of `tetrapla` and of the probe."""
+    folder, name, place = out / run.name, datasets.absolute(data_name), data_dir.resolve() if data_dir else ""
+    if not _is_trained(run, data, folder):
+        where = ["--data-dir", place] if place else []
+        train(["train", *run.options(data), "--data", name, *where, "--device", device, "--out", folder, "--resume"])
+    if not _is_probed(folder):
+        # A model that stands beside an article's own is looked at as its own article does.
+        looked = article if ARTICLES[article].of else get(run.model).about.article
+        probe([looked, folder, name, place, device])
+    return Result.read(run, folder)
+
+
+def _is_trained(run, data, folder):
+    if trained := training.finished(folder, run.steps_on(data)):
+        training.check_data(folder, data)
+    return trained
+
+
+def _is_probed(folder):
+    probe, weights = folder / "probe.safetensors", folder / "checkpoint.safetensors"
+    return probe.exists() and probe.stat().st_mtime >= weights.stat().st_mtime
+
+
+def missing(chosen: list[Run], data: Dataset, out: Path) -> list[str]:
+    """The names of the runs that are not trained and probed. Raises UsageError if one was trained on other data."""
+    return [run.name for run in chosen if not (_is_trained(run, data, out / run.name) and _is_probed(out / run.name))]
+
+
+def collect(article: str, chosen: list[Run], data: Dataset, out: Path, *, scale: float) -> Report:
+    """Draw, measure and write the page from runs of which none is `missing`."""
+    results = [Result.read(run, out / run.name) for run in chosen]
+    return module(article).report(results, data, out, scale=scale)
+
+
+__all__ = [
+    "Report",
+    "Result",
+    "Run",
+    "carry_out",
+    "collect",
+    "missing",
+    "module",
+    "publish",
+    "reproduce",
+    "runs",
+    "single",
+]

@@ -1,5 +1,7 @@
 """The oracle as a column: a specification executed in NumPy float64, with gradients by reverse-mode `autograd`."""
 
+import contextlib
+
 import numpy as np
 from autograd import grad
 from autograd.tracer import getval
@@ -37,6 +39,9 @@ class Reference:
         self._parameters = _float64(snapshot.parameters)
         self._statistics = _float64(snapshot.statistics)
         self._moments = _float64(snapshot.moments)
+
+    def alone(self):
+        return contextlib.nullcontext()
 
     def forward(self, inputs, noise):
         return self.spec.forward(self._networks(training=True), inputs, noise)

@@ -84,7 +84,7 @@ def share(state, spec, world: World) -> None:
 def share_batch_norms(state, spec, world: World) -> None:
     """Have batch norms see the rows of all ranks of `world`."""
     for layer in batch_norms(state.model, spec):
-        layer.synchronized = world.count > 1
+        layer.workers = world.count
 
 
 def _choose_devices(ends, rank, device):

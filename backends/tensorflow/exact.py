@@ -13,7 +13,7 @@ def leaky_relu(x, slope):
 
 class BatchNorm(layers.BatchNormalization):
     """Keras's, which with several `workers` sees the rows of all of them. Its own `synchronized=True` takes the variance as
-    E[x²] − E[x]², which cancels, and asks the ranks eight times where this does four, gradients and running statistics included."""
+    E[x²] − E[x]², which cancels."""
 
     workers = 1
 

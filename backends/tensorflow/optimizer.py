@@ -108,11 +108,15 @@ def update_all(optimizers, objectives, tape):
 
 
 def gradients(optimizer, objective, tape):
-    """Of the optimiser's parameters; summed or averaged over all ranks where there are several (workers.share)."""
-    found = tape.gradient(objective, optimizer.parameters)
+    """Of the optimiser's parameters, on the rows of all ranks."""
+    return of_all_ranks(optimizer, tape.gradient(objective, optimizer.parameters))
+
+
+def of_all_ranks(optimizer, found):
+    """The gradients `found`, summed or averaged over all ranks where there are several (workers.share)."""
     if optimizer.reduction is None:
         return found
-    # As one tensor: each that is reduced is a round of the ranks.
+    # As one tensor: each that is reduced by itself is a round of the ranks.
     flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in found], axis=0)
     flat = tf.distribute.get_replica_context().all_reduce(optimizer.reduction, flat)
     parts = tf.split(flat, [gradient.shape.num_elements() for gradient in found])

@@ -99,5 +99,7 @@ class Steps:
     def _drawn(self, size, step):
         if self.world.count == 1:
             return self.draws(size, step)
-        drawn = self.draws.compiled(self.world.count * size, step)  # the global batch's, of which this rank has its rows
+        drawn = self.draws.compiled(
+            self.world.count * size, step
+        )  # the global batch's, of which this rank has its rows
         return {name: value[self.world.own(value.shape[0])] for name, value in drawn.items()}

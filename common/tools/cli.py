@@ -2,6 +2,7 @@
 
 import _thread
 import importlib.util
+import itertools
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markdown import Markdown
 from rich.table import Table
 
 import backends
@@ -482,6 +484,12 @@ def bench(
     with_peers: Annotated[
         bool, typer.Option("--peers", help="Beside them vae by Keras 3's fit and by PyTorch's own example loop.")
     ] = False,
+    workers: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, help="Time steps that so many processes share, with as many cores in all; repeat for several: 1 2."
+        ),
+    ] = None,
     publish: Annotated[
         str | None, typer.Option(metavar="NAME", help="Also keep it in benchmarks/results and docs/benchmarks.md.")
     ] = None,
@@ -490,7 +498,7 @@ def bench(
     out: Annotated[Path, typer.Option(help="Folder for result.json and the plot.")] = Path("runs/bench"),
 ) -> None:
     """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
-    from benchmarks import peers, suite
+    from benchmarks import groups, peers, suite
     from benchmarks.cases import SWEPT, cases
     from benchmarks.worker import LOWERED, MODES
     from common.data import load
@@ -526,6 +534,18 @@ def bench(
     )
     done = report.unfinished(out, vars(settings)) if resume else []
     wanted = cases(chosen, batch_size, sweep)
+    if workers:
+        from common.tools import bench_workers as shared
+
+        for case, count in itertools.product(wanted, workers):
+            World(count=count).check_batch(case.batch)
+        result = groups.run(wanted, columns, workers, settings, keep=lambda result: shared.write(result, out))
+        paths = [shared.write(result, out)] + (shared.publish(result, publish) if publish else [])
+        OUT.print(Markdown(shared.table(result)))
+        OUT.print(f"Result: {', '.join(map(str, paths))}", soft_wrap=True)
+        if any("problem" in row for row in result["rows"]):
+            raise typer.Exit(1)
+        return
     result = suite.run(wanted, columns, modes, settings, done, keep=lambda result: report.write(result, out))
     paths = report.write(result, out) + (report.publish(result, publish) if publish else [])
     for part in report.tables(result):

@@ -213,3 +213,13 @@ def test_json_of_a_run_says_how_batch_norms_were_taken(backend, tmp_path):
     assert (result.returncode, result.stderr) == (0, ""), result.stderr
     (session,) = json.loads((tmp_path / "run" / "run.json").read_text())["sessions"]
     assert session["batch_norm"] == ("per replica" if backend in worlds.PER_REPLICA else "global")
+
+
+def test_steps_that_two_share_are_timed_beside_one(backend, tmp_path):
+    arguments = ("--workers", 1, "--workers", 2, "--repeats", 1, "--seconds", 0.05, "--out", tmp_path / "bench")
+    result = tetrapla("bench", "vae_z100", "--backend", backend, *arguments)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr + result.stdout
+    one, two = json.loads((tmp_path / "bench" / "workers.json").read_text())["rows"]
+    assert (one["workers"], two["workers"]) == (1, 2)
+    assert one["proof"]["passed"] and two["proof"]["passed"]
+    assert two["together"]["median"] > 0 and two["apart"]["median"] > 0 and min(two["exchanges"]) > 0

@@ -116,11 +116,7 @@ def of_all_ranks(optimizer, found):
     """The gradients `found`, summed or averaged over all ranks where there are several (workers.share)."""
     if optimizer.reduction is None:
         return found
-    # As one tensor: each that is reduced by itself is a round of the ranks.
-    flat = tf.concat([tf.reshape(gradient, [-1]) for gradient in found], axis=0)
-    flat = tf.distribute.get_replica_context().all_reduce(optimizer.reduction, flat)
-    parts = tf.split(flat, [gradient.shape.num_elements() for gradient in found])
-    return [tf.reshape(part, gradient.shape) for part, gradient in zip(parts, found, strict=True)]
+    return tf.distribute.get_replica_context().all_reduce(optimizer.reduction, found)
 
 
 def begin(optimizer: Adam | Momentum | RMSProp, count: int) -> None:

@@ -31,7 +31,8 @@ def join(place: Place, device: str, timeout: float) -> World:
     _choose_devices(ends, place.rank, device)
     try:
         _meet(ends, place.rank, timeout)
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=timeout)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (OSError, *LOST) as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise UsageError(

@@ -8,11 +8,12 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from backends.tensorflow import optimizer
+from backends.tensorflow import optimizer, workers
 from backends.tensorflow.layouts import arrays, canonical, floats, tensors, variables, write
 from backends.tensorflow.noise import Draws
 from backends.tensorflow.steps import Steps
 from common.contract import Snapshot
+from common.workers import ALONE
 
 
 def _on_device(method):
@@ -25,14 +26,19 @@ def _on_device(method):
 
 
 class Column:
-    def __init__(self, spec, module, parameters, *, dtype, device, seed):
+    def __init__(self, spec, module, parameters, *, dtype, device, seed, world=ALONE):
         process.check_device(device)
         self.spec, self.module, self.dtype, self.device = spec, module, dtype, process.DEVICES[device]
-        self.state = module.build(spec, dtype, self.device)
+        self.world = world
+        with workers.scope(world):
+            self.state = module.build(spec, dtype, self.device)
         self.draws = Draws(spec.noise, seed, dtype)
         train_step = functools.partial(module.train_step, self.state)
-        self.train_one = tf.function(train_step, jit_compile=True, autograph=False)
-        self.steps = Steps(spec, train_step, self.train_one, self.draws, dtype, self.device)
+        if world.count > 1:
+            workers.share(self.state, spec, world)
+            train_step = workers.in_replica(train_step)
+        self.train_one = tf.function(train_step, jit_compile=world.count == 1, autograph=False)
+        self.steps = Steps(spec, train_step, self.train_one, self.draws, dtype, self.device, world)
         self.variables = variables(self.state.model, spec)
         self.restore(Snapshot.start(spec, parameters))
 
@@ -66,30 +72,36 @@ class Column:
 
     @_on_device
     def forward(self, inputs, noise):
-        with self._looking_on():
-            return arrays(self.module.forward(self.state.model, *self._tensors(inputs, noise)))
+        return self.world.joined(arrays(self._looked_at(self.module.forward, inputs, noise)))
 
     @_on_device
     def losses(self, inputs, noise):
-        with self._looking_on():
-            return floats(self.module.losses(self.state.model, *self._tensors(inputs, noise)))
+        return self._of_all(self._looked_at(self.module.losses, inputs, noise))
 
     @_on_device
     def gradients(self, inputs, noise):
-        with self._looking_on(), tf.GradientTape(persistent=True) as tape:
-            values = self.module.losses(self.state.model, *self._tensors(inputs, noise))
+        axes = {name: axes for name, (_, axes) in self._parameters().items()}
+        found = self._looked_at(self._gradients, inputs, noise)
+        return {name: canonical(gradient, axes[name.partition(".")[2]]) for name, gradient in found.items()}
+
+    def _gradients(self, model, inputs, noise):
+        """{"train.encoder.fc0.weight": ...}, in Keras's axes."""
+        with tf.GradientTape(persistent=True) as tape:
+            values = self.module.losses(model, inputs, noise)
         result = {}
         for update in self.spec.updates:
-            moved = {n: v for n, v in self._parameters().items() if n.split(".")[0] in update.networks}
-            gradients = tape.gradient(values[update.objective], [variable for variable, _ in moved.values()])
-            for (name, (_, axes)), gradient in zip(moved.items(), gradients, strict=True):
-                result[f"{update.name}.{name}"] = canonical(gradient, axes)
+            one = self.state.optimizers[update.name]
+            found = optimizer.gradients(one, values[update.objective], tape)
+            by_variable = {id(v): gradient for v, gradient in zip(one.parameters, found, strict=True)}
+            for name, (variable, _) in self._parameters().items():
+                if name.split(".")[0] in update.networks:
+                    result[f"{update.name}.{name}"] = by_variable[id(variable)]
         return result
 
     @_on_device
     def train_step(self, inputs, noise):
         self.step += 1
-        return floats(self.train_one(*self._tensors(inputs, noise)))
+        return self._of_all(self.train_one(*self._own(inputs, noise)))
 
     # Keras's networks are in evaluation mode unless a call says `training=True`, as forward and losses do.
 
@@ -105,12 +117,27 @@ class Column:
     def sample(self, noise):
         return self.module.sample(self.state.model, *self._tensors(noise)).numpy()
 
-    @contextlib.contextmanager
-    def _looking_on(self):
-        """The running statistics, which a pass in training mode moves, come back as they were."""
+    def _looked_at(self, function, inputs, noise):
+        """`function(model, inputs, noise)` of this rank's rows; the running statistics, which a pass in training mode moves, come
+        back as they were."""
         before = self.statistics()
-        yield
+        given = self._own(inputs, noise)
+        function = functools.partial(function, self.state.model)
+        if self.world.count > 1:
+            function = tf.function(workers.in_replica(function), autograph=False)
+        found = function(*given)
         write(self._statistics(), before)
+        return found
+
+    @contextlib.contextmanager
+    def alone(self):
+        world, self.world = self.world, ALONE
+        workers.share_batch_norms(self.state, self.spec, ALONE)
+        try:
+            yield
+        finally:
+            self.world = world
+            workers.share_batch_norms(self.state, self.spec, world)
 
     # ------------------------------------------------------------------------------------- many steps
 
@@ -120,14 +147,22 @@ class Column:
 
     @_on_device
     def train_steps(self, indices, noise=None):
+        indices, noise = self.world.rows(indices, axis=1), noise and self.world.rows(noise, axis=1)
         losses = self.steps(indices, noise, self.step)
         self.step += len(next(iter(indices.values())))
-        return losses
+        return self.world.losses(losses, self.spec.reduction)
 
     @_on_device
     def native_noise(self, count, batch):
         draws = [self.draws.compiled(batch, tf.constant(self.step + k, tf.int64)) for k in range(count)]
         return {name: np.stack([one[name].numpy() for one in draws]) for name in draws[0]}
+
+    def _of_all(self, values):
+        return self.world.losses(floats(values), self.spec.reduction)
+
+    def _own(self, *given):
+        """Of global inputs or noise this rank's rows."""
+        return self._tensors(*(self.world.rows(one) for one in given))
 
     def _tensors(self, *given):
         return [tensors(one, self.dtype) for one in given]

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from backends.tensorflow.exact import leaky_relu
+from backends.tensorflow.exact import BatchNorm, leaky_relu
 from backends.tensorflow.layouts import to_nchw, to_nhwc
 from backends.tensorflow.optimizer import Adam, update
 from backends.tensorflow.steps import State
@@ -26,7 +26,7 @@ MOMENTUM, EPSILON = 0.9, 1e-5
 
 
 def batch_norm(dtype):
-    return layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, dtype=dtype)
+    return BatchNorm(momentum=MOMENTUM, epsilon=EPSILON, dtype=dtype)
 
 
 class Generator(keras.Model):

@@ -4,6 +4,7 @@ from backends.tensorflow import process  # noqa: F401  # isort: skip
 
 import operator
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -43,6 +44,12 @@ def variables(model, spec) -> dict[str, tuple[tf.Variable, tuple[int, ...]]]:
         attribute, axes = LAYOUTS[type(layer)][kind]
         found[name] = (operator.attrgetter(name.removesuffix(kind) + attribute)(model), axes)
     return found
+
+
+def batch_norms(model, spec) -> list[keras.layers.Layer]:
+    """The batch norms of a model."""
+    found = {name.rpartition(".")[0] for name, (layer, _) in spec.owners().items() if isinstance(layer, BatchNorm)}
+    return [operator.attrgetter(name)(model) for name in sorted(found)]
 
 
 def write(targets, arrays) -> None:

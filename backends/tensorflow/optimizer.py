@@ -18,7 +18,7 @@ class Adam(tf.Module):
     def __init__(self, update, model):
         super().__init__()
         self.settings = update.optimizer
-        self.parameters = _parameters(update, model)
+        self.parameters, self.reduction = _parameters(update, model), None
         self.first, self.second = _zeros(self.parameters), _zeros(self.parameters)
         self.step = tf.Variable(0, dtype=tf.int64)
 
@@ -49,7 +49,7 @@ class Momentum(tf.Module):
     def __init__(self, update, model):
         super().__init__()
         self.settings = update.optimizer
-        self.parameters = _parameters(update, model)
+        self.parameters, self.reduction = _parameters(update, model), None
         self.velocity = _zeros(self.parameters)
         self.step = tf.Variable(0, dtype=tf.int64)
 
@@ -69,7 +69,7 @@ class RMSProp(tf.Module):
     def __init__(self, update, model):
         super().__init__()
         self.settings = update.optimizer
-        self.parameters = _parameters(update, model)
+        self.parameters, self.reduction = _parameters(update, model), None
         self.square = _zeros(self.parameters)
         self.step = tf.Variable(0, dtype=tf.int64)
 
@@ -96,15 +96,27 @@ def _zeros(parameters):
 
 def update(optimizer, loss, tape):
     """One step of `optimizer` on `loss`, which `tape` has seen, by its parameters alone."""
-    optimizer.apply(tape.gradient(loss, optimizer.parameters))
+    optimizer.apply(gradients(optimizer, loss, tape))
 
 
 def update_all(optimizers, objectives, tape):
     """One step of every optimiser on its objective, by its parameters alone; all gradients are taken, from one persistent
     `tape`, before any of them moves."""
-    gradients = {name: tape.gradient(objectives[name], one.parameters) for name, one in optimizers.items()}
+    taken = {name: gradients(one, objectives[name], tape) for name, one in optimizers.items()}
     for name, one in optimizers.items():
-        one.apply(gradients[name])
+        one.apply(taken[name])
+
+
+def gradients(optimizer, objective, tape):
+    """Of the optimiser's parameters, on the rows of all ranks."""
+    return of_all_ranks(optimizer, tape.gradient(objective, optimizer.parameters))
+
+
+def of_all_ranks(optimizer, found):
+    """The gradients `found`, summed or averaged over all ranks where there are several (workers.share)."""
+    if optimizer.reduction is None:
+        return found
+    return tf.distribute.get_replica_context().all_reduce(optimizer.reduction, found)
 
 
 def begin(optimizer: Adam | Momentum | RMSProp, count: int) -> None:

@@ -1,4 +1,5 @@
-"""Many training steps: inputs gathered from a data set that lies on the device, compiled by XLA as one loop, or one by one."""
+"""Many training steps: inputs gathered from a data set that lies on the device, compiled by XLA as one loop, or one by one; with
+several processes one loop that XLA does not compile."""
 
 from backends.tensorflow import process  # noqa: F401  # isort: skip
 
@@ -33,12 +34,15 @@ def _gather(one, values, dtype):
 
 class Steps:
     """`train_step` on rows of the uploaded data, again and again: one loop on the device, or one call a step of `train_one`,
-    which is compiled."""
+    which is compiled. With several ranks it is given this rank's rows, and its losses are of these."""
 
-    def __init__(self, spec, train_step, train_one, draws, dtype, device):
+    def __init__(self, spec, train_step, train_one, draws, dtype, device, world):
         self.spec, self.train_step, self.train_one, self.draws, self.dtype = spec, train_step, train_one, draws, dtype
+        self.world = world
+        # XLA has no collective operations for CPUs.
+        self._loop = tf.function(self._loop, jit_compile=world.count == 1)
         # In a loop XLA leaves the fast path of convolutions on a CPU: 1.6 s for a weight gradient that takes 40 ms.
-        self.one_by_one = spec.convolutional and device == process.DEVICES["cpu"]
+        self.one_by_one = spec.convolutional and device == process.DEVICES["cpu"] and world.count == 1
 
     def upload(self, data):
         self.data = {name: tf.constant(data[name]) for name in {one.source for one in self.spec.inputs}}
@@ -68,7 +72,6 @@ class Steps:
         indices = {name: tf.constant(value[rows]) for name, value in indices.items()}
         return indices, noise and tensors({name: value[rows] for name, value in noise.items()}, self.dtype)
 
-    @tf.function(jit_compile=True)
     def _loop(self, data, indices, noise, count, first):
         table = tf.TensorArray(self.dtype, next(iter(indices.values())).shape[0])
         for k in tf.range(count):  # AutoGraph makes this a loop on the device
@@ -90,5 +93,13 @@ class Steps:
     def _inputs(self, data, indices, noise, step):
         """(inputs, noise) of one step."""
         if noise is None:
-            noise = self.draws(next(iter(indices.values())).shape[0], step)
+            noise = self._drawn(next(iter(indices.values())).shape[0], step)
         return gather(self.spec.inputs, data, indices, self.dtype), noise
+
+    def _drawn(self, size, step):
+        if self.world.count == 1:
+            return self.draws(size, step)
+        drawn = self.draws.compiled(
+            self.world.count * size, step
+        )  # the global batch's, of which this rank has its rows
+        return {name: value[self.world.own(value.shape[0])] for name, value in drawn.items()}

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from backends.tensorflow.exact import BatchNorm
 from backends.tensorflow.layouts import to_nchw, to_nhwc
 from backends.tensorflow.optimizer import RMSProp, update_all
 from backends.tensorflow.steps import State
@@ -26,7 +27,7 @@ MOMENTUM, EPSILON = 0.9, 1e-6
 
 
 def batch_norm(dtype):
-    return layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, dtype=dtype)
+    return BatchNorm(momentum=MOMENTUM, epsilon=EPSILON, dtype=dtype)
 
 
 def pad(dtype):

@@ -303,3 +303,44 @@ load("tensorflow", get("vae"))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (-signal.SIGABRT, "F0000 compiled to use AVX instructions\n")
+
+
+STRATEGY = """
+import json, os, signal, socket, time
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+cluster = {"cluster": {"worker": [f"127.0.0.1:{port}"]}, "task": {"type": "worker", "index": 0}}
+os.environ["TF_CONFIG"] = json.dumps(cluster)
+from backends.tensorflow import process
+import tensorflow as tf
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+"""
+
+
+def with_strategy(script):
+    """A process that makes a strategy, of itself alone, and goes on with `script`."""
+    command = [sys.executable, "-c", STRATEGY + script]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_a_strategy_takes_sigterm_until_it_is_put_back():
+    end = "os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.5); print('alive', flush=True)\n"
+    back = "signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))\n"
+    result = with_strategy(end + back + end)
+    assert (result.returncode, result.stdout) == (-signal.SIGTERM, "alive\n"), result.stderr
+
+
+def test_an_argument_cannot_be_reduced():
+    function = """
+def reduced(change):
+    def one(x):
+        return tf.distribute.get_replica_context().all_reduce("sum", change(x))
+    return tf.function(lambda x: strategy.run(one, args=(x,)), autograph=False)
+print(reduced(tf.identity)(tf.constant(3.0)).numpy())
+try:
+    reduced(lambda x: x)(tf.constant(3.0))
+except ValueError as error:
+    print(error)
+"""
+    result = with_strategy(function)
+    assert result.stdout == "3.0\ndestinations can not be empty\n", result.stderr

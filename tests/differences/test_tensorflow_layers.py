@@ -11,6 +11,8 @@ from backends.tensorflow import process  # noqa: F401  # first: it sets what Ker
 import keras  # isort: skip
 import tensorflow as tf  # isort: skip
 
+from backends.tensorflow.exact import BatchNorm
+
 
 def row(*values):
     return tf.constant(values, tf.float64)
@@ -164,3 +166,28 @@ def test_padding_modes():
         tf.pad(x, ((1, 1),), "WRAP")
     two = tf.pad(np.array([0.0, 1, 2]), ((2, 2),), "SYMMETRIC").numpy().tolist()
     assert two == [1, 0, 0, 1, 2, 2, 1]  # the edge is repeated once, where replicating would give 0, 0, 0
+
+
+def test_synchronized_moments_cancel():
+    """Of one rank, as of several: var = E(x²) - E(x)²."""
+    x = np.random.default_rng(0).normal(1000, 1, (64, 1)).astype(np.float32)
+    exact = x.astype(np.float64).var()
+    _, alone = keras.ops.moments(x, [0])
+    _, synchronized = keras.ops.moments(x, [0], synchronized=True)
+    assert value(alone) == pytest.approx(exact, rel=1e-5)
+    assert abs(value(synchronized) / exact - 1) > 1e-2
+
+
+def test_a_batch_norm_of_several_workers_has_both_moments_in_two_rounds():
+    """Here of one rank, whose reductions change nothing: Keras's own numbers, running statistics too."""
+    x = np.random.default_rng(0).normal(1000, 1, (64, 3, 3, 2))
+    found = []
+    for workers in (1, 2):
+        layer = BatchNorm(momentum=0.9, epsilon=1e-5, dtype="float64")
+        layer.build(x.shape)
+        layer.gamma.assign([0.5, 2.0])
+        layer.beta.assign([1.0, -1.0])
+        layer.workers = workers
+        found.append([layer(x, training=True), layer.moving_mean, layer.moving_variance, layer(x)])
+    for keras_has, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, keras_has, rtol=1e-9)

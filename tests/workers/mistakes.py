@@ -34,11 +34,24 @@ WORLDS = {"the same rows": SameRows, "overlapping rows": OverlappingRows, "own n
 # is one over all ranks, and these mistakes cannot be made.
 ENGINES = {
     "summed": {
-        "pytorch": ("workers", "Objective", lambda real, world: lambda p, factor: real(p, factor * world.count))
+        "pytorch": ("workers", "Objective", lambda real, world: lambda p, factor: real(p, factor * world.count)),
+        "tensorflow": (
+            "optimizer",
+            "of_all_ranks",
+            lambda real, world: lambda one, found: [g * world.count for g in real(one, found)],
+        ),
     },
-    "one not reduced": {"pytorch": ("workers", "Objective", lambda real, world: lambda p, factor: real(p[1:], factor))},
+    "one not reduced": {
+        "pytorch": ("workers", "Objective", lambda real, world: lambda p, factor: real(p[1:], factor)),
+        "tensorflow": (
+            "optimizer",
+            "of_all_ranks",
+            lambda real, world: lambda one, found: [found[0], *real(one, found)[1:]],
+        ),
+    },
     "statistics of a rank": {
-        "pytorch": ("workers", "share_batch_norms", lambda real, world: lambda state, world: None)
+        "pytorch": ("workers", "share_batch_norms", lambda real, world: lambda state, world: None),
+        "tensorflow": ("workers", "share_batch_norms", lambda real, world: lambda state, spec, world: None),
     },
 }
 NAMES = (*WORLDS, *ENGINES)

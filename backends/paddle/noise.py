@@ -20,7 +20,11 @@ def _drawn(noise, program):
     first, *others = program.spec.users(noise)
     if program.job in others:
         return _left(noise, program)
-    value = _draw(noise.distribution, [program.batch, *noise.shape])
+    value = _draw(noise.distribution, [program.batch * program.world.count, *noise.shape])
+    if program.world.count > 1:  # of the global batch's noise, this rank's rows
+        value = paddle.slice(
+            value, [0], [program.batch * program.world.rank], [program.batch * (program.world.rank + 1)]
+        )
     if others and program.job == first:
         paddle.assign(value, _left(noise, program))
     return value

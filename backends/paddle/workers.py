@@ -81,12 +81,23 @@ class Meeting:
                 server.settimeout(self._left())
                 try:
                     peer, _ = server.accept()
-                    peer.settimeout(self._left())
-                    found[int.from_bytes(peer.recv(4), "big")] = peer
                 except TimeoutError:
                     missing = ", ".join(str(rank) for rank in range(1, count) if rank not in found)
                     raise TimeoutError(f"rank {missing} did not come") from None
+                rank = self._rank_of(peer)
+                if 0 < rank < count and rank not in found:
+                    found[rank] = peer
+                else:
+                    peer.close()
         return found
+
+    def _rank_of(self, peer):
+        """What `_found` says; 0 of a stranger, who says nothing."""
+        peer.settimeout(min(self._left(), 5.0))
+        try:
+            return int.from_bytes(peer.recv(4), "big")
+        except OSError:
+            return 0
 
     def _found(self):
         """The connection with rank 0, which may not be there yet."""

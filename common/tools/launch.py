@@ -3,6 +3,7 @@
 Each is told its rank by the variables that its framework's own launcher sets, so that the same program runs under that one too.
 """
 
+import contextlib
 import signal
 import socket
 import sys
@@ -29,8 +30,8 @@ def launch(backend: str, count: int, module: str, arguments: list[str]) -> None:
     Raises RankFailed, with the exit code of the rank that failed, and its name and what it said if that is not told already.
     """
     ports, shares = free_ports(count), environment.shares(count)
-    with tempfile.TemporaryDirectory() as folder, Children() as children:
-        logs = [open(f"{folder}/{rank}", "w+") for rank in range(count)]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as files, Children() as children:
+        logs = [files.enter_context(open(f"{folder}/{rank}", "w+")) for rank in range(count)]
         ranks = [
             children.start(
                 module,

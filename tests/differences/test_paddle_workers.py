@@ -13,7 +13,6 @@ from backends.paddle import process, workers  # noqa: F401  # first: they turn s
 import paddle  # isort: skip
 from paddle import distributed, nn, static  # isort: skip
 
-from common import environment
 from common.errors import UsageError
 from common.tools.launch import free_ports, launch
 from common.worlds import LOOPBACK, Place

@@ -131,6 +131,14 @@ def test_parity(session):
     pytest(session, "tests/parity", "tests/diff", "-m", "not long")
 
 
+@nox.session(name="test-workers")
+def test_workers(session):
+    """Several processes that train one model, in every framework, one after another: against the oracle, killed, refused, resumed."""
+    all_backends(session)
+    for backend in BACKENDS:
+        run(session, "python", "-m", "pytest", "tests/workers", "--backend", backend, *session.posargs)
+
+
 @nox.session(name="test-full")
 def test_full(session):
     """The largest models, which the other sessions prove by their narrow twins, at full width, one backend after another."""
@@ -177,10 +185,18 @@ def test_site(session):
 
 @nox.session(name="test-kill")
 def test_kill(session):
-    """Training of every model in every backend, killed and resumed: a quarter of an hour, so not among the default."""
+    """Training of every model in every backend, alone and with two workers, killed and resumed: half an hour, so not among the
+    default."""
     all_backends(session)
     for backend in BACKENDS:
-        arguments = ("tests/backend/test_kill.py", "--thorough", "--backend", backend)
+        arguments = (
+            "tests/backend/test_kill.py",
+            "tests/workers/test_kill.py",
+            "-s",
+            "--thorough",
+            "--backend",
+            backend,
+        )
         run(session, "python", "-m", "pytest", *arguments, *session.posargs)
 
 

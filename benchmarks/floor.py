@@ -30,11 +30,14 @@ IMAGES = 2  # that the specification is run on: operations grow with the batch
 @dataclass(frozen=True)
 class Work:
     """Of one training step: floating-point operations of matrix products and convolutions (a multiply-add is two),
-    numbers moved between memory and processor by the optimisers, and the matrix products: (m, k, n) is (m, k)·(k, n)."""
+    numbers moved between memory and processor by the optimisers, and the matrix products: (m, k, n) is (m, k)·(k, n).
+
+    `shared`: of batch norms whose statistics are those of all workers, how many numbers each exchange is made of."""
 
     operations: int
     numbers: int
     products: tuple[tuple[int, int, int], ...]
+    shared: tuple[int, ...] = ()
 
     def seconds(self, rate: float, bandwidth: float, width: int = 4) -> float:
         """The floor on a device of `rate` operations and `bandwidth` bytes a second, with numbers of `width` bytes."""
@@ -74,7 +77,7 @@ defvjp(_watched, _told, argnums=(0,))
 class _Counting(Networks):
     def __init__(self, batch, passes, *arguments, **options):
         super().__init__(*arguments, **options)
-        self.batch, self.passes, self.operations, self.found = batch, passes, 0, []
+        self.batch, self.passes, self.operations, self.found, self.shared = batch, passes, 0, [], []
 
     def _layer(self, layer, path, x):
         y = super()._layer(layer, path, x)
@@ -96,6 +99,12 @@ class _Counting(Networks):
 
         return _watched(y, reached)
 
+    def _batch_norm(self, layer, path, x):
+        y = super()._batch_norm(layer, path, x)
+        pair = 2 * layer.features  # of x and x², and of their gradients where x has any
+        self.shared += [pair] * self.passes
+        return _watched(y, lambda: self.shared.append(pair)) if isbox(x) else y
+
     @property
     def products(self):
         return itertools.chain.from_iterable(self.found)
@@ -107,6 +116,7 @@ def work(spec: Spec, batch: int) -> Work:
     inputs = {one.name: np.full((IMAGES, *one.shape), 0.5) for one in spec.inputs}
     noise = draw(spec.noise, IMAGES, 0, "checks", 0)
     statistics, operations, numbers, products = Snapshot.start(spec, parameters).statistics, 0, 0, []
+    shared = []
     for number, update in enumerate(spec.updates):
         passes = 0 if number and spec.simultaneous else 1  # forward: all gradients are then of one
         networks = _Counting(batch, passes, spec, parameters, statistics, training=True)
@@ -121,4 +131,5 @@ def work(spec: Spec, batch: int) -> Work:
         moves = PASSES + OF_A_MOMENT * len(update.optimizer.moments)
         numbers += moves * sum(value.size for value in moved.values())
         products += networks.products
-    return Work(operations, numbers, tuple(products))
+        shared += networks.shared
+    return Work(operations, numbers, tuple(products), tuple(shared))

@@ -26,6 +26,8 @@ from common.parameters import initial_parameters
 from common.reference.column import Reference
 from common.reference.rounding import InexactReference
 from common.truths import kept_truth
+from common.workers import ALONE, World
+from common.worlds import PER_REPLICA
 
 LOWERED = ("tf32", "bfloat16")  # fast, on a GPU, with products in less than float32
 MODES = ("naive", "compiled", "fast", *LOWERED, "sampling")
@@ -35,20 +37,21 @@ PARITY_BATCH = 16
 TWO = "two updates in one call"
 
 
-def create(spec, parameters, backend, mode, device):
+def create(spec, parameters, backend, mode, device, world=ALONE):
     """The column that is proven and timed: in float32; where one compiled update is timed and the framework leaves that to
     its users, compiled."""
-    column = backends.create(backend, spec, parameters, dtype="float32", device=device)
+    column = backends.create(backend, spec, parameters, dtype="float32", device=device, world=world)
     if mode == "compiled":
         backends.engine(backend, "timing").compile_step(column)
     return column
 
 
-def prove(spec, backend, mode, device, data, folder: Path) -> dict:
+def prove(spec, backend, mode, device, data, folder: Path, world: World = ALONE) -> dict:
     """The stages up to one update in float32, in this very process, and two updates on the path that is timed if training
     takes it too; {"passed", "stage", "deviation", "tensor"}. What the oracle says is kept in `folder`."""
+    spec = spec.in_replicas(world.count) if backend in PER_REPLICA and device == "cpu" else spec
     case = parity.Case(spec.calmed(), data, batch=PARITY_BATCH, steps=0)
-    column = create(case.spec, case.parameters(), backend, mode, device)
+    column = create(case.spec, case.parameters(), backend, mode, device, world)
     truth = kept_truth(case, "float32", folder)
     stages = parity.compare(truth, parity.collect(column, case, "float32"), "float32")
     if mode not in ("naive", "sampling") and parity.first_failure(stages) is None:
@@ -79,9 +82,9 @@ class Timed:
     """The work that is timed: `run(count)` makes `count` updates, or draws `count` batches of samples; `many` updates a call
     where training would make as many."""
 
-    def __init__(self, spec, backend, mode, device, batch, data, many=STEPS_PER_CALL):
+    def __init__(self, spec, backend, mode, device, batch, data, many=STEPS_PER_CALL, world=ALONE):
         self.spec, self.mode, self.batch, self.data = spec, mode, batch, data
-        self.column = create(spec, initial_parameters(spec, 0), backend, mode, device)
+        self.column = create(spec, initial_parameters(spec, 0), backend, mode, device, world)
         self.column.upload(data)
         self.rows = row_sets(spec, data, 0)
         self.chunk = many if mode in ("fast", *LOWERED) else 1

@@ -139,7 +139,8 @@ _meeting: Meeting | None = None  # Paddle's own connections are the process's to
 
 
 def _connect(place, device, timeout):
-    """Paddle's own connections of all ranks. Its store listens at a port that rank 0 chooses, and on all interfaces."""
+    """Paddle's own connections of all ranks, which meet at a store of rank 0, at a port that this one chooses. It listens on all
+    interfaces, and goes when all have met."""
     paddle.set_flags({"FLAGS_tcp_store_using_libuv": False})  # which aborts the process where a port is taken
     if place.rank == 0:
         with closing(socket.create_server(("", 0))) as server:
@@ -155,6 +156,7 @@ def _connect(place, device, timeout):
         core.CommContextManager.create_nccl_comm_context(store, RING, place.rank, place.count, "")
     else:
         core.CommContextManager.create_gloo_comm_context(store, RING, place.rank, place.count)
+    _meeting.hold()
 
 
 def _total(device):

@@ -5,6 +5,7 @@ from backends.pytorch import process  # isort: skip
 
 import datetime
 import os
+import socket
 
 import numpy as np
 import torch
@@ -27,9 +28,17 @@ def join(place: Place, device: str, timeout: float) -> World:
     kind, where = ("nccl" if device == "gpu" else "gloo"), torch.device(process.DEVICES[device])
     if device == "gpu":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", place.rank)) % torch.cuda.device_count())
+    span = datetime.timedelta(seconds=timeout)
     try:
-        distributed.init_process_group(kind, init_method="env://", timeout=datetime.timedelta(seconds=timeout))
-    except (RuntimeError, ValueError) as error:  # DistStoreError, DistNetworkError and what gloo says are RuntimeErrors
+        store = None if "TORCHELASTIC_RUN_ID" in os.environ else _store(place, span)  # torchrun has one, and says where
+        meeting = {"store": store} if store else {"init_method": "env://"}
+        distributed.init_process_group(kind, rank=place.rank, world_size=place.count, timeout=span, **meeting)
+        distributed.barrier()
+    except (
+        RuntimeError,
+        ValueError,
+        OSError,
+    ) as error:  # DistStoreError, DistNetworkError and gloo's are RuntimeErrors
         raise UsageError(
             f"rank {place.rank} of {place.count} found no others at {place.address} ({str(error).strip().splitlines()[0]}); "
             "start all ranks, with one address that is free and can be reached"
@@ -43,8 +52,18 @@ def join(place: Place, device: str, timeout: float) -> World:
     return World(place.rank, place.count, total)
 
 
+def _store(place, span):
+    """Where the ranks meet: kept by rank 0, which listens at the place's own address; TCPStore by itself would at all."""
+    host, _, port = place.address.rpartition(":")
+    if place.rank:
+        return distributed.TCPStore(host, int(port), place.count, False, span)
+    listener = socket.create_server((host, int(port)))
+    return distributed.TCPStore(host, int(port), place.count, True, span, master_listen_fd=listener.detach())
+
+
 def leave() -> None:
-    """Say goodbye to the other ranks."""
+    """Say goodbye to the other ranks, once all have come so far."""
+    distributed.barrier()
     distributed.destroy_process_group()
 
 

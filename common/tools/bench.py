@@ -164,14 +164,19 @@ def compare(old: dict, new: dict) -> list[str]:
 def publish(result: dict, name: str) -> list[Path]:
     """Keep a result in benchmarks/results and put all that are there into docs/benchmarks.md. Raises UsageError for a
     name that is no plain file name."""
-    if not re.fullmatch(r"[a-z0-9-]+", name):
-        raise UsageError(f"--publish: {name!r} must be a name of small letters, digits and hyphens, such as cpu-epyc")
-    RESULTS.mkdir(exist_ok=True)
-    paths = [RESULTS / f"{name}.json", PAGE.parent / "images" / f"bench-{name}.png"]
+    paths = [kept_as(name), PAGE.parent / "images" / f"bench-{name}.png"]
     write_json(paths[0], result)
     plot(result, paths[1])
     put_between(PAGE, BEGIN, END, published())
     return [*paths, PAGE]
+
+
+def kept_as(name: str, below: str = "") -> Path:
+    """Where a result is kept in benchmarks/results. Raises UsageError for a name that is no plain file name."""
+    if not re.fullmatch(r"[a-z0-9-]+", name):
+        raise UsageError(f"--publish: {name!r} must be a name of small letters, digits and hyphens, such as cpu-epyc")
+    (RESULTS / below).mkdir(parents=True, exist_ok=True)
+    return RESULTS / below / f"{name}.json"
 
 
 def published() -> str:

@@ -2,6 +2,7 @@
 
 import _thread
 import importlib.util
+import itertools
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markdown import Markdown
 from rich.table import Table
 
 import backends
@@ -222,19 +224,24 @@ def compare(
         ),
     ] = None,
     train_epochs: Annotated[int | None, typer.Option(min=1, help="Instead of --train-steps.")] = None,
+    workers: WorkersOption = 1,
     device: DeviceOption = "cpu",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Prove backends equal, stage by stage, and train them side by side. Exit code 1 if any differs."""
+    from common import parity
     from common.data import absolute, load
     from common.tools.compare import compare as compare_all
     from common.tools.show import comparison_row, comparison_tables
-    from common.tools.training import prepare_folder
+    from common.tools.training import batch_size, prepare_folder
 
     chosen = [specs.get(name) for name in models] if models else list(specs.SPECS.values())
     columns = _columns(backend)
     dataset = load(data, data_dir)
     _check_device(device)
+    for spec in chosen:
+        for batch in (parity.Case.batch, batch_size(spec, dataset)):
+            World(count=workers).check_batch(batch)
     prepare_folder(out, resume=False, overwrite=overwrite)
     reports = compare_all(
         chosen,
@@ -248,6 +255,7 @@ def compare(
         rate=rate,
         train_steps=train_steps,
         train_epochs=train_epochs,
+        workers=workers,
         device=device,
         proven=lambda report: OUT.print(comparison_row(report, columns), soft_wrap=True),
     )
@@ -333,8 +341,9 @@ def train(
     if not (place and place.rank):
         training.prepare_folder(out, resume=resume, overwrite=overwrite)
     _hold_to(threads)
-    _, result = training.train(spec, dataset, options, out, resume=resume, place=place, timeout=timeout)
-    if not result:  # of a rank that does not lead
+    with training.joined(backend, device, place, timeout) as world:
+        _, result = training.train(spec, dataset, options, out, resume=resume, world=world)
+    if not world.leads:
         return
     losses = ", ".join(f"{name} {value:.6g}" for name, value in result["test"].items())
     memory = training.read_run(out)["sessions"][-1]["peak_memory_mib"]
@@ -475,6 +484,12 @@ def bench(
     with_peers: Annotated[
         bool, typer.Option("--peers", help="Beside them vae by Keras 3's fit and by PyTorch's own example loop.")
     ] = False,
+    workers: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, help="Time steps that so many processes share, with as many cores in all; repeat for several: 1 2."
+        ),
+    ] = None,
     publish: Annotated[
         str | None, typer.Option(metavar="NAME", help="Also keep it in benchmarks/results and docs/benchmarks.md.")
     ] = None,
@@ -483,7 +498,7 @@ def bench(
     out: Annotated[Path, typer.Option(help="Folder for result.json and the plot.")] = Path("runs/bench"),
 ) -> None:
     """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
-    from benchmarks import peers, suite
+    from benchmarks import groups, peers, suite
     from benchmarks.cases import SWEPT, cases
     from benchmarks.worker import LOWERED, MODES
     from common.data import load
@@ -519,6 +534,18 @@ def bench(
     )
     done = report.unfinished(out, vars(settings)) if resume else []
     wanted = cases(chosen, batch_size, sweep)
+    if workers:
+        from common.tools import bench_workers as shared
+
+        for case, count in itertools.product(wanted, workers):
+            World(count=count).check_batch(case.batch)
+        result = groups.run(wanted, columns, workers, settings, keep=lambda result: shared.write(result, out))
+        paths = [shared.write(result, out)] + (shared.publish(result, publish) if publish else [])
+        OUT.print(Markdown(shared.table(result)))
+        OUT.print(f"Result: {', '.join(map(str, paths))}", soft_wrap=True)
+        if any("problem" in row for row in result["rows"]):
+            raise typer.Exit(1)
+        return
     result = suite.run(wanted, columns, modes, settings, done, keep=lambda result: report.write(result, out))
     paths = report.write(result, out) + (report.publish(result, publish) if publish else [])
     for part in report.tables(result):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from backends import versions
+from backends import TITLES, versions
 from common import environment, parity
 from common.checkpoint import write_atomically, write_json
 from common.data import Dataset
@@ -18,9 +18,10 @@ from common.specs.records import Spec
 from common.terminal import progress_bar
 from common.tools import figures, training
 from common.tools.compare_tasks import ORACLE, agenda, work
-from common.tools.compare_worker import DTYPES, PICTURES, read_slopes
+from common.tools.compare_worker import DTYPES, PICTURES, oracle_of, read_slopes
 from common.tools.pages import template
 from common.truths import read_results, read_truth
+from common.worlds import PER_REPLICA
 
 
 @dataclass
@@ -29,6 +30,7 @@ class ModelReport:
 
     spec: Spec
     rate: float = 1.0  # what the learning rates were multiplied by
+    replicas: bool = False  # whether some backends' batch norms saw the rows of one worker
     stages: dict[tuple[str, str], list[parity.Stage]] = field(default_factory=dict)
     pairs: dict[tuple[str, str], list[parity.Stage]] = field(default_factory=dict)
     crashes: dict[str, str] = field(default_factory=dict)  # {backend: what it said}, in its proof or its training
@@ -84,17 +86,19 @@ def compare(
     train_steps: int | None,
     train_epochs: int | None,
     device: str,
+    workers: int = 1,
     proven: Callable[[ModelReport], None] = lambda report: None,
 ) -> list[ModelReport]:
     """Run everything into `out`: per model and backend a folder, `report.json`, `report.html` and the plots.
 
     Small models come first, trainings after all proofs, and `proven` is told of each model that has been proven. The result
-    is in the order of `specs`.
+    is in the order of `specs`. With several `workers` that many processes of each backend prove and train a model together.
     """
     out.mkdir(parents=True)
     reports = {}
     job = {"data": data_name, "data_dir": str(Path(data_dir).resolve()) if data_dir else None, "device": device}
-    job |= {"seed": seed, "steps": steps}
+    job |= {"seed": seed, "steps": steps, "workers": workers}
+    unsynchronised = workers > 1 and device == "cpu" and any(backend in PER_REPLICA for backend in backends)
     jobs, begun = {}, time.perf_counter()
     order = sorted(specs, key=_cost)
     for spec in order:
@@ -104,9 +108,10 @@ def compare(
             spec, data, batch, train_epochs, None if train_epochs else train_steps or short(spec)
         )
         jobs[spec.name] = job | {"model": spec.name, "rate": report.rate, "train_steps": length}
+        jobs[spec.name]["replicas"] = report.replicas = unsynchronised and bool(spec.statistic_shapes())
     tasks = agenda([spec.name for spec in order], backends, out)
     left = Counter((task.kind, task.model) for task in tasks)
-    with progress_bar("compare") as progress, contextlib.closing(work(tasks, jobs, out)) as events:
+    with progress_bar("compare") as progress, contextlib.closing(work(tasks, jobs, out, workers, device)) as events:
         bar = progress.add_task("", total=len(tasks), note="starting")
         for started, task, problem in events:
             progress.update(bar, note=", ".join(f"{one.kind} {one.model} in {one.party}" for one in started))
@@ -129,7 +134,7 @@ def compare(
             if task.party != ORACLE and not left["prove", task.model] and not left["train", task.model]:
                 _draw(report, backends, out)
     result = [reports[spec.name] for spec in specs]
-    _write_report(result, backends, data, out, seed=seed, steps=steps, rate=rate, device=device)
+    _write_report(result, backends, data, out, seed=seed, steps=steps, rate=rate, device=device, workers=workers)
     return result
 
 
@@ -152,19 +157,23 @@ def _folders(report, backends, out, without):
 
 def _judge(report, backends, out):
     """What has been proven of one model."""
-    oracle, folders = out / report.spec.name / ORACLE, _folders(report, backends, out, report.unproven)
+    folders = _folders(report, backends, out, report.unproven)
+    oracles = {backend: oracle_of({"replicas": report.replicas}, backend) for backend in folders}
     for dtype in DTYPES:
-        truth = read_truth(oracle, dtype)
+        truths = {name: read_truth(out / report.spec.name / name, dtype) for name in {*oracles.values()}}
         found = {backend: read_results(folder / f"{dtype}.safetensors") for backend, folder in folders.items()}
         for backend, results in found.items():
-            report.stages[dtype, backend] = parity.compare(truth, results, dtype)
+            report.stages[dtype, backend] = parity.compare(truths[oracles[backend]], results, dtype)
             report.growth[dtype, backend] = json.loads((folders[backend] / "growth.json").read_text())[dtype]
         if dtype == "float64":
-            slopes = read_slopes(oracle)
+            slopes = {name: read_slopes(out / report.spec.name / name) for name in truths}
             for backend, results in found.items():
-                report.stages[dtype, backend].append(parity.slope_deviation(slopes, results["gradients"]))
+                stage = parity.slope_deviation(slopes[oracles[backend]], results["gradients"])
+                report.stages[dtype, backend].append(stage)
             for a, b in itertools.combinations(found, 2):
-                report.pairs[a, b] = parity.compare(truth.between(found[a]), found[b], dtype)
+                if oracles[a] == oracles[b]:
+                    truth = truths[oracles[a]]
+                    report.pairs[a, b] = parity.compare(truth.between(found[a]), found[b], dtype)
     for path in (out / report.spec.name).glob("*/*.safetensors"):  # gigabytes, for the larger models
         if path.name != PICTURES:  # of a backend that trains already
             path.unlink()
@@ -202,6 +211,8 @@ def _write_report(reports, backends, data, out, **settings):
         value=value,
         stage_names=_stage_names(settings["steps"]),
         factor=parity.FACTOR,
+        per_replica=[backend for backend in backends if backend in PER_REPLICA],
+        titles=TITLES,
     )
     write_atomically(out / "report.html", html.encode())
 

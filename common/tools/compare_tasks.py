@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import environment
+from common import environment, worlds
 from common.checkpoint import write_json
-from common.processes import Children
+from common.processes import Children, end
+from common.tools.launch import first_to_blame, free_ports
 
 ORACLE = "oracle"
+REPLICAS = "oracle-replicas"  # with batch norms that see the rows of one worker
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,21 @@ def agenda(models: list[str], backends: tuple[str, ...], out: Path) -> list[Task
 
 
 def work(
-    tasks: list[Task], jobs: dict[str, dict], out: Path
+    tasks: list[Task], jobs: dict[str, dict], out: Path, count: int = 1, device: str = "cpu"
 ) -> Iterator[tuple[tuple[Task, ...], Task | None, str | None]]:
     """(what is being done, the task that has just ended or None, what went wrong with it) until all have ended.
 
-    `jobs` holds what all parties are told of a model. What a backend could not prove it does not train.
+    `jobs` holds what all parties are told of a model. What a backend could not prove it does not train. A backend has `count`
+    processes.
     """
     parties = dict.fromkeys(task.party for task in tasks)
     waiting, started, failed = list(tasks), [], set()
     threads = max(1, environment.cores() // len(parties))
     with Children() as children:
-        workers = {party: Worker(out / f"{party}.log", children, threads) for party in parties}
+        workers = {}
+        for party in parties:
+            many = 1 if party == ORACLE else count
+            workers[party] = Worker(party, many, device, out / f"{party}.log", children, threads)
         while waiting or started:
             waiting = [task for task in waiting if task.folder not in failed]
             for task in _startable(waiting, started)[: min(environment.cores(), len(parties)) - len(started)]:
@@ -89,39 +95,61 @@ def _startable(waiting, started):
 
 
 class Worker:
-    """A process, one of `children`, that does the tasks of one party. One that dies takes the task with it that it was at; the
-    next task starts another."""
+    """The processes, of `children`, that do the tasks of one party: one of the oracle, of a backend one or as many as train together.
+    When one dies they take the task with them that they were at; the next task starts others."""
 
-    def __init__(self, log: Path, children: Children, threads: int):
-        self.log, self.children, self.threads = log, children, threads
-        self.process = None
+    def __init__(self, party: str, count: int, device: str, log: Path, children: Children, threads: int):
+        self.party, self.count, self.device, self.log = party, count, device, log
+        self.children, self.threads, self.processes = children, threads, []
 
     def give(self, task: Task, job: dict) -> None:
         """Have `task` done, in its folder."""
         task.folder.mkdir(parents=True, exist_ok=True)
         write_json(task.job, job | {"kind": task.kind, "party": task.party})
-        if self.process is None or self.process.poll() is not None:
-            with open(self.log, "a") as log:
-                self.process = self.children.start(
-                    "common.tools.compare_worker",
-                    threads=self.threads,
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    text=True,
+        if not self.processes or self._died():
+            self._start()
+        for process in self.processes:
+            with contextlib.suppress(BrokenPipeError):  # it died just now: `problem` says so
+                process.stdin.write(f"{task.job.resolve()}\n")
+                process.stdin.flush()
+
+    def _start(self):
+        ports = free_ports(self.count)
+        self.processes = []
+        for rank in range(self.count):
+            with open(self._log_of(rank), "a") as log:
+                self.processes.append(
+                    self.children.start(
+                        "common.tools.compare_worker",
+                        *(() if self.party == ORACLE else (self.party, self.device)),
+                        settings=worlds.settings(self.party, rank, self.count, ports) if self.count > 1 else None,
+                        threads=self.threads,
+                        stdin=subprocess.PIPE,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        text=True,
+                    )
                 )
-        with contextlib.suppress(BrokenPipeError):  # it died just now: `problem` says so
-            self.process.stdin.write(f"{task.job.resolve()}\n")
-            self.process.stdin.flush()
+
+    def _log_of(self, rank):
+        return self.log if rank == 0 else self.log.with_name(f"{self.log.stem}-rank{rank}.log")
+
+    def _died(self):
+        return any(process.poll() is not None for process in self.processes)
 
     def ended(self, task: Task) -> bool:
         """Whether nothing more is to be expected of `task`."""
-        return self.process.poll() is not None or task.done.exists()
+        return task.done.exists() or self._died()
 
     def problem(self, task: Task) -> str | None:
         """What went wrong with a task that has ended."""
         if task.done.exists():
             return task.done.read_text() or None
-        lines = self.log.read_text(errors="replace").strip().splitlines()
+        codes = [process.poll() for process in self.processes]
+        for process in self.processes:
+            end(process)
+        rank = first_to_blame(codes) if any(codes) else codes.index(0)
+        lines = self._log_of(rank).read_text(errors="replace").strip().splitlines()
         said = lines[-1] if lines else "no output"
-        return f"exit code {self.process.returncode}: {said} (all of it in {self.log})"
+        who = f"rank {rank}: " if self.count > 1 else ""
+        return f"{who}exit code {codes[rank]}: {said} (all of it in {self._log_of(rank)})"

@@ -8,11 +8,13 @@ are files beside it, and last of all `KIND.done` (common.tools.compare_tasks). O
     growth.json                                {dtype: [step, deviation from the oracle, tensor] along the many updates}
     run/                                       a short training run (common.tools.training)
     pictures.safetensors                       originals, reconstructions and samples after it
-and of the oracle, "ask", which is done first:
+Where several processes are to prove and train a model together, each of them reads the same jobs, and rank 0 writes. Of the
+oracle, "ask" is done first:
     float64.safetensors, float32.safetensors   what it says
     bars-float64.safetensors, ...              and what may deviate from it: per tensor (tolerance,), and what is settled
     slopes.safetensors                         directions, and the slopes of the objectives along them
     oracle-STEP.safetensors                    parameters and running statistics along the many updates
+and the same of it with batch norms per replica, where a backend's are, in a folder beside.
 """
 
 import json
@@ -24,45 +26,54 @@ import numpy as np
 
 import backends
 from common import data as sets
-from common import parity, specs
+from common import parity, specs, worlds
 from common.checkpoint import write_atomically, write_json
 from common.data.fitted import fitted_dataset
 from common.errors import TetraplaError
 from common.tools import training
-from common.tools.compare_tasks import ORACLE
+from common.tools.compare_tasks import ORACLE, REPLICAS
 from common.truths import read_results, write_results, write_truth
+from common.workers import World
 
 DTYPES = ("float64", "float32")
 PICTURES = "pictures.safetensors"
 
 
-def cases(job: dict, data: dict[str, np.ndarray]) -> tuple[parity.Case, parity.Case]:
+def cases(job: dict, data: dict[str, np.ndarray], replicas: int = 1) -> tuple[parity.Case, parity.Case]:
     """(all stages up to one update, the many updates) of a job."""
-    spec = specs.get(job["model"])
+    spec = specs.get(job["model"]).in_replicas(replicas)
     case = parity.Case(spec.calmed(job["rate"]), data, steps=0, seed=job["seed"])
     return case, replace(case, spec=case.spec.training.twin or case.spec, steps=job["steps"])
 
 
-def prove(job: dict, dataset: sets.Dataset, folder: Path) -> None:
+def oracle_of(job: dict, backend: str) -> str:
+    """The folder of the oracle that computes what `backend` does."""
+    return REPLICAS if job["replicas"] and backend in worlds.PER_REPLICA else ORACLE
+
+
+def prove(job: dict, dataset: sets.Dataset, folder: Path, world: World) -> None:
     """Every tensor of every stage in one backend."""
     case, course = cases(job, dataset.train)
-    growth = {dtype: [] for dtype in DTYPES}
+    oracle, growth = folder.parent / oracle_of(job, job["party"]), {dtype: [] for dtype in DTYPES}
     for dtype, rows in growth.items():
 
         def watch(step, tensors, rows=rows):
-            expected = read_results(oracle_path(folder.parent / ORACLE, step))[""]
+            expected = read_results(oracle_path(oracle, step))[""]
             rows.append((step, *parity.largest_deviation(expected, tensors)))
 
-        column = create(job, case, dtype)
+        column = create(job, case, dtype, world)
         found = parity.collect(column, case, dtype)
         if course.spec is not case.spec:
-            column = create(job, course, dtype)
+            column = create(job, course, dtype, world)
         many = parity.course(column, course, watch)
-        write_results(folder / f"{dtype}.safetensors", found | ({parity.MANY: many} if dtype == "float64" else {}))
-    write_json(folder / "growth.json", growth)
+        if world.leads:
+            found |= {parity.MANY: many} if dtype == "float64" else {}
+            write_results(folder / f"{dtype}.safetensors", found)
+    if world.leads:
+        write_json(folder / "growth.json", growth)
 
 
-def train(job: dict, dataset: sets.Dataset, folder: Path) -> None:
+def train(job: dict, dataset: sets.Dataset, folder: Path, world: World) -> None:
     """A short training in one backend, with pictures."""
     spec = specs.get(job["model"])
     options = training.Options(
@@ -74,21 +85,26 @@ def train(job: dict, dataset: sets.Dataset, folder: Path) -> None:
         device=job["device"],
         noise="replayed",
     )
-    column, _ = training.train(spec, dataset, options, folder / "run", quiet=True)
-    write_results(folder / PICTURES, {"": training.pictures(column, dataset, job["seed"])})
+    column, _ = training.train(spec, dataset, options, folder / "run", quiet=True, world=world)
+    if world.leads:
+        write_results(folder / PICTURES, {"": training.pictures(column, dataset, job["seed"])})
 
 
-def create(job: dict, case: parity.Case, dtype: str):
+def create(job: dict, case: parity.Case, dtype: str, world: World):
     """A column of the job's backend at the start of a case."""
-    return backends.create(
-        job["party"], case.spec, case.parameters(), dtype=dtype, device=job["device"], seed=job["seed"]
-    )
+    kind = {"dtype": dtype, "device": job["device"], "seed": job["seed"], "world": world}
+    return backends.create(job["party"], case.spec, case.parameters(), **kind)
 
 
-def ask(job: dict, dataset: sets.Dataset, folder: Path) -> None:
+def ask(job: dict, dataset: sets.Dataset, folder: Path, world: World) -> None:
     """Everything that the oracle says."""
-    case, course = cases(job, dataset.train)
+    _ask(*cases(job, dataset.train), folder)
+    if job["replicas"]:
+        (beside := folder.parent / REPLICAS).mkdir(exist_ok=True)
+        _ask(*cases(job, dataset.train, job["workers"]), beside)
 
+
+def _ask(case, course, folder):
     def watch(step, tensors):
         write_results(oracle_path(folder, step), {"": tensors})
 
@@ -120,19 +136,23 @@ def read_slopes(folder: Path) -> dict[str, tuple[np.ndarray, float]]:
     return {name: (found["direction"][name], float(slope)) for name, slope in found["slope"].items()}
 
 
-def serve() -> None:
-    """Do the jobs whose paths stand on standard input, until it ends."""
-    for line in sys.stdin:
-        path, message = Path(line.rstrip("\n")), ""
-        try:
-            job = json.loads(path.read_text())
-            dataset = sets.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
-            dataset = fitted_dataset(specs.get(job["model"]), dataset)
-            {"ask": ask, "prove": prove, "train": train}[job["kind"]](job, dataset, path.parent)
-        except TetraplaError as error:
-            message = str(error)
-        write_atomically(path.with_suffix(".done"), message.encode())
+def serve(backend: str | None = None, device: str = "cpu") -> None:
+    """Do the jobs whose paths stand on standard input, until it ends; as one of several processes where the environment says
+    so."""
+    place = worlds.adopt(backend) if backend else None
+    with training.joined(backend, device, place) as world:
+        for line in sys.stdin:
+            path, message = Path(line.rstrip("\n")), ""
+            try:
+                job = json.loads(path.read_text())
+                dataset = sets.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
+                dataset = fitted_dataset(specs.get(job["model"]), dataset)
+                {"ask": ask, "prove": prove, "train": train}[job["kind"]](job, dataset, path.parent, world)
+            except TetraplaError as error:
+                message = str(error)
+            if world.leads:
+                write_atomically(path.with_suffix(".done"), message.encode())
 
 
 if __name__ == "__main__":
-    serve()
+    serve(*sys.argv[1:])

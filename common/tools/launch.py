@@ -30,8 +30,9 @@ def launch(backend: str, count: int, module: str, arguments: list[str]) -> None:
     Raises RankFailed, with the exit code of the rank that failed, and its name and what it said if that is not told already.
     """
     ports, shares = free_ports(count), environment.shares(count)
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as files, Children() as children:
-        logs = [files.enter_context(open(f"{folder}/{rank}", "w+")) for rank in range(count)]
+    with contextlib.ExitStack() as stack:
+        children = stack.enter_context(Children())
+        logs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(count)]
         ranks = [
             children.start(
                 module,

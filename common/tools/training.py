@@ -23,6 +23,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,42 +91,40 @@ def train(
     *,
     resume: bool = False,
     quiet: bool = False,
-    place: Place | None = None,
-    timeout: float = TIMEOUT,
+    world: World = ALONE,
 ):
     """Train into the folder `out`, which exists only with `resume`. Returns (column, row of the last evaluation).
 
-    The training images are handed to the device and forgotten here: `data.train_images` is empty afterwards. With a `place` this
-    is one of several processes, which wait for each other `timeout` seconds at most; rank 0 alone evaluates and writes.
+    The training images are handed to the device and forgotten here: `data.train_images` is empty afterwards. In a `world` of
+    several processes, of `joined`, rank 0 alone evaluates and writes; the others return (column, {}).
     Raises NonFiniteLoss at the first loss that is not finite; the last checkpoint stays. Raises UsageError where the ranks are not
-    given the same, RankLost when one of them is gone.
+    given the same.
     """
-    with _world(options, place, timeout) as world:
-        world.check_batch(options.batch_size)
-        world.agree(_identity(spec, data, options))
-        if not world.leads:
-            return _follow(spec, data, options, world)
-        out.mkdir(parents=True, exist_ok=resume)
-        with _lock(out):
-            column = _column(spec, options, world)
-            run = _Run(spec, data, options, out, world)
-            run.resume(column) if resume else run.start()
-            _go_on_from(column, world)
-            column.upload(data.train)
-            data.forget_training_images()
-            result = run.last_evaluation()
-            with progress_bar(f"{spec.name} {options.backend}", quiet) as progress:
-                task = progress.add_task("", total=options.steps, completed=column.step, note="")
-                while column.step < options.steps:
-                    row = run.advance(column)
-                    progress.update(task, completed=column.step, note=_note(row))
-                    if run.evaluation_due(column.step):
-                        with column.alone():
-                            result = run.evaluate(column)
-                    if run.checkpoint_due(column.step):
-                        run.save(column)
-            figures.loss_curves(spec, {options.backend: run.metrics()}, out / "figures" / "losses.png")
-            run.finish(column.step)
+    world.check_batch(options.batch_size)
+    world.agree(_identity(spec, data, options))
+    if not world.leads:
+        return _follow(spec, data, options, world), {}
+    out.mkdir(parents=True, exist_ok=resume)
+    with _lock(out):
+        column = _column(spec, options, world)
+        run = _Run(spec, data, options, out, world)
+        run.resume(column) if resume else run.start()
+        _go_on_from(column, world)
+        column.upload(data.train)
+        data.forget_training_images()
+        result = run.last_evaluation()
+        with progress_bar(f"{spec.name} {options.backend}", quiet) as progress:
+            task = progress.add_task("", total=options.steps, completed=column.step, note="")
+            while column.step < options.steps:
+                row = run.advance(column)
+                progress.update(task, completed=column.step, note=_note(row))
+                if run.evaluation_due(column.step):
+                    with column.alone():
+                        result = run.evaluate(column)
+                if run.checkpoint_due(column.step):
+                    run.save(column)
+        figures.loss_curves(spec, {options.backend: run.metrics()}, out / "figures" / "losses.png")
+        run.finish(column.step)
     return column, result
 
 
@@ -141,7 +140,7 @@ def _follow(spec, data, options, world):
         _, losses = plan.steps(column)
         if not all(np.isfinite(values).all() for values in losses.values()):
             raise NonFiniteLoss(f"{spec.name} in {options.backend}: a loss is not finite; rank 0 says more")
-    return column, {}
+    return column
 
 
 def _column(spec, options, world):
@@ -171,13 +170,17 @@ def _identity(spec, data, options):
 
 
 @contextlib.contextmanager
-def _world(options, place, timeout):
-    """The processes that train together; what a framework raises when one is gone becomes RankLost."""
+def joined(backend: str, device: str, place: Place | None, timeout: float = TIMEOUT) -> Iterator[World]:
+    """The processes that train together, of which this one has a `place`; without one it is alone. They wait for each other
+    `timeout` seconds at most.
+
+    Raises UsageError where they do not meet, and RankLost when one of them is gone.
+    """
     if place is None:
         yield ALONE
         return
-    engine = backends.engine(options.backend, "workers")
-    world = engine.join(place, options.device, timeout)
+    engine = backends.engine(backend, "workers")
+    world = engine.join(place, device, timeout)
     try:
         yield world
     except (TetraplaError, OSError):

@@ -177,7 +177,7 @@ def compare_with(source, backend, folder):
     code = (
         "from common.processes import Children\n"
         "real = Children.start\n"
-        "def start(self, module, **options):\n"
+        "def start(self, module, *arguments, **options):\n"
         f"    other = str(options['stdout'].name).endswith({backend + '.log'!r})\n"
         "    return real(self, 'other_worker' if other else module, **options)\n"
         "Children.start = start\n"
@@ -243,7 +243,7 @@ def test_workers_end_with_their_block(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     processes, real = [], Children.start
 
-    def start(self, module, **options):
+    def start(self, module, *arguments, **options):
         processes.append(real(self, "stubborn", **options))
         return processes[-1]
 

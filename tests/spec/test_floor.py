@@ -1,6 +1,7 @@
 """The counts behind the benchmarks' floor, against sums worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,27 @@ def test_vae_gan():
     decoder = 2 * (2 * g - g0) + 2 * f + 2 * d
     discriminator = 3 * (2 * f - f0) + 3 * 2 * d
     assert work(get("vae_gan"), 64).operations == 2 * 64 * (forward + encoder + decoder + discriminator)
+
+
+def test_statistics_are_shared_forward_once_and_back_wherever_a_gradient_passes():
+    """Sums of x and x² of each feature, and their gradients: forward as above. Back: L_llike through x̃'s F and G to E; the
+    decoder's through D, F and G of x̃ and xₚ; D's own through D and F of all three, and no farther."""
+    e, g, f, d = (4, 8, 16, 64), (1024, 16, 8, 2), (8, 16), (16, 16)  # of the twin
+    passes = e + 2 * g + 3 * f + 3 * d
+    back = (e + g + f) + 2 * (d + f + g) + 3 * (d + f)
+    assert sorted(work(get("vae_gan").training.twin, 64).shared) == sorted(2 * features for features in passes + back)
+
+
+def test_a_batch_norm_whose_input_has_no_gradient_shares_forward_alone():
+    """DCGAN's generator while D is moved. Neither the batch nor a model without batch norms shares any more."""
+    first = [2 * features for features in (128, 64, 128, 128)]  # G's two, D's of both pictures; back through D's
+    second = [2 * features for features in (128, 64, 128)]
+    assert sorted(work(get("gan_conv"), 64).shared) == sorted(first + first[2:] + 2 * second)
+    assert work(get("gan_conv"), 64).shared == work(get("gan_conv"), 1).shared
+    assert work(get("gan"), 64).shared == ()
+    spec = get("vae_gan").training.twin
+    alone = replace(spec, updates=(replace(spec.update("discriminator"), networks=("discriminator",)),))
+    assert len(work(alone, 64).shared) == 24 + 3  # of D's two batch norms the first has no moved parameter before it
 
 
 def test_a_network_that_two_updates_move_is_moved_twice():

@@ -1,46 +1,72 @@
-"""Mistakes that a data-parallel engine can make, planted in one of ours; each changes what the ranks compute together."""
+"""Mistakes that data-parallel training can make, made on purpose; what two ranks compute together then is not one process's."""
 
 import contextlib
-import dataclasses
+from unittest import mock
 
-import numpy as np
-
+import backends
 from common.workers import World
 
 
-@contextlib.contextmanager
-def planted(name: str, backend: str, world: World):
-    """The world to build a column with, while the mistake `name` is made; "none" for none."""
-    with contextlib.ExitStack() as patches:
-        yield MISTAKES[name](backend, world, patches) if name != "none" else world
-
-
-def _summed(backend, world, patches):
-    """Gradients are summed over the ranks and not averaged: Adam hides it."""
-    return dataclasses.replace(world, count=world.count)
-
-
-class _SameRows(World):
+class SameRows(World):
     def own(self, batch):
         return slice(0, batch // self.count)
 
 
-def _same_rows(backend, world, patches):
-    """Each rank takes the first rows."""
-    return _SameRows(world.rank, world.count, world.total)
+class OverlappingRows(World):
+    """The first row of rank 1 is the last of rank 0, and the last of all is nobody's."""
+
+    def own(self, batch):
+        rows = super().own(batch)
+        return slice(rows.start - self.rank, rows.stop - self.rank)
 
 
-class _OwnNoise(World):
+class OwnNoise(World):
+    """Rank 1 draws other numbers than it would as part of one process: here the negatives."""
+
     def rows(self, given, axis=0):
         found = super().rows(given, axis)
-        if self.rank and "images" not in given:  # its own stream: here the rows turned around
-            found = {name: np.flip(array, axis).copy() for name, array in found.items()}
-        return found
+        return found if "images" in given or not self.rank else {name: -array for name, array in found.items()}
 
 
-def _own_noise(backend, world, patches):
-    """Every rank draws from a stream of its own."""
-    return _OwnNoise(world.rank, world.count, world.total)
+WORLDS = {"the same rows": SameRows, "overlapping rows": OverlappingRows, "own noise": OwnNoise}
+
+# Of the engines: {mistake: {backend: (module, name, what stands in its place)}}. Where XLA shards the batch, as in JAX, a sum over it
+# is one over all ranks, and these mistakes cannot be made.
+ENGINES = {
+    "summed": {
+        "pytorch": ("workers", "Objective", lambda real, world: lambda p, factor: real(p, factor * world.count)),
+        "paddle": (
+            "workers",
+            "_reduced",
+            lambda real, world: lambda v, how: [one * world.count for one in real(v, how)],
+        ),
+    },
+    "one not reduced": {
+        "pytorch": ("workers", "Objective", lambda real, world: lambda p, factor: real(p[1:], factor)),
+        "paddle": ("workers", "_reduced", lambda real, world: lambda v, how: [v[0], *real(v[1:], how)]),
+    },
+    "statistics of a rank": {
+        "pytorch": ("workers", "share_batch_norms", lambda real, world: lambda state, world: None),
+        "paddle": ("workers", "average", lambda real, world: lambda statistics: None),
+    },
+}
+NAMES = (*WORLDS, *ENGINES)
 
 
-MISTAKES = {"the same rows": _same_rows, "own noise": _own_noise}
+@contextlib.contextmanager
+def made(name: str, backend: str, world: World):
+    """The world to build a column with, while the mistake `name` is made; "" for none."""
+    if name in WORLDS:
+        yield WORLDS[name](world.rank, world.count, world.total)
+    elif name in ENGINES:
+        part, attribute, other = ENGINES[name][backend]
+        module = backends.engine(backend, part)
+        with mock.patch.object(module, attribute, other(getattr(module, attribute), world)):
+            yield world
+    else:
+        yield world
+
+
+def of(backend: str) -> list[str]:
+    """Those that can be made in a backend."""
+    return [*WORLDS, *(name for name, made in ENGINES.items() if backend in made)]

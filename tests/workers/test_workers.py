@@ -1,0 +1,225 @@
+"""Two processes with half of every batch each are the run of one process with all of it, in one backend."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from common import parity, worlds
+from common.checkpoint import load_checkpoint
+from common.environment import ROOT
+from common.specs import get
+from common.tools import training
+from common.tools.launch import launch
+from common.truths import read_results
+from tests.conftest import tetrapla
+from tests.workers import mistakes
+from tests.workers.ranks import case_of
+
+COUNT = 2
+# Sums and means over the batch, several updates, noise that two of them share, batch norms, labels, one pass for three RMSProps.
+JOBS = ("vae:10", "gan:5", "aae_few_labels+twin:5", "infogan+twin:5", "vae_gan_mnist+twin:3")
+FIRST, LATER = 1e-12, 1e-11  # the bars up to gradients, and of what updates have moved
+
+
+def job_of(mistake):
+    """The job that shows a mistake, without many updates."""
+    return f"{'infogan+twin' if mistake == 'statistics of a rank' else 'vae'}@{mistake}"
+
+
+@pytest.fixture(scope="module")
+def found(backend, tmp_path_factory):
+    """{job: what two ranks found}, mistakes and all, by one start of the framework."""
+    folder = tmp_path_factory.mktemp("found")
+    jobs = [*JOBS, *map(job_of, mistakes.of(backend))]
+    launch(backend, COUNT, "tests.workers.ranks", [backend, str(folder), *jobs])
+    return {job: read_results(folder / f"{job}.safetensors") for job in jobs}
+
+
+def deviations(found, backend, job):
+    """{stage: the largest deviation from the oracle of any tensor}."""
+    expected = parity.expected(case_of(job, backend, COUNT), "float64")
+    assert list(found[job]) == list(expected)
+    for stage, tensors in expected.items():
+        assert {n: v.shape for n, v in found[job][stage].items()} == {n: np.shape(v) for n, v in tensors.items()}
+    return {stage: parity.largest_deviation(expected[stage], found[job][stage])[0] for stage in expected}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_stages(found, backend, job):
+    for stage, deviation in deviations(found, backend, job).items():
+        assert deviation <= (FIRST if stage in parity.STAGES[:4] else LATER), stage
+
+
+@pytest.mark.parametrize("mistake", mistakes.NAMES)
+def test_mistakes_are_seen(found, backend, mistake):
+    if mistake not in mistakes.of(backend):
+        assert backend == "jax"  # whose sums over a sharded batch are XLA's
+        return
+    seen = deviations(found, backend, job_of(mistake))
+    assert seen["gradients"] > 1e-3 if mistake != "statistics of a rank" else max(seen.values()) > 1e-3, seen
+    if mistake == "summed":  # Adam hides it but for ε
+        assert seen["losses"] <= FIRST
+
+
+def train(backend, out, *more, workers=COUNT):
+    arguments = ("train", "vae", "--backend", backend, "--workers", workers, "--out", out)
+    arguments += ("--dtype", "float64", "--batch-size", 32, *more)
+    result = tetrapla(*arguments)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    return load_checkpoint(out / "checkpoint.safetensors", get("vae"))
+
+
+def apart(a, b):
+    """The largest deviation between two checkpoints."""
+    assert a.step == b.step
+    return max(parity.largest_deviation(x, y)[0] for x, y in ((a.parameters, b.parameters), (a.moments, b.moments)))
+
+
+def test_a_run_goes_on_with_another_number_of_workers(backend, tmp_path):
+    """Two, then one, then four, against one all the way; drawn on the device, in rows of what one process draws."""
+    one = train(backend, tmp_path / "one", "--steps", 30, workers=1)
+    train(backend, tmp_path / "many", "--steps", 10)
+    train(backend, tmp_path / "many", "--steps", 20, "--resume", workers=1)
+    many = train(backend, tmp_path / "many", "--steps", 30, "--resume", workers=4)
+    assert apart(one, many) <= LATER
+    assert [one["workers"] for one in training.read_run(tmp_path / "many")["sessions"]] == [2, 1, 4]
+    rows = [training.read_metrics(tmp_path / name / "metrics.jsonl") for name in ("one", "many")]
+    a, b = ([row["loss"] for row in part if "test" not in row] for part in rows)
+    assert len(a) == 30
+    np.testing.assert_allclose(b, a, rtol=1e-11)
+    assert rows[0][-1]["test"]["loss"] == pytest.approx(rows[1][-1]["test"]["loss"], rel=1e-11)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_when_a_rank_is_killed_all_end_with_one_line(backend, tmp_path, rank):
+    command = [sys.executable, "-P", "-m", "common.tools.cli", "train", "vae", "--backend", backend]
+    command += ["--workers", "2", "--epochs", "100000", "--out", str(tmp_path / "run"), "--checkpoint-every", "20"]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    wait_for(lambda: (tmp_path / "run" / "checkpoint.safetensors").exists(), process)
+    ranks = sorted(psutil.Process(process.pid).children(), key=lambda child: child.pid)
+    assert len(ranks) == 2
+    os.kill(ranks[rank].pid, signal.SIGKILL)
+    began = time.monotonic()
+    said = process.communicate(timeout=60)
+    assert time.monotonic() - began < 30
+    assert process.returncode == 1
+    assert said[1] == (
+        f"error: rank {rank} of 2 was ended by SIGKILL, and the others with it; --resume goes on from the last checkpoint\n"
+    )
+    assert not any(psutil.pid_exists(child.pid) and child.status() != psutil.STATUS_ZOMBIE for child in ranks)
+    done = load_checkpoint(tmp_path / "run" / "checkpoint.safetensors", get("vae")).step
+    assert done > 0
+    result = tetrapla(
+        "train", "vae", "--backend", backend, "--workers", 2, "--steps", done + 7, "--resume", "--out", tmp_path / "run"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def wait_for(condition, process, seconds=120):
+    left = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < left
+        time.sleep(0.05)
+
+
+def start(backend, rank, ports, *more, count=2):
+    """One rank, as a framework's own launcher would start it."""
+    variables = os.environ | worlds.settings(backend, rank, count, ports) | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-P", "-m", "common.tools.cli", "train", "vae", "--backend", backend, *map(str, more)]
+    return subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def free():
+    from common.tools.launch import free_ports
+
+    return free_ports(2)
+
+
+def test_ranks_that_are_not_told_the_same_are_refused(backend, tmp_path):
+    ports = free()
+    both = [start(backend, r, ports, "--seed", r, "--steps", 3, "--out", tmp_path / "run") for r in (0, 1)]
+    for process in both:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 2
+        assert said.count("\n") == 1
+        assert "rank 1 of 2 has another seed than rank 0" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rank_that_meets_nobody_says_where_it_looked(backend, tmp_path):
+    ports = free()
+    process = start(backend, 0, ports, "--timeout", 5, "--steps", 3, "--out", tmp_path / "run")
+    _, said = process.communicate(timeout=90)
+    assert process.returncode == 2
+    assert said.count("\n") == 1
+    assert f"127.0.0.1:{ports[0]}" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_port_that_is_taken(backend, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = [taken.getsockname()[1], free()[1]]
+        process = start(backend, 0, ports, "--timeout", 5, "--steps", 3, "--out", tmp_path / "run")
+        _, said = process.communicate(timeout=90)
+    assert process.returncode == 2
+    assert said.count("\n") == 1
+    assert f"127.0.0.1:{ports[0]}" in said
+
+
+def test_what_listens_is_on_the_loopback_address(backend, tmp_path):
+    """The ranks of one machine can be reached by nobody else."""
+    ports = free()
+    both = [start(backend, r, ports, "--epochs", 100000, "--out", tmp_path / "run") for r in (0, 1)]
+    try:
+        wait_for(lambda: (tmp_path / "run" / "metrics.jsonl").exists(), both[0])
+        found = [
+            one.laddr.ip
+            for process in both
+            for one in psutil.Process(process.pid).net_connections("inet")
+            if one.status == psutil.CONN_LISTEN
+        ]
+        assert found
+        outside = {address for address in found if address not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")}
+        # TensorFlow's server takes all addresses whatever TF_CONFIG says (docs/differences.md).
+        assert outside <= ({"0.0.0.0", "::"} if backend == "tensorflow" else set()), found
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
+
+
+def test_json_of_a_run_says_how_batch_norms_were_taken(backend, tmp_path):
+    result = tetrapla(
+        "train", "infogan", "--backend", backend, "--workers", 2, "--steps", 1, "--batch-size", 4, "--out", tmp_path / "run"
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    (session,) = json.loads((tmp_path / "run" / "run.json").read_text())["sessions"]
+    assert session["batch_norm"] == ("per replica" if backend in worlds.PER_REPLICA else "global")
+
+
+def test_steps_that_two_share_are_timed_beside_one(backend, tmp_path):
+    arguments = ("--workers", 1, "--workers", 2, "--repeats", 1, "--seconds", 0.05, "--out", tmp_path / "bench")
+    result = tetrapla("bench", "vae_z100", "--backend", backend, *arguments)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr + result.stdout
+    one, two = json.loads((tmp_path / "bench" / "workers.json").read_text())["rows"]
+    assert (one["workers"], two["workers"]) == (1, 2)
+    assert one["proof"]["passed"] and two["proof"]["passed"]
+    assert two["together"]["median"] > 0 and two["apart"]["median"] > 0 and min(two["exchanges"]) > 0

@@ -139,24 +139,27 @@ _meeting: Meeting | None = None  # Paddle's own connections are the process's to
 
 
 def _connect(place, device, timeout):
-    """Paddle's own connections of all ranks, which meet at a store of rank 0, at a port that this one chooses. It listens on all
-    interfaces, and goes when all have met."""
+    """Paddle's own connections of all ranks, which meet at a store of rank 0, at a port that this one chooses."""
+    core, (host, _, _) = paddle.base.core, place.address.rpartition(":")
     paddle.set_flags({"FLAGS_tcp_store_using_libuv": False})  # which aborts the process where a port is taken
+    # A store listens on all interfaces until it is let go of, which the connections that are made by it never do: so the one that
+    # listens is another than the one that they are given.
+    listening = None
     if place.rank == 0:
         with closing(socket.create_server(("", 0))) as server:
             port = server.getsockname()[1]
+        listening = core.TCPStore(host, port, True, 1, math.ceil(timeout))
         _meeting.hold(str(port).encode())
     else:
         port = int(_meeting.hold())
-    core = paddle.base.core
-    host, _, _ = place.address.rpartition(":")
-    store = core.TCPStore(host, port, place.rank == 0, place.count, math.ceil(timeout))
+    store = core.TCPStore(host, port, False, 1, math.ceil(timeout))
     if device == "gpu":
         core.CommContextManager.set_device_id(process.GPU)
         core.CommContextManager.create_nccl_comm_context(store, RING, place.rank, place.count, "")
     else:
         core.CommContextManager.create_gloo_comm_context(store, RING, place.rank, place.count)
     _meeting.hold()
+    del listening
 
 
 def _total(device):

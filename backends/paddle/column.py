@@ -1,23 +1,27 @@
 """One Paddle model behind the contract of `common.contract.Column`: NumPy in, NumPy out."""
 
+import contextlib
+
 import numpy as np
 
-from backends.paddle import optimizer, process
+from backends.paddle import optimizer, process, workers
 from backends.paddle.layouts import Layouts
 from backends.paddle.noise import fresh, seeds
 from backends.paddle.steps import State, uploaded_name
 from common.contract import Snapshot
+from common.workers import ALONE
 
 
 class Column:
     state: State
 
-    def __init__(self, spec, module, parameters, *, dtype, device, seed):
+    def __init__(self, spec, module, parameters, *, dtype, device, seed, world=ALONE):
         process.check_device(device)
-        self.spec, self.module, self.dtype, self.seed = spec, module, dtype, seed
+        self.spec, self.module, self.dtype, self.seed, self.world = spec, module, dtype, seed, world
         self.layouts = Layouts(spec)
-        self.state = module.build(spec, dtype, device)
-        self.state.complete(module)
+        with workers.sharing(world, spec.reduction):
+            self.state = module.build(spec, dtype, device)
+        self.state.complete(module, world)
         self.restore(Snapshot.start(spec, parameters))
 
     # ------------------------------------------------------------------------- parameters and moments
@@ -53,13 +57,14 @@ class Column:
     # -------------------------------------------------------------------------------- one call, one job
 
     def forward(self, inputs, noise):
-        return self._look("forward", inputs, noise)
+        return self.world.joined(self._look("forward", inputs, noise))
 
     def losses(self, inputs, noise):
-        return _floats(self._look("losses", inputs, noise))
+        return self._of_all(self._look("losses", inputs, noise))
 
     def gradients(self, inputs, noise):
         result = {}
+        workers.meet(self.world)
         for update in self.spec.updates:
             for name, value in self._look(f"{update.name}.gradients", inputs, noise).items():
                 result[f"{update.name}.{name}"] = self.layouts.to_canonical(name, value)
@@ -68,7 +73,8 @@ class Column:
     def train_step(self, inputs, noise):
         self._follow(self.step)
         self.step += 1
-        return _floats(self.module.train_step(self.state, inputs, noise))
+        workers.meet(self.world)
+        return self._of_all(self.module.train_step(self.state, self.world.rows(inputs), self.world.rows(noise)))
 
     def encode(self, inputs):
         return self.state.run("encode", inputs)["encode"]
@@ -82,10 +88,21 @@ class Column:
     def _look(self, job, inputs, noise):
         """Run a Program in training mode; the running statistics, which it moves, come back as they were."""
         before = self.statistics()
-        values = self.state.run(job, inputs, noise)
+        values = self.state.run(job, self.world.rows(inputs), self.world.rows(noise))
         for name, array in before.items():
             self._write(name, array)
         return values
+
+    def _of_all(self, values):
+        return {name: float(value) for name, value in self.world.losses(values, self.spec.reduction).items()}
+
+    @contextlib.contextmanager
+    def alone(self):
+        world, self.world = self.world, ALONE
+        try:
+            yield
+        finally:
+            self.world = world
 
     # ------------------------------------------------------------------------------------- many steps
 
@@ -98,7 +115,9 @@ class Column:
 
     def train_steps(self, indices, noise=None):
         # One run per update: several updates unrolled in one Program are no faster.
-        rows = []
+        rows, indices = [], self.world.rows(indices, axis=1)
+        noise = noise and self.world.rows(noise, axis=1)
+        workers.meet(self.world)
         for k in range(len(next(iter(indices.values())))):
             self._seed(self.step)
             self._follow(self.step)
@@ -106,7 +125,8 @@ class Column:
             one = {name: value[k] for name, value in noise.items()} if noise is not None else None
             rows.append(self.module.train_step(self.state, inputs, one))
             self.step += 1
-        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        losses = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        return self.world.losses(losses, self.spec.reduction)
 
     def native_noise(self, count, batch):
         draws, rows = [], {f"{self.spec.rows[0]}.indices": np.zeros(batch)}
@@ -124,7 +144,3 @@ class Column:
     def _seed(self, step):
         found = seeds(self.spec, self.seed, step)
         self.state.noise_seeds = found | {f"{name}.noise": one for name, one in found.items()}
-
-
-def _floats(values):
-    return {name: float(value) for name, value in values.items()}

@@ -63,6 +63,9 @@ class RMSProp(paddle.optimizer.RMSProp):
         paddle.assign(parameter - step, parameter)
 
 
+MOVED = {}  # {name: Value} of the running statistics that the Program which is being built moves
+
+
 class BatchNorm(nn.BatchNorm):
     """nn.BatchNorm rounds its momentum and epsilon to float32. Parameters and running statistics are path.weight, .bias,
     .mean and .variance."""
@@ -80,6 +83,8 @@ class BatchNorm(nn.BatchNorm):
         )
 
     def forward(self, x):
+        if self.training:
+            MOVED.update({running.name: running for running in (self._mean, self._variance)})
         if not in_float64():
             return super().forward(x)
         others, shape = [0, *range(2, len(x.shape))], [1, -1] + [1] * (len(x.shape) - 2)

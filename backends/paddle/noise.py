@@ -20,10 +20,22 @@ def _drawn(noise, program):
     first, *others = program.spec.users(noise)
     if program.job in others:
         return _left(noise, program)
-    value = _draw(noise.distribution, [program.batch, *noise.shape])
+    value = _rows(noise, program)
     if others and program.job == first:
         paddle.assign(value, _left(noise, program))
     return value
+
+
+def _rows(noise, program):
+    """This rank's rows of what is drawn for the global batch, as one process draws it."""
+
+    def draw(batch):
+        return _draw(noise.distribution, [batch, *noise.shape])
+
+    world, batch = program.world, program.batch
+    if world.count == 1:
+        return draw(batch)
+    return paddle.slice(draw(batch * world.count), [0], [batch * world.rank], [batch * (world.rank + 1)])
 
 
 def _left(noise, program):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import paddle
 
+from backends.paddle import workers
 from backends.paddle.exact import CoupledL2, ExactMomentum, RMSProp, in_float64, tensor
 from common.specs import records
 from common.specs.records import Spec
@@ -36,19 +37,30 @@ def adam(update):
         beta2=tensor(optimizer.beta2),
         epsilon=tensor(optimizer.epsilon),
         weight_decay=l2(optimizer.l2) if optimizer.l2 else None,
+        grad_clip=workers.clip(),
     )
 
 
 def momentum(update):
     """Paddle's Momentum, which rounds μ to float32; `rates` has its rate."""
     kind = ExactMomentum if in_float64() else paddle.optimizer.Momentum
-    return kind(learning_rate=update.optimizer.learning_rate, momentum=update.optimizer.momentum, use_nesterov=False)
+    return kind(
+        learning_rate=update.optimizer.learning_rate,
+        momentum=update.optimizer.momentum,
+        use_nesterov=False,
+        grad_clip=workers.clip(),
+    )
 
 
 def rmsprop(update):
     """RMSProp with ε outside the root, where Paddle's own has it inside."""
     optimizer = update.optimizer
-    return RMSProp(learning_rate=optimizer.learning_rate, rho=optimizer.decay, epsilon=optimizer.epsilon)
+    return RMSProp(
+        learning_rate=optimizer.learning_rate,
+        rho=optimizer.decay,
+        epsilon=optimizer.epsilon,
+        grad_clip=workers.clip(),
+    )
 
 
 def parameters(model, update):
@@ -77,7 +89,7 @@ def gradients(model, update, values):
     """{"encoder.fc0.weight": ...}: the gradient of the update's objective among `values`, without L2. One call a Program: where
     an operator assigns to a variable, as batch norms of float64 do, Paddle would differentiate the first call's operators too."""
     moved = parameters(model, update)
-    slopes = paddle.static.gradients(values[update.objective], moved)
+    slopes = workers.joined(paddle.static.gradients(values[update.objective], moved))
     return {parameter.name: slope for parameter, slope in zip(moved, slopes, strict=True)}
 
 

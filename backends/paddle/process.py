@@ -61,9 +61,18 @@ def check_device(device: str) -> None:
         raise UsageError("device 'gpu' was asked for, but Paddle finds no CUDA device; use --device cpu")
 
 
+GPU = 0  # which of the GPUs is "gpu"
+
+
+def use_gpu(index: int) -> None:
+    """Have "gpu" mean another GPU than the first from now on."""
+    global GPU
+    GPU = index
+
+
 def place(device: str):
     """Where Paddle keeps what is on `device`."""
-    return paddle.CUDAPlace(0) if device == "gpu" else paddle.CPUPlace()
+    return paddle.CUDAPlace(GPU) if device == "gpu" else paddle.CPUPlace()
 
 
 def use_threads(products: int) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import paddle
 from paddle.nn import functional as F
 
+from backends.paddle import exact, workers
 from backends.paddle.exact import tensor
 from backends.paddle.noise import drawn, fresh
 from backends.paddle.optimizer import gradients
@@ -63,11 +64,12 @@ class Program:
 
     Of its own, because an Executor keeps 8 compiled Programs and with a ninth silently compiles again on every run. It is
     complete, and keeps its feeds and fetches, from its first run on. It holds the inputs and the fed noise that are used, and
-    no others.
+    no others. All ranks of its `world` run it together, each on its own rows.
     """
 
     def __init__(self, spec, job, source, place, scope):
         self.spec, self.job, self.source, self.place, self.scope = spec, job, source, place, scope
+        self.world = workers.shared_world()
         self.main, self.startup = paddle.static.Program(), paddle.static.Program()
         self.executor = paddle.static.Executor(place)
         cache = self.executor._executor_cache
@@ -113,7 +115,7 @@ class Program:
 
     @cached_property
     def batch(self):
-        """The number of rows that are gathered, which native noise asks for."""
+        """The number of rows that are gathered, for which native noise asks."""
         return paddle.shape(self.indices[self.spec.rows[0]])[0]
 
 
@@ -155,21 +157,23 @@ class State:
             ):
                 # Paddle's own minimize asks a static Value for its place.
                 warnings.filterwarnings("ignore", "Tensor do not have 'place' interface", UserWarning)
+                exact.MOVED.clear()
                 yield program
+                workers.average(exact.MOVED.values())
         finally:
             paddle.set_default_dtype(outside)
         paddle.static.Executor(self.place).run(program.startup, scope=self.scope)
         self.programs[job, source] = program
 
-    def complete(self, module):
+    def complete(self, module, world):
         """The Programs that change nothing and are the same for every model: of the functions that `module` has, and of each
-        update's gradients and native noise."""
+        update's gradients and native noise. `world` takes gradients together; all else each rank can run by itself."""
         spec = self.spec
         for job in ("forward", "losses"):
             with self.program(job) as program:
                 program.fetch = getattr(module, job)(self.network(), program.inputs(), program.noise(spec.noise))
         for update in spec.updates:
-            with self.program(f"{update.name}.gradients") as program:
+            with workers.sharing(world, spec.reduction), self.program(f"{update.name}.gradients") as program:
                 model = self.network()
                 values = module.losses(model, program.inputs(), program.noise(spec.noise))
                 program.fetch = gradients(model, update, values)

@@ -40,6 +40,11 @@ ENGINES = {
             "of_all_ranks",
             lambda real, world: lambda one, found: [g * world.count for g in real(one, found)],
         ),
+        "paddle": (
+            "workers",
+            "_reduced",
+            lambda real, world: lambda v, how: [one * world.count for one in real(v, how)],
+        ),
     },
     "one not reduced": {
         "pytorch": ("workers", "Objective", lambda real, world: lambda p, factor: real(p[1:], factor)),
@@ -48,10 +53,12 @@ ENGINES = {
             "of_all_ranks",
             lambda real, world: lambda one, found: [found[0], *real(one, found)[1:]],
         ),
+        "paddle": ("workers", "_reduced", lambda real, world: lambda v, how: [v[0], *real(v[1:], how)]),
     },
     "statistics of a rank": {
         "pytorch": ("workers", "share_batch_norms", lambda real, world: lambda state, world: None),
         "tensorflow": ("workers", "share_batch_norms", lambda real, world: lambda state, spec, world: None),
+        "paddle": ("workers", "average", lambda real, world: lambda statistics: None),
     },
 }
 NAMES = (*WORLDS, *ENGINES)

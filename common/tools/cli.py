@@ -356,7 +356,7 @@ def train(
     if not (place and place.rank):
         training.prepare_folder(out, resume=resume, overwrite=overwrite)
     _hold_to(threads)
-    with training.joined(backend, device, place, timeout) as world:
+    with backends.joined(backend, device, place, timeout) as world:
         _, result = training.train(spec, dataset, options, out, resume=resume, world=world)
     if not world.leads:
         return

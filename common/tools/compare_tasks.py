@@ -15,7 +15,7 @@ from pathlib import Path
 from common import environment, worlds
 from common.checkpoint import write_json
 from common.processes import Children, end
-from common.tools.launch import first_to_blame, free_ports
+from common.tools.launch import first_to_blame
 
 ORACLE = "oracle"
 REPLICAS = "oracle-replicas"  # with batch norms that see the rows of one worker
@@ -114,7 +114,7 @@ class Worker:
                 process.stdin.flush()
 
     def _start(self):
-        ports = free_ports(self.count)
+        ports = worlds.free_ports(self.count)
         self.processes = []
         for rank in range(self.count):
             with open(self._log_of(rank), "a") as log:

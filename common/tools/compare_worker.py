@@ -140,7 +140,7 @@ def serve(backend: str | None = None, device: str = "cpu") -> None:
     """Do the jobs whose paths stand on standard input, until it ends; as one of several processes where the environment says
     so."""
     place = worlds.adopt(backend) if backend else None
-    with training.joined(backend, device, place) as world:
+    with backends.joined(backend, device, place) as world:
         for line in sys.stdin:
             path, message = Path(line.rstrip("\n")), ""
             try:

@@ -5,7 +5,6 @@ Each is told its rank by the variables that its framework's own launcher sets, s
 
 import contextlib
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -29,7 +28,7 @@ def launch(backend: str, count: int, module: str, arguments: list[str]) -> None:
 
     Raises RankFailed, with the exit code of the rank that failed, and its name and what it said if that is not told already.
     """
-    ports, shares = free_ports(count), environment.shares(count)
+    ports, shares = worlds.free_ports(count), environment.shares(count)
     with contextlib.ExitStack() as stack:
         children = stack.enter_context(Children())
         logs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(count)]
@@ -89,18 +88,6 @@ def first_to_blame(codes: list[int | None]) -> int:
     """The rank to name: one that a signal ended, else one that failed by itself, else one that lost another."""
     order = [lambda code: code < 0, lambda code: code not in (0, LOST), lambda code: code == LOST]
     return next(rank for test in order for rank, code in enumerate(codes) if code and test(code))
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody listens at now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((worlds.LOOPBACK, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def without_option(arguments: list[str], name: str) -> list[str]:

@@ -14,7 +14,6 @@ Whatever a checkpoint depends on (metrics up to its step, figures) is on disk be
 the process ended, leaves the folder as if it had never stopped.
 """
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -23,7 +22,6 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,19 +34,17 @@ from common import checkpoint, environment, workers
 from common.contract import STEPS_PER_CALL, Column, Snapshot
 from common.data import Dataset
 from common.data.batches import batch_indices, batches_per_epoch, in_batches, model_inputs, row_sets, to_bytes
-from common.errors import NonFiniteLoss, RankLost, TetraplaError, UsageError
+from common.errors import NonFiniteLoss, UsageError
 from common.noise import draw, draw_steps
 from common.parameters import initial_parameters
 from common.specs.records import Spec
 from common.terminal import progress_bar
 from common.tools import figures
 from common.workers import ALONE, World
-from common.worlds import Place
 
 EVALUATION_BATCH = 1000
 FIGURE_IMAGES = 10
 LOCK = ".tetrapla.lock"
-TIMEOUT = 600.0  # seconds that several processes wait for each other
 OURS = ("run.json", "report.json", LOCK)  # one of them is in every folder that we wrote
 
 
@@ -97,7 +93,7 @@ def train(
     last evaluation).
 
     The training images are handed to the device and forgotten here: `data.train_images` is empty afterwards. In a `world` of
-    several processes, of `joined`, rank 0 alone evaluates and writes; the others return (column, {}).
+    several processes, of `backends.joined`, rank 0 alone evaluates and writes; the others return (column, {}).
     Raises NonFiniteLoss at the first loss that is not finite; the last checkpoint stays. Raises UsageError where the ranks are not
     given the same.
     """
@@ -168,28 +164,6 @@ def _identity(spec, data, options):
         "versions": ", ".join(f"{name} {one}" for name, one in (backends.versions(options.backend) or {}).items()),
         "commit": environment.describe()["commit"],
     }
-
-
-@contextlib.contextmanager
-def joined(backend: str, device: str, place: Place | None, timeout: float = TIMEOUT) -> Iterator[World]:
-    """The processes that train together, of which this one has a `place`; without one it is alone. They wait for each other
-    `timeout` seconds at most.
-
-    Raises UsageError where they do not meet, and RankLost when one of them is gone.
-    """
-    if place is None:
-        yield ALONE
-        return
-    engine = backends.engine(backend, "workers")
-    world = engine.join(place, device, timeout)
-    try:
-        yield world
-    except (TetraplaError, OSError):
-        raise
-    except engine.LOST as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise RankLost(f"rank {place.rank} of {place.count} lost another rank ({lines[0][:200]})") from None
-    engine.leave()
 
 
 def call_lengths(first: int, last: int, *every: int | None) -> tuple[int, ...]:

@@ -203,4 +203,4 @@ def test_a_rank_is_started_with_the_command_of_its_parent(monkeypatch):
 
 
 def test_free_ports_are_different():
-    assert len({*launch.free_ports(4)}) == 4
+    assert len({*worlds.free_ports(4)}) == 4

@@ -17,7 +17,6 @@ from common.checkpoint import load_checkpoint
 from common.environment import ROOT
 from common.specs import get
 from common.tools import training
-from common.tools.launch import free_ports
 from tests.conftest import tetrapla
 
 COUNT = 2
@@ -101,7 +100,7 @@ def start(backend, rank, ports, *more, count=2):
 
 
 def test_ranks_that_are_not_told_the_same_are_refused(backend, tmp_path):
-    ports = free_ports(2)
+    ports = worlds.free_ports(2)
     both = [start(backend, r, ports, "--seed", r, "--steps", 3, "--out", tmp_path / "run") for r in (0, 1)]
     for process in both:
         _, said = process.communicate(timeout=120)
@@ -112,7 +111,7 @@ def test_ranks_that_are_not_told_the_same_are_refused(backend, tmp_path):
 
 
 def test_a_rank_that_meets_nobody_says_where_it_looked(backend, tmp_path):
-    ports = free_ports(2)
+    ports = worlds.free_ports(2)
     process = start(backend, 0, ports, "--timeout", 5, "--steps", 3, "--out", tmp_path / "run")
     _, said = process.communicate(timeout=90)
     assert process.returncode == 2
@@ -125,7 +124,7 @@ def test_a_port_that_is_taken(backend, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        ports = [taken.getsockname()[1], free_ports(2)[1]]
+        ports = [taken.getsockname()[1], worlds.free_ports(2)[1]]
         process = start(backend, 0, ports, "--timeout", 5, "--steps", 3, "--out", tmp_path / "run")
         _, said = process.communicate(timeout=90)
     assert process.returncode == 2
@@ -135,7 +134,7 @@ def test_a_port_that_is_taken(backend, tmp_path):
 
 def test_what_listens_is_on_the_loopback_address(backend, tmp_path):
     """The ranks of one machine can be reached by nobody else."""
-    ports = free_ports(2)
+    ports = worlds.free_ports(2)
     both = [start(backend, r, ports, "--epochs", 100000, "--out", tmp_path / "run") for r in (0, 1)]
     try:
         wait_for(lambda: (tmp_path / "run" / "metrics.jsonl").exists(), both[0])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+import backends
 from benchmarks import floor
 from benchmarks.cases import Case
 from benchmarks.worker import LARGE, Timed, enough, prove, say

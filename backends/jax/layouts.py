@@ -80,26 +80,32 @@ class Spread:
 
     def same(self, tree):
         """Arrays on the device, of which every rank has the same, as those of all ranks."""
-        return self._joined(tree, PartitionSpec())
+        return self._joined(tree, None)
 
     def dealt(self, tree, axis: int = 0):
         """Arrays on the device, each rank's rows along `axis`, as those of all ranks."""
-        return self._joined(tree, PartitionSpec(*[None] * axis, RANKS))
+        return self._joined(tree, axis)
 
-    def _joined(self, tree, parts):
+    def _joined(self, tree, axis):
         if self.mesh is None:
             return tree
-        sharding = NamedSharding(self.mesh, parts)
+        sharding = NamedSharding(self.mesh, PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, RANKS))
 
         def joined(array):
-            shape = [n * (self.mesh.size if part else 1) for n, part in zip(array.shape, (*parts, *[None] * array.ndim))]
-            return jax.make_array_from_single_device_arrays(tuple(shape), sharding, [array])
+            shape = tuple(n * self.mesh.size if k == axis else n for k, n in enumerate(array.shape))
+            return jax.make_array_from_single_device_arrays(shape, sharding, [array])
 
         return jax.tree.map(joined, tree)
 
     def own(self, tree):
-        """What this process holds of arrays of all ranks."""
-        return tree if self.mesh is None else jax.tree.map(lambda array: array.addressable_data(0), tree)
+        """What this process holds of arrays of all ranks, once it is there. Raises JaxRuntimeError where a rank is gone."""
+        if self.mesh is None:
+            return tree
+        try:
+            jax.block_until_ready(tree)
+        except ValueError as error:  # as which jaxlib passes on what gloo says, and much else
+            raise jax.errors.JaxRuntimeError(str(error)) from None
+        return jax.tree.map(lambda array: array.addressable_data(0), tree)
 
     def kept_same(self, tree):
         """In a compiled function: the tree, of which every rank is to have a copy."""

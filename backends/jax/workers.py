@@ -6,10 +6,12 @@ import os
 import socket
 import sys
 import time
+from functools import partial
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
+from jaxlib import _jax
 
 from backends.jax import process  # noqa: F401
 from backends.jax.layouts import RANKS, Spread
@@ -18,7 +20,7 @@ from common.workers import World
 from common.worlds import LOOPBACK, Place
 
 BATCH_NORM = {"cpu": "global", "gpu": "global"}
-LOST = (jax.errors.JaxRuntimeError, ValueError)  # what an operation raises when another rank is gone
+LOST = (jax.errors.JaxRuntimeError,)  # what an operation raises when another rank is gone
 
 HELLO = b"tetrapla %d of %d\n"
 
@@ -40,8 +42,9 @@ def join(place: Place, device: str, timeout: float) -> World:
         initialization_timeout=max(1, int(timeout)),
         coordinator_bind_address=place.address if host == LOOPBACK else None,
     )
-    everyone = World(place.rank, place.count)
-    spread = Spread(jax.local_devices(backend=device)[0], mesh(everyone, device))
+    with _gloo_at(host):
+        jax.devices(device)
+    spread = Spread(jax.local_devices(backend=device)[0], mesh(World(place.rank, place.count), device))
     added = jax.jit(lambda arrays: spread.kept_same(arrays.sum(0)))
 
     def total(array):
@@ -131,6 +134,19 @@ def _left(deadline):
     if left <= 0:
         raise TimeoutError("timed out")
     return left
+
+
+@contextlib.contextmanager
+def _gloo_at(host):
+    """While gloo's device is made: with the loopback address as meeting point it listens there alone, and else where the name of
+    this machine leads. JAX itself has no option for it."""
+    real = _jax.make_gloo_tcp_collectives
+    if host == LOOPBACK:
+        _jax.make_gloo_tcp_collectives = partial(real, hostname=host)
+    try:
+        yield
+    finally:
+        _jax.make_gloo_tcp_collectives = real
 
 
 @contextlib.contextmanager

@@ -75,11 +75,7 @@ class Column:
         return {f"{update}.{name}": g for update in found for name, g in self.places.read(found[update]).items()}
 
     def train_step(self, inputs, noise):
-        return floats(
-            self.home.own(
-                self._moved(1, *self.compiled.step(nnx.state(self.state), *self._put(self.home, inputs, noise)))
-            )
-        )
+        return floats(self._moved(1, *self.compiled.step(nnx.state(self.state), *self._put(self.home, inputs, noise))))
 
     def encode(self, inputs):
         return np.array(self._call("encode", inputs, training=False))
@@ -103,7 +99,7 @@ class Column:
         """The losses of `count` steps that left these values."""
         nnx.update(self.state, values)
         self.step += count
-        return losses
+        return self.home.own(losses)
 
     def _put(self, spread, *given):
         if spread.mesh:
@@ -130,7 +126,7 @@ class Column:
         noise = None if noise is None else put(self.world.rows(noise, axis=1), self.dtype, self.device)
         # Taken apart and put together once a call: nnx needs 2 ms for it.
         result = self.steps(nnx.state(self.state), self._numbers(count), indices, noise)
-        return arrays(self.home.own(self._moved(count, *result)))
+        return arrays(self._moved(count, *result))
 
     def native_noise(self, count, batch):
         numbers = put(self._numbers(count), np.uint32, self.device)

@@ -54,7 +54,8 @@ class Column:
             self.places.write(values, snapshot.moments, prefix=prefix, **kind)
         for one in self.state.optimizers.values():
             optimizer.begin(one, snapshot.step, self.device)
-        nnx.update(self.state, self.home.same(nnx.state(self.state)))
+        if self.home.mesh:
+            nnx.update(self.state, self.home.same(nnx.state(self.state)))
 
     def _moments(self):
         return optimizer.moments(self.spec.updates, self.state.optimizers)
@@ -103,7 +104,7 @@ class Column:
 
     def _put(self, spread, *given):
         if spread.mesh:
-            given = [self.world.rows(one) for one in given]
+            given = [self.world.rows(one) for one in given]  # of the global batch
         return spread.dealt(put(given, self.dtype, self.device))
 
     @contextlib.contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh
 from jaxlib import _jax
 
-from backends.jax import process  # noqa: F401
+from backends.jax import process
 from backends.jax.layouts import RANKS, Spread
 from common.errors import UsageError
 from common.workers import World
@@ -43,7 +43,7 @@ def join(place: Place, device: str, timeout: float) -> World:
         coordinator_bind_address=place.address if host == LOOPBACK else None,
     )
     with _gloo_at(host):
-        jax.devices(device)
+        process.check_device(device)
     spread = Spread(jax.local_devices(backend=device)[0], mesh(World(place.rank, place.count), device))
     added = jax.jit(lambda arrays: spread.kept_same(arrays.sum(0)))
 

@@ -1,12 +1,17 @@
 """Canonical names and axes to those of nnx and back; arrays in and out."""
 
+from dataclasses import dataclass
+
 import jax
 import numpy as np
 from flax import nnx
 from jax import numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from backends.jax import process  # noqa: F401
 from common.specs import layers
+
+RANKS = "ranks"  # the axis of the mesh of several processes
 
 # (layer, canonical parameter or statistic): its name in the nnx layer, and the order in which nnx keeps the canonical axes.
 LAYOUTS = {
@@ -58,6 +63,60 @@ class Places:
     def _variables(self, values):
         variables = dict(nnx.to_flat_state(values))
         return [(name, variables[path], axes) for name, (path, axes) in self.places.items() if path in variables]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where arrays lie: on the `device` of this process and, with a `mesh` of one device of each rank, as arrays of all ranks, of
+    which each holds a copy ("same") or its rows ("dealt")."""
+
+    device: jax.Device
+    mesh: Mesh | None = None
+
+    @property
+    def alone(self) -> "Spread":
+        """Of this process alone."""
+        return Spread(self.device)
+
+    def same(self, tree):
+        """Arrays on the device, of which every rank has the same, as those of all ranks."""
+        return self._joined(tree, None)
+
+    def dealt(self, tree, axis: int = 0):
+        """Arrays on the device, each rank's rows along `axis`, as those of all ranks."""
+        return self._joined(tree, axis)
+
+    def _joined(self, tree, axis):
+        if self.mesh is None:
+            return tree
+        sharding = NamedSharding(self.mesh, PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, RANKS))
+
+        def joined(array):
+            shape = tuple(n * self.mesh.size if k == axis else n for k, n in enumerate(array.shape))
+            return jax.make_array_from_single_device_arrays(shape, sharding, [array])
+
+        return jax.tree.map(joined, tree)
+
+    def own(self, tree):
+        """What this process holds of arrays of all ranks, once it is there. Raises JaxRuntimeError where a rank is gone."""
+        if self.mesh is None:
+            return tree
+        try:
+            jax.block_until_ready(tree)
+        except ValueError as error:  # as which jaxlib passes on what gloo says, and much else
+            raise jax.errors.JaxRuntimeError(str(error)) from None
+        return jax.tree.map(lambda array: array.addressable_data(0), tree)
+
+    def kept_same(self, tree):
+        """In a compiled function: the tree, of which every rank is to have a copy."""
+        return self._kept(tree, PartitionSpec())
+
+    def kept_dealt(self, tree):
+        """In a compiled function: the tree, of which every rank is to have its rows."""
+        return self._kept(tree, PartitionSpec(RANKS))
+
+    def _kept(self, tree, parts):
+        return tree if self.mesh is None else jax.lax.with_sharding_constraint(tree, NamedSharding(self.mesh, parts))
 
 
 def put(tree, dtype, device: jax.Device):

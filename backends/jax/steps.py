@@ -14,7 +14,7 @@ import numpy as np
 from flax import nnx
 from jax import numpy as jnp
 
-from backends.jax.layouts import put
+from backends.jax.layouts import Spread, put
 from backends.jax.noise import draws
 from common.specs.inputs import Images
 from common.specs.records import Spec
@@ -47,6 +47,7 @@ class Compiled:
     module: ModuleType
     graphdef: nnx.GraphDef
     dtype: jnp.dtype
+    spread: Spread
 
     @partial(jax.jit, static_argnums=0, donate_argnums=1)
     def step(self, values, inputs, noise):
@@ -55,7 +56,8 @@ class Compiled:
         # A dict leaves jit and grad with its keys sorted, so `train_step` no longer knows the model's order.
         names = jax.eval_shape(self._losses, values, inputs, noise)
         losses = self.module.train_step(state, inputs, noise)
-        return nnx.state(state), OrderedDict((name, losses[name]) for name in names)
+        losses = OrderedDict((name, losses[name]) for name in names)
+        return self.spread.kept_same((nnx.state(state), losses))
 
     def _losses(self, values, inputs, noise):
         return OrderedDict(self.module.losses(nnx.merge(self.graphdef, values).model, inputs, noise))
@@ -66,7 +68,8 @@ class Compiled:
         native."""
         number, indices, noise = row
         size = len(next(iter(indices.values())))
-        noise = draws(self.spec.noise, key, number, size, self.dtype) if noise is None else noise
+        if noise is None:
+            noise = self.spread.kept_dealt(draws(self.spec.noise, key, number, size, self.dtype))
         return gather(self.spec.inputs, data, indices, self.dtype), noise
 
     @partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -79,24 +82,27 @@ class Steps:
     """The compiled step on rows of the uploaded data, again and again."""
 
     def __init__(self, compiled, key, device):
-        self.compiled, self.key, self.device = compiled, key, device
+        self.compiled, self.spread, self.device = compiled, compiled.spread, device
+        self.key = self.spread.same(key)
         # XLA brings convolutions into the form that its fast code for a CPU takes, but not those in a loop: the gradient of
         # a kernel takes 30 times as long there.
         self.one_by_one = compiled.spec.convolutional and device.platform == "cpu"
 
     def upload(self, data):
         wanted = {one.source for one in self.compiled.spec.inputs}
-        self.data = put({name: data[name] for name in wanted}, np.uint8, self.device)
+        self.data = self.spread.same(put({name: data[name] for name in wanted}, np.uint8, self.device))
 
     def __call__(self, values, numbers, indices, noise):
         """The state's values after the steps `numbers` (K,), in the memory of those before it, and their losses {name: (K,)};
         indices {set: (K, B)}, noise {name: (K, B, *shape)} or None for native."""
-        rows = (put(numbers, np.uint32, self.device), put(indices, np.int32, self.device), noise)
+        numbers, dealt = put(numbers, np.uint32, self.device), (put(indices, np.int32, self.device), noise)
         if not self.one_by_one:
+            rows = (self.spread.same(numbers), *self.spread.dealt(dealt, axis=1))
             return self.compiled.steps(values, self.data, self.key, rows)
         losses = []
         for k in range(len(numbers)):
-            row = jax.tree.map(lambda array, k=k: array[k], rows)
+            number, *own = jax.tree.map(lambda array, k=k: array[k], (numbers, *dealt))
+            row = (self.spread.same(number), *self.spread.dealt(own))
             values, one = self.compiled.step(values, *self.compiled.given(self.data, self.key, row))
             losses.append(one)
         return values, jax.tree.map(lambda *values: jnp.stack(values), *losses)

@@ -50,7 +50,7 @@ def profile(run):
 
 def yardstick(device: str):
     """(multiply, copy): of pairs of arrays (m, k), (k, n), and of one array; each a function that does it once and waits."""
-    place = jax.devices(device)[0]
+    place = jax.local_devices(backend=device)[0]
 
     def compiled(function, arrays):
         given = jax.device_put(arrays, place)
@@ -65,4 +65,4 @@ def yardstick(device: str):
 
 def device_memory() -> int:
     """Most bytes that JAX has held on the GPU so far."""
-    return jax.devices("gpu")[0].memory_stats()["peak_bytes_in_use"]
+    return jax.local_devices(backend="gpu")[0].memory_stats()["peak_bytes_in_use"]

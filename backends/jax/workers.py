@@ -3,9 +3,7 @@ on GPUs, told by JAX_PROCESS_ID, JAX_NUM_PROCESSES and JAX_COORDINATOR_ADDRESS."
 
 import contextlib
 import os
-import socket
 import sys
-import time
 from functools import partial
 
 import jax
@@ -15,20 +13,20 @@ from jaxlib import _jax
 
 from backends.jax import process
 from backends.jax.layouts import RANKS, Spread
-from common.errors import UsageError
+from common.meeting import meet
 from common.workers import World
 from common.worlds import LOOPBACK, Place
 
 BATCH_NORM = {"cpu": "global", "gpu": "global"}
 LOST = (jax.errors.JaxRuntimeError,)  # what an operation raises when another rank is gone
 
-HELLO = b"tetrapla %d of %d\n"
-
 
 def join(place: Place, device: str, timeout: float) -> World:
     """Meet the other ranks, for `timeout` seconds at most. Raises UsageError, which says where, if they do not come."""
     host = place.address.rpartition(":")[0]
-    _meet(place, timeout)
+    # jaxlib itself ends the process, with a stack trace, when one does not come, and by an invalid access to memory when the port
+    # is taken.
+    meet(place, timeout)
     # gRPC asks a proxy even for the address of this machine, and JAX warns of it.
     os.environ.setdefault("no_grpc_proxy", host)
     jax.config.update("jax_check_proxy_envs", False)
@@ -71,69 +69,6 @@ def mesh(world: World, device: str) -> Mesh | None:
         return None
     first = {one.process_index: one for one in reversed(jax.devices(device))}
     return Mesh(np.array([first[rank] for rank in range(world.count)]), (RANKS,), axis_types=(AxisType.Auto,))
-
-
-def _meet(place, timeout):
-    """Wait for all others at the address. jaxlib itself ends the process, with a stack trace, when one does not come, and by an
-    invalid access to memory when the port is taken."""
-    host, _, port = place.address.rpartition(":")
-    deadline = time.monotonic() + timeout
-    try:
-        if place.rank == 0:
-            _await(place, (host if host == LOOPBACK else "", int(port)), deadline)
-        else:
-            _call_on(place, (host, int(port)), deadline)
-    except (OSError, ValueError) as error:  # a port that is no number
-        raise UsageError(
-            f"rank {place.rank} of {place.count} found no others at {place.address} ({error}); start all ranks, with one "
-            "address that is free and can be reached"
-        ) from None
-
-
-def _await(place, address, deadline):
-    """Until every other rank has called, and been answered."""
-    callers = {}
-    with contextlib.ExitStack() as open_ones, socket.create_server(address) as server:
-        while len(callers) < place.count - 1:
-            server.settimeout(_left(deadline))
-            caller = open_ones.enter_context(server.accept()[0])
-            said = _line(caller, deadline)
-            for rank in range(1, place.count):
-                if said == HELLO % (rank, place.count):
-                    callers[rank] = caller
-        server.close()  # the port is free for the service before anyone looks for that
-        for caller in callers.values():
-            caller.sendall(HELLO % (0, place.count))
-
-
-def _call_on(place, address, deadline):
-    """Until rank 0 has answered."""
-    while True:
-        try:
-            with socket.create_connection(address, _left(deadline)) as caller:
-                caller.sendall(HELLO % (place.rank, place.count))
-                if _line(caller, deadline) == HELLO % (0, place.count):
-                    return
-        except (ConnectionError, socket.gaierror):  # nobody there yet
-            pass
-        time.sleep(min(0.05, _left(deadline)))
-
-
-def _line(connection, deadline):
-    said = b""
-    while not said.endswith(b"\n") and len(said) < 100:
-        connection.settimeout(_left(deadline))
-        if not (more := connection.recv(1)):
-            break
-        said += more
-    return said
-
-
-def _left(deadline):
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ from backends.paddle import process  # isort: skip
 import math
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -15,9 +14,9 @@ import paddle
 from paddle import distributed
 
 from backends.paddle.exact import tensor
-from common.errors import UsageError
+from common.meeting import Meeting, not_met
 from common.workers import ALONE, World
-from common.worlds import LOOPBACK, Place
+from common.worlds import Place
 
 # Of an all-reduce in a static Program Paddle knows no gradient, nor has nn.SyncBatchNorm any on a CPU.
 BATCH_NORM = {"cpu": "per replica", "gpu": "per replica"}
@@ -33,15 +32,11 @@ def join(place: Place, device: str, timeout: float) -> World:
     if device == "gpu":
         chosen = os.environ.get("FLAGS_selected_gpus")  # by paddle.distributed.launch, one for each of its processes
         process.use_gpu(int(chosen) if chosen else place.rank % paddle.device.cuda.device_count())
+    _meeting = Meeting(place, timeout)
     try:
-        _meeting = Meeting(place, timeout)
         _connect(place, device, timeout)
     except (OSError, RuntimeError, ValueError, SystemError) as error:  # the last two are what Paddle's store raises
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise UsageError(
-            f"rank {place.rank} of {place.count} found no others at {place.address} ({lines[0]}); start all ranks, with one "
-            "address that is free and can be reached"
-        ) from None
+        raise not_met(place, error) from None
     return World(place.rank, place.count, _total(device))
 
 
@@ -57,84 +52,8 @@ def meet(world: World) -> None:
         _meeting.hold()
 
 
-class Meeting:
-    """Connections of rank 0 with all others, over which they wait for each other, `timeout` seconds at most. gloo waits 30 and cannot
-    be told to wait longer, as it must while rank 0 evaluates; Paddle's store takes 40 ms for a word, and waits without end for
-    a rank 0 that is not there."""
-
-    def __init__(self, place: Place, timeout: float):
-        host, _, port = place.address.rpartition(":")
-        self.rank, self.end, self.deadline = place.rank, (host, int(port)), time.monotonic() + timeout
-        self.peers = {0: self._found()} if place.rank else self._gathered(place.count)
-        for peer in self.peers.values():
-            peer.settimeout(timeout)
-
-    def _left(self):
-        return max(self.deadline - time.monotonic(), 1e-3)
-
-    def _gathered(self, count):
-        """{rank: connection} of all others."""
-        host, port = self.end
-        found = {}
-        with socket.create_server((host if host == LOOPBACK else "", port), backlog=count) as server:
-            while len(found) < count - 1:
-                server.settimeout(self._left())
-                try:
-                    peer, _ = server.accept()
-                except TimeoutError:
-                    missing = ", ".join(str(rank) for rank in range(1, count) if rank not in found)
-                    raise TimeoutError(f"rank {missing} did not come") from None
-                rank = self._rank_of(peer)
-                if 0 < rank < count and rank not in found:
-                    found[rank] = peer
-                else:
-                    peer.close()
-        return found
-
-    def _rank_of(self, peer):
-        """What `_found` says; 0 of a stranger, who says nothing."""
-        peer.settimeout(min(self._left(), 5.0))
-        try:
-            return int.from_bytes(peer.recv(4), "big")
-        except OSError:
-            return 0
-
-    def _found(self):
-        """The connection with rank 0, which may not be there yet."""
-        while True:
-            try:
-                peer = socket.create_connection(self.end, self._left())
-                peer.sendall(self.rank.to_bytes(4, "big"))
-                return peer
-            except OSError:
-                if time.monotonic() > self.deadline:
-                    raise
-                time.sleep(0.05)
-
-    def hold(self, word: bytes = b".") -> bytes:
-        """Wait for the others; the few bytes that rank 0 says. Raises RuntimeError if one of them is gone."""
-        if self.rank:
-            self._each(lambda peer: peer.sendall(b"."))
-            return self._each(lambda peer: peer.recv(64))
-        self._each(lambda peer: peer.recv(1))
-        self._each(lambda peer: peer.sendall(word))
-        return word
-
-    def _each(self, act):
-        for rank, peer in self.peers.items():
-            try:
-                done = act(peer)
-            except OSError as error:
-                raise RuntimeError(f"rank {rank}: {error}") from None
-            if done == b"":
-                raise RuntimeError(f"rank {rank} has gone")
-        return done
-
-    def close(self):
-        for peer in self.peers.values():
-            peer.close()
-
-
+# gloo waits 30 seconds and cannot be told to wait longer, as it must while rank 0 evaluates; Paddle's store takes 40 ms for a word, and
+# waits without end for a rank 0 that is not there.
 _meeting: Meeting | None = None  # Paddle's own connections are the process's too
 
 

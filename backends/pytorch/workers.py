@@ -13,7 +13,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from backends.pytorch.exact import BatchNorm
-from common.errors import UsageError
+from common.meeting import not_met
 from common.workers import World
 from common.worlds import LOOPBACK, Place
 
@@ -39,10 +39,7 @@ def join(place: Place, device: str, timeout: float) -> World:
         ValueError,
         OSError,
     ) as error:  # DistStoreError, DistNetworkError and gloo's are RuntimeErrors
-        raise UsageError(
-            f"rank {place.rank} of {place.count} found no others at {place.address} ({str(error).strip().splitlines()[0]}); "
-            "start all ranks, with one address that is free and can be reached"
-        ) from None
+        raise not_met(place, error) from None
 
     def total(array):
         tensor = torch.from_numpy(np.array(array, order="C")).to(where)

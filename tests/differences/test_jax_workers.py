@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from common.tools.launch import free_ports
+from common.worlds import free_ports
 
 # One rank of as many as are said, which nobody else joins.
 MEET = """

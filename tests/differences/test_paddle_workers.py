@@ -4,7 +4,6 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -14,8 +13,8 @@ import paddle  # isort: skip
 from paddle import distributed, nn, static  # isort: skip
 
 from common.errors import UsageError
-from common.tools.launch import free_ports, launch
-from common.worlds import LOOPBACK, Place
+from common.tools.launch import launch
+from common.worlds import LOOPBACK, Place, free_ports
 
 
 def test_an_all_reduce_passes_the_gradient_of_its_own_rank_alone(tmp_path):
@@ -67,41 +66,3 @@ def test_a_port_that_is_taken_is_told_in_one_line():
         with pytest.raises(UsageError, match=f"^rank 0 of 2 found no others at {address} .*in use") as told:
             workers.join(Place(0, 2, address), "cpu", 5.0)
     assert "\n" not in str(told.value)
-
-
-def test_ranks_wait_for_each_other_and_notice_who_is_gone():
-    address = f"{LOOPBACK}:{free_ports(1)[0]}"
-    other, heard = [], []
-
-    def follow():
-        other.append(workers.Meeting(Place(1, 2, address), 30.0))
-        heard.append(other[0].hold())
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    lead = workers.Meeting(Place(0, 2, address), 30.0)
-    assert not heard  # rank 0 has not come yet
-    assert lead.hold(b"word") == b"word"
-    thread.join()
-    assert heard == [b"word"]
-    other[0].close()
-    with pytest.raises(RuntimeError, match="rank 1 has gone"):
-        lead.hold()
-    lead.close()
-
-
-def test_a_stranger_at_the_address_is_no_rank():
-    """Such as one who looks which ports are open."""
-    address = f"{LOOPBACK}:{free_ports(1)[0]}"
-
-    def come():
-        host, _, port = address.rpartition(":")
-        for said in (b"", b"GET / HTTP/1.1\r\n\r\n"):
-            with socket.create_connection((host, int(port)), timeout=30) as one:
-                one.sendall(said)
-
-    thread = threading.Timer(0.3, come)
-    thread.start()
-    with pytest.raises(TimeoutError, match="rank 1 did not come"):
-        workers.Meeting(Place(0, 2, address), 1.5)
-    thread.join()

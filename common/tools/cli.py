@@ -350,11 +350,11 @@ def train(
     place = worlds.adopt(backend)
     if place and workers > 1:
         raise UsageError(f"--workers {workers}: this is rank {place.rank} of {place.count} already; leave it out")
+    if not (place and place.rank):
+        training.prepare_folder(out, resume=resume, overwrite=overwrite)
     if workers > 1:
         launch(backend, workers, "common.tools.cli", this_command())
         return
-    if not (place and place.rank):
-        training.prepare_folder(out, resume=resume, overwrite=overwrite)
     _hold_to(threads)
     with backends.joined(backend, device, place, timeout) as world:
         _, result = training.train(spec, dataset, options, out, resume=resume, world=world)

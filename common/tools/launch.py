@@ -19,14 +19,15 @@ GRACE = 2.0  # seconds in which ranks may end by themselves once one has failed
 
 
 class RankFailed(TetraplaError):
-    """A rank did not end well; it has said why, or this does."""
+    """A rank was ended, or left by another."""
 
 
 def launch(backend: str, count: int, module: str, arguments: list[str]) -> None:
     """`python -m module arguments`, `count` times, each on its part of the cores; the output is that of rank 0. When one fails all
     are ended.
 
-    Raises RankFailed, with the exit code of the rank that failed, and its name and what it said if that is not told already.
+    Raises RankFailed, which names the rank, where one was ended by a signal; SystemExit with the exit code of one that has failed and
+    said why.
     """
     ports, shares = worlds.free_ports(count), environment.shares(count)
     with contextlib.ExitStack() as stack:
@@ -48,21 +49,16 @@ def launch(backend: str, count: int, module: str, arguments: list[str]) -> None:
             return
         code = ranks[failed].returncode
         if code < 0:
-            raise _failed(
+            raise RankFailed(
                 f"rank {failed} of {count} was ended by {signal.Signals(-code).name}, and the others with it; --resume goes on "
-                "from the last checkpoint",
-                1,
+                "from the last checkpoint"
             )
-        if failed > 0:
+        if code == LOST:
+            raise RankFailed(f"rank {failed} of {count} lost another rank, and all were ended")
+        if failed > 0:  # rank 0 has said it here
             logs[failed].seek(0)
             ERR.print(logs[failed].read(), end="", markup=False, soft_wrap=True)
-        raise _failed(f"rank {failed} of {count} ended with exit code {code}, and the others with it", code)
-
-
-def _failed(message, code):
-    error = RankFailed(message)
-    error.exit_code = code
-    return error
+        raise SystemExit(code)
 
 
 def watch(ranks: list) -> int | None:

@@ -37,12 +37,12 @@ def kept(pytestconfig):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_stages(backend, spec, dtype, train, kept, pytestconfig):
-    steps = 0 if spec.training.twin else STEPS
+    steps, batch = 0 if spec.training.twin else STEPS, parity.Case.batch
     if spec.name in LARGE and not pytestconfig.getoption("--thorough"):
         if dtype == "float32":
             pytest.skip("its bars take minutes: by nox -s test-full")
-        spec = spec.calmed().training.twin
-    case = parity.Case(spec.calmed(), train, steps=steps)
+        spec, batch = spec.calmed().training.twin, 8  # the bars of all take minutes
+    case = parity.Case(spec.calmed(), train, batch=batch, steps=steps)
     column = backends.create(backend, case.spec, case.parameters(), dtype=dtype)
     stages = parity.compare(truth_with_kept_bars(case, dtype, kept), parity.collect(column, case, dtype), dtype)
     assert [stage.name for stage in stages] == list(parity.STAGES)[: 6 if case.steps and dtype == "float64" else 5]

@@ -171,3 +171,15 @@ def test_steps_that_two_share_are_timed_beside_one(backend, tmp_path):
     assert (one["workers"], two["workers"]) == (1, 2)
     assert one["proof"]["passed"] and two["proof"]["passed"]
     assert two["together"]["median"] > 0 and two["apart"]["median"] > 0 and min(two["exchanges"]) > 0
+
+
+def test_what_the_user_can_mend_is_said_once(backend, tmp_path):
+    (tmp_path / "run").mkdir()
+    result = tetrapla("train", "vae", "--backend", backend, "--workers", 2, "--out", tmp_path / "run")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    result = tetrapla(
+        "train", "vae", "--backend", backend, "--workers", 3, "--batch-size", 8, "--out", tmp_path / "new"
+    )
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert "a batch of 8 cannot be dealt to 3 workers" in result.stderr
+    assert not (tmp_path / "new").exists()

@@ -94,7 +94,8 @@ class _Site:
 
     def write(self):
         documents = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))]
-        documents = ["CONTRIBUTING.md", *(path for path in documents if path not in (guide.PATH, RESULTS_PAGE))]
+        documents = [path for path in documents if page_of(path) and path not in (guide.PATH, RESULTS_PAGE)]
+        documents = ["CONTRIBUTING.md", *documents]
         jobs = [(job,) for job in (self._index, self._guide, self._results, self._articles)]
         jobs += [(self._model, spec) for spec in specs.SPECS.values()]
         jobs += [(self._pair, *pair) for pair in PAIRS]

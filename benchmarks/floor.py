@@ -15,12 +15,12 @@ from autograd import grad
 from autograd.extend import defvjp, primitive
 from autograd.tracer import isbox
 
-from common.contract import Snapshot
+from common.contract import Arrays, Snapshot
 from common.noise import draw
 from common.parameters import initial_parameters
 from common.reference.networks import Networks
 from common.specs.layers import Conv, ConvTranspose, Dense, Layer
-from common.specs.records import Spec
+from common.specs.records import Spec, Update
 
 # Of every moved number per update: parameter (read and written), gradient (written and read); and of each of its moments.
 PASSES, OF_A_MOMENT = 4, 2
@@ -122,7 +122,7 @@ def work(spec: Spec, batch: int) -> Work:
         networks = _Counting(batch, passes, spec, parameters, statistics, training=True)
         moved = {name: parameters[name] for name in spec.parameter_shapes(update.networks)}
 
-        def objective(values, networks=networks, update=update):
+        def objective(values: Arrays, networks: _Counting = networks, update: Update = update) -> np.number:
             networks.parameters = {**parameters, **values}
             return update.losses(networks, inputs, noise)[update.objective]
 

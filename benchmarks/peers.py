@@ -5,6 +5,7 @@ its documentation has it, in a process that this project's engines have not set 
 """
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Peer:
         self.epochs(count // self.chunk)
 
 
-def fit(backend: str, pixels: np.ndarray, batch: int):
+def fit(backend: str, pixels: np.ndarray, batch: int) -> Callable[[int], object]:
     """A function that trains so many epochs by keras.Model.fit, on Keras's backend for this framework."""
     os.environ["KERAS_BACKEND"] = KERAS[backend]
     import keras
@@ -40,7 +41,7 @@ def fit(backend: str, pixels: np.ndarray, batch: int):
             self.decoder = keras.Sequential([layers.Dense(400, activation="relu"), layers.Dense(784)])
             self.random = keras.random.SeedGenerator(0)
 
-        def call(self, x):
+        def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
             h = self.hidden(x)
             mean, logvar = self.mean(h), self.logvar(h)
             z = mean + ops.exp(logvar / 2) * keras.random.normal(ops.shape(mean), seed=self.random)
@@ -54,7 +55,7 @@ def fit(backend: str, pixels: np.ndarray, batch: int):
     return lambda epochs: model.fit(pixels, batch_size=batch, epochs=epochs, verbose=0)
 
 
-def example(pixels: np.ndarray, batch: int):
+def example(pixels: np.ndarray, batch: int) -> Callable[[int], None]:
     """A function that trains so many epochs as pytorch/examples' vae/main.py does: a DataLoader over single images, eager
     steps, the loss read back after each."""
     import torch
@@ -68,7 +69,7 @@ def example(pixels: np.ndarray, batch: int):
             self.fc1, self.fc21, self.fc22 = nn.Linear(784, 400), nn.Linear(400, 20), nn.Linear(400, 20)
             self.fc3, self.fc4 = nn.Linear(20, 400), nn.Linear(400, 784)
 
-        def forward(self, x):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             h = F.relu(self.fc1(x))
             mean, logvar = self.fc21(h), self.fc22(h)
             std = torch.exp(0.5 * logvar)
@@ -79,7 +80,7 @@ def example(pixels: np.ndarray, batch: int):
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     loader = DataLoader(TensorDataset(torch.from_numpy(pixels)), batch_size=batch, shuffle=True)
 
-    def train(epochs):
+    def train(epochs: int) -> None:
         model.train()
         for _ in range(epochs):
             for (x,) in loader:

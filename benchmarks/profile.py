@@ -22,7 +22,7 @@ def profile(backend: str, column: Column, indices: dict[str, np.ndarray]) -> tup
     found = backends.engine(backend, "timing").profile
     taken = []
 
-    def run():
+    def run() -> None:
         start = time.perf_counter()
         column.train_steps(indices)
         taken.append(time.perf_counter() - start)

@@ -17,7 +17,7 @@ from benchmarks import floor, peers, yardstick
 from benchmarks.cases import Case
 from common import data as sets
 from common import environment, parity
-from common.contract import STEPS_PER_CALL
+from common.contract import STEPS_PER_CALL, Arrays, Column
 from common.data.batches import batch_indices, model_inputs, row_sets
 from common.data.fitted import fitted_dataset
 from common.errors import TetraplaError
@@ -25,6 +25,7 @@ from common.noise import draw
 from common.parameters import initial_parameters
 from common.reference.column import Reference
 from common.reference.rounding import InexactReference
+from common.specs.records import Spec
 from common.truths import kept_truth
 from common.workers import ALONE, World
 from common.worlds import PER_REPLICA
@@ -37,7 +38,7 @@ PARITY_BATCH = 16
 TWO = "two updates in one call"
 
 
-def create(spec, parameters, backend, mode, device, world=ALONE):
+def create(spec: Spec, parameters: Arrays, backend: str, mode: str, device: str, world: World = ALONE) -> Column:
     """The column that is proven and timed: in float32; where one compiled update is timed and the framework leaves that to
     its users, compiled."""
     column = backends.create(backend, spec, parameters, dtype="float32", device=device, world=world)
@@ -46,7 +47,7 @@ def create(spec, parameters, backend, mode, device, world=ALONE):
     return column
 
 
-def prove(spec, backend, mode, device, data, folder: Path, world: World = ALONE) -> dict:
+def prove(spec: Spec, backend: str, mode: str, device: str, data: Arrays, folder: Path, world: World = ALONE) -> dict:
     """The stages up to one update in float32, in this very process, and two updates on the path that is timed if training
     takes it too; {"passed", "stage", "deviation", "tensor"}. What the oracle says is kept in `folder`."""
     spec = spec.in_replicas(world.count) if backend in PER_REPLICA and device == "cpu" else spec
@@ -82,7 +83,17 @@ class Timed:
     """The work that is timed: `run(count)` makes `count` updates, or draws `count` batches of samples; `many` updates a call
     where training would make as many."""
 
-    def __init__(self, spec, backend, mode, device, batch, data, many=STEPS_PER_CALL, world=ALONE):
+    def __init__(
+        self,
+        spec: Spec,
+        backend: str,
+        mode: str,
+        device: str,
+        batch: int,
+        data: Arrays,
+        many: int = STEPS_PER_CALL,
+        world: World = ALONE,
+    ):
         self.spec, self.mode, self.batch, self.data = spec, mode, batch, data
         self.column = create(spec, initial_parameters(spec, 0), backend, mode, device, world)
         self.column.upload(data)

@@ -1,6 +1,7 @@
 """What the device can do, measured in the same process settings as everything else: matrix products and copies."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,7 +17,7 @@ def rates(backend: str, device: str, products: tuple[tuple[int, int, int], ...] 
     multiply, copy = backends.engine(backend, "timing").yardstick(device)
     random = np.random.default_rng(0)
 
-    def fastest(shapes):
+    def fastest(shapes: Sequence[tuple[int, int, int]]) -> float:
         return _fastest(multiply([(_random(random, m, k), _random(random, k, n)) for m, k, n in shapes]))
 
     found = {

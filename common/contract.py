@@ -29,6 +29,7 @@ What does not depend on the model is each backend's engine, the same files in al
 The oracle (`common.reference.column`) is a Column too, so a comparison treats all five alike.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -96,23 +97,23 @@ class Column(Protocol):
     def alone(self) -> AbstractContextManager:
         """While it lasts, this process computes by itself on all rows, whatever its world."""
 
-    def forward(self, inputs, noise) -> Arrays:
+    def forward(self, inputs: Arrays, noise: Arrays) -> Arrays:
         """Every named output of the specification's `forward`; changes nothing."""
 
-    def losses(self, inputs, noise) -> dict[str, float]:
+    def losses(self, inputs: Arrays, noise: Arrays) -> dict[str, float]:
         """Every loss of every update at the current parameters; changes nothing."""
 
-    def gradients(self, inputs, noise) -> Arrays:
+    def gradients(self, inputs: Arrays, noise: Arrays) -> Arrays:
         """{"train.encoder.fc0.weight": ...}: d objective / d parameter of each update at the current parameters,
         without L2; changes nothing."""
 
-    def train_step(self, inputs, noise) -> dict[str, float]:
+    def train_step(self, inputs: Arrays, noise: Arrays) -> dict[str, float]:
         """One training step; the losses as computed on the way."""
 
-    def upload(self, data) -> None:
+    def upload(self, data: Mapping[str, np.ndarray]) -> None:
         """Place {"images": uint8 (N, ...), "labels": uint8 (N,)} on the device, for `train_steps`."""
 
-    def train_steps(self, indices, noise=None) -> Arrays:
+    def train_steps(self, indices: Arrays, noise: Arrays | None = None) -> Arrays:
         """K training steps in one call: indices {set: (K, B)} into the uploaded data, by the sets that the inputs come from
         (`spec.rows`); noise {name: (K, B, *shape)}.
 
@@ -120,11 +121,11 @@ class Column(Protocol):
         scaled inside the compiled step. This is the path that training uses.
         """
 
-    def native_noise(self, count, batch) -> Arrays:
+    def native_noise(self, count: int, batch: int) -> Arrays:
         """{name: (count, batch, *shape)}: what `train_steps` without noise would draw for its next `count` steps."""
 
-    def encode(self, inputs) -> np.ndarray: ...
+    def encode(self, inputs: Arrays) -> np.ndarray: ...
 
-    def reconstruct(self, inputs, noise) -> np.ndarray: ...
+    def reconstruct(self, inputs: Arrays, noise: Arrays) -> np.ndarray: ...
 
-    def sample(self, noise) -> np.ndarray: ...
+    def sample(self, noise: Arrays) -> np.ndarray: ...

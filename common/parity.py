@@ -64,22 +64,22 @@ class Case:
     def __post_init__(self):
         object.__setattr__(self, "data", fitted(self.spec, self.data))
 
-    def parameters(self):
+    def parameters(self) -> dict[str, np.ndarray]:
         return initial_parameters(self.spec, self.seed)
 
-    def indices(self):
+    def indices(self) -> dict[str, np.ndarray]:
         return batch_indices(row_sets(self.spec, self.data, self.seed), self.batch, self.seed, range(self.steps))
 
-    def noise(self):
+    def noise(self) -> dict[str, np.ndarray]:
         return draw_steps(self.spec.noise, self.batch, self.seed, "training", range(self.steps))
 
-    def first_batch(self):
+    def first_batch(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """(inputs, noise) of step 0."""
         indices = batch_indices(row_sets(self.spec, self.data, self.seed), self.batch, self.seed, range(1))
         inputs = model_inputs(self.spec, self.data, {name: rows[0] for name, rows in indices.items()})
         return inputs, draw(self.spec.noise, self.batch, self.seed, "training", 0)
 
-    def sampling_noise(self):
+    def sampling_noise(self) -> dict[str, np.ndarray]:
         return draw(self.spec.sampling_noise, self.batch, self.seed, "sampling", 0)
 
 

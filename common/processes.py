@@ -40,12 +40,12 @@ class Children:
     def start(
         self,
         module: str,
-        *arguments,
+        *arguments: object,
         cores: str | None = None,
         threads: int | None = None,
         python: str = sys.executable,
         settings: Mapping[str, str] | None = None,
-        **options,
+        **options: object,
     ) -> subprocess.Popen:
         """`python -m module arguments`, on `cores` (of `environment.shares`), by default on those of this process; or with so
         many `threads` on any of these, unless the user has said how many. `python` may be another interpreter; `settings` are
@@ -70,7 +70,7 @@ class Children:
             self._running.append(process)
         return process
 
-    def carry_through(self, module: str, *arguments, advice: str, alone: bool, **options) -> None:
+    def carry_through(self, module: str, *arguments: object, advice: str, alone: bool, **options: object) -> None:
         """Start a child and wait for it. Its errors are shown, and its progress too where it is `alone`.
 
         Raises TrainingFailed, with the `advice`, unless it ends well.
@@ -95,7 +95,7 @@ def in_turn(tasks: Iterable, jobs: int, carry: Callable) -> list:
     for cores in environment.shares(jobs) if jobs > 1 else [None]:
         free.put(cores)
 
-    def one(number, task):
+    def one(number: int, task: object) -> object:
         if failed.is_set():
             return None
         cores = free.get()

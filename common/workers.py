@@ -82,7 +82,7 @@ class World:
         if self.count == 1:
             return snapshot
 
-        def of(arrays):
+        def of(arrays: Arrays) -> Arrays:
             return {name: self.gather(np.asarray(array))[0] for name, array in arrays.items()}
 
         step = int(self.gather(np.array(float(snapshot.step)))[0])

@@ -64,7 +64,7 @@ def read_all(name: str, key: str, count: int, one: Callable[[int], np.ndarray], 
     """uint8 (count, *picture): `one` picture after the other, from the cache where files of this `key` were read before."""
     channels, side, _ = picture
 
-    def chunk(numbers):
+    def chunk(numbers: range) -> made.Parts:
         return {"images": np.stack([one(number) for number in numbers])}
 
     return made.kept(
@@ -77,7 +77,7 @@ def read_all(name: str, key: str, count: int, one: Callable[[int], np.ndarray], 
 
 def read(
     file: Path | bytes, side: int, channels: int, box: Box | None = None, name: str = "", size: tuple | None = None
-):
+) -> np.ndarray:
     """uint8 (channels, side, side): the part `box` of a picture, else its middle square, made smaller to `side`.
 
     `name` is that of bytes, for messages; `size` (width, height) that which it must have. Raises DataError.

@@ -140,11 +140,11 @@ class Wall:
             (0.16, 0, -0.5, -0.5), (0.3, 1, 0.5, 0.5)
         ).tolist()
 
-    def light(self, x, y):
+    def light(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Times the colour: brighter at one side."""
         return 1 + self.tilt_x * x + self.tilt_y * y
 
-    def texture(self, name, u, v, x, y):
+    def texture(self, name: str, u: np.ndarray, v: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Times the colour, at the places (x, y) of the picture, which are (u, v) of the number."""
         value = 1 + self.rough * (_field(self.grain, x, y) + 0.7 * _field(self.fine, x, y))
         if name == "bricks":

@@ -11,6 +11,7 @@ reader deletes. Each is answered by one line on the standard output that the pro
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from common.probing import tensors, user
@@ -25,19 +26,19 @@ def main() -> None:
 
     hidden, side, did = user.hide(), None, "raised"
 
-    def say(work) -> None:
+    def say(work: Callable[[], object]) -> None:
         try:
             line = json.dumps({"ok": work()})
         except (Exception, SystemExit) as error:
             line = json.dumps(user.said(error, file, name, did))
         print(line, file=answers, flush=True)
 
-    def draw():
+    def draw() -> dict:
         module = user.load(file)
         tensors.write(folder / INPUTS, user.draw(module, file))
         return {"arrays": INPUTS, "pins": getattr(module, "pins", {}), "mode": getattr(module, "mode", "train")}
 
-    def build():
+    def build() -> None:
         nonlocal side, did
         prepare(dtype)
         found = user.built(file, name)

@@ -70,7 +70,7 @@ class Side:
             found[name] = value
         return found
 
-    def answer(self, request: dict):
+    def answer(self, request: dict) -> dict | list | None:
         """The value that is answered; arrays are put into a file."""
         arrays = tensors.take(self.folder, request.pop("arrays", []))
         arrays = {n: v.astype(self.dtype, copy=False) if v.dtype.kind == "f" else v for n, v in arrays.items()}
@@ -78,16 +78,16 @@ class Side:
             arrays = self.given(arrays)
         return getattr(self, f"do_{request.pop('do')}")(arrays, **request)
 
-    def do_describe(self, arrays):
+    def do_describe(self, arrays: Arrays) -> dict:
         return self.probe.describe().plain()
 
-    def do_put(self, arrays):
+    def do_put(self, arrays: Arrays) -> None:
         self.probe.put(arrays)
 
-    def do_get(self, arrays):
+    def do_get(self, arrays: Arrays) -> dict:
         return self._give(self.probe.get())
 
-    def do_forward(self, arrays, inputs, training):
+    def do_forward(self, arrays: Arrays, inputs: bool, training: bool) -> dict:
         called, _ = self.names(arrays)
         outputs, calls = self.probe.forward([arrays[name] for name in called], training)
         if "output" in self.layout:
@@ -100,14 +100,14 @@ class Side:
             found |= {f"call/{k}/out/{j}": value for j, value in enumerate(call.outputs)}
         return {"calls": [[call.path, len(call.inputs), len(call.outputs)] for call in calls]} | self._give(found)
 
-    def do_alone(self, arrays, path, training):
+    def do_alone(self, arrays: Arrays, path: str, training: bool) -> dict:
         given = [arrays[str(k)] for k in range(len(arrays))]
         return self._give({str(k): value for k, value in enumerate(self.probe.alone(path, given, training))})
 
-    def do_source(self, arrays, path, training):
+    def do_source(self, arrays: Arrays, path: str, training: bool) -> list[str]:
         return self.probe.source(path, training) if hasattr(self.probe, "source") else []
 
-    def do_loss(self, arrays, inputs):
+    def do_loss(self, arrays: Arrays, inputs: bool) -> dict:
         """Of the outputs "output/..." in the file."""
         outputs = {name.removeprefix("output/"): value for name, value in arrays.items() if name.startswith("output/")}
         rest = {name: value for name, value in arrays.items() if not name.startswith("output/")}
@@ -120,18 +120,18 @@ class Side:
             }
         return {"value": value} | self._give(gradients)
 
-    def do_gradients(self, arrays, inputs):
+    def do_gradients(self, arrays: Arrays, inputs: bool) -> dict:
         called, rest = self.names(arrays)
         loss, found = self.probe.gradients([arrays[name] for name in called], [arrays[name] for name in rest])
         return {"value": loss} | self._give(found)
 
-    def do_update(self, arrays, rates):
+    def do_update(self, arrays: Arrays, rates: list[float]) -> dict:
         """Gradients "0/key", "1/key", ... of one update after the other."""
         split = [{n.split("/", 1)[1]: v for n, v in arrays.items() if n.startswith(f"{k}/")} for k in range(len(rates))]
         found = self.probe.update(split, rates)
         return self._give({f"{k}/{name}": value for k, one in enumerate(found) for name, value in one.items()})
 
-    def do_train(self, arrays, inputs, steps):
+    def do_train(self, arrays: Arrays, inputs: bool, steps: int) -> dict:
         called, rest = self.names(arrays)
         return {"losses": self.probe.train([arrays[n] for n in called], [arrays[n] for n in rest], steps)} | self._give(
             self.probe.get()

@@ -4,8 +4,10 @@ which modules the user's folder cannot take the place of."""
 import importlib.util
 import os
 import sys
-from importlib.machinery import PathFinder
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 
 
 def prepare(dtype: str) -> None:
@@ -28,12 +30,12 @@ def prepare(dtype: str) -> None:
     )
 
 
-def carries(recurrent, dtype: str) -> None:
+def carries(recurrent: ModuleType, dtype: str) -> None:
     """Flax makes the state in which a cell starts in float32 unless it is told otherwise, and then refuses a float64 sequence."""
     for cell in vars(recurrent).values():
         if isinstance(cell, type) and "initialize_carry" in vars(cell):
 
-            def wide(*args, start=cell.initialize_carry, **kwargs):
+            def wide(*args: object, start: Callable = cell.initialize_carry, **kwargs: object) -> object:
                 found = start(*args, **kwargs)
                 return tuple(one.astype(dtype) for one in found) if isinstance(found, tuple) else found.astype(dtype)
 
@@ -47,7 +49,9 @@ class Guard:
     def __init__(self, folder: Path, names: set[str]):
         self.folder, self.names = str(folder), names | sys.stdlib_module_names
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if path is not None or name not in self.names:
             return None
         return PathFinder.find_spec(name, [place for place in sys.path if place != self.folder])
@@ -66,7 +70,9 @@ class After:
     def __init__(self, actions: dict):
         self.actions = actions
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if (action := self.actions.pop(name, None)) is None:
             return None
         spec = importlib.util.find_spec(name)

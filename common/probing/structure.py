@@ -23,7 +23,7 @@ def named(outputs: Any, is_array: Callable[[Any], bool], what: str = "tensors") 
     }
 
 
-def structured(outputs: dict[str, Any]):
+def structured(outputs: dict[str, Any]) -> Any:
     """What the loss is called with, of `named` outputs: the array, or a tuple or dict of those."""
     if list(outputs) == [""]:
         return outputs[""]

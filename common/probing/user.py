@@ -5,8 +5,10 @@ import importlib.util
 import re
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -30,7 +32,7 @@ def hide() -> dict:
 
 
 @contextmanager
-def ours(hidden: dict):
+def ours(hidden: dict) -> Iterator[None]:
     """Inside, our modules, which `hidden` keeps else, are found under their names; outside, the user's are."""
     theirs = hide()
     sys.modules.update(hidden)
@@ -43,7 +45,7 @@ def ours(hidden: dict):
         sys.modules.update(theirs)
 
 
-def load(file: Path):
+def load(file: Path) -> ModuleType:
     """The user's module. Its folder comes on the path, as if it had been started itself. Raises Refused if there is no such file, or
     it is not Python."""
     if not file.is_file():
@@ -72,7 +74,7 @@ def load(file: Path):
     return module
 
 
-def function(module, name: str, file: Path):
+def function(module: ModuleType, name: str, file: Path) -> Callable:
     found = getattr(module, name, None)
     if not callable(found):
         what = "is not there; add it" if found is None else f"is of type {type(found).__name__} there"
@@ -80,7 +82,7 @@ def function(module, name: str, file: Path):
     return found
 
 
-def draw(module, file: Path) -> Arrays:
+def draw(module: ModuleType, file: Path) -> Arrays:
     """{name: array} that the user's inputs(rng) draws."""
     found = function(module, "inputs", file)(np.random.default_rng(0))
     if not isinstance(found, dict) or not found:
@@ -166,7 +168,7 @@ def said(error: BaseException, file: Path, name: str, did: str = "raised") -> di
 def users_lines(error: BaseException, file: Path) -> list[str]:
     """Of a traceback what lies in the user's folder, and the error itself."""
 
-    def is_theirs(path):
+    def is_theirs(path: Path) -> bool:
         inside = path.is_relative_to(file.parent) and not path.is_relative_to(sys.prefix)
         return inside and not any(path.is_relative_to(ROOT / name) for name in OURS)
 

@@ -9,7 +9,9 @@ from common.specs.records import Optimizer
 BLOCK = 16_384
 
 
-def adam_update(adam: Optimizer, parameter, gradient, first, second, step: int):
+def adam_update(
+    adam: Optimizer, parameter: np.ndarray, gradient: np.ndarray, first: np.ndarray, second: np.ndarray, step: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """New (parameter, first moment, second moment) after update number `step`, counted from 1; float64, of one shape."""
     given = [np.ravel(array) for array in (parameter, gradient, first, second)]
     starts = range(0, max(parameter.size, 1), BLOCK)

@@ -1,19 +1,20 @@
 """The oracle as a column: a specification executed in NumPy float64, with gradients by reverse-mode `autograd`."""
 
 import contextlib
+from collections.abc import Mapping
 
 import numpy as np
 from autograd import grad
 from autograd.tracer import getval
 
-from common.contract import Snapshot
+from common.contract import Arrays, Snapshot
 from common.data.batches import model_inputs
 from common.noise import draw_steps
 from common.reference.adam import adam_update
 from common.reference.momentum import momentum_update
 from common.reference.networks import Networks
 from common.reference.rmsprop import rmsprop_update
-from common.specs.records import Adam, Momentum, RMSProp, Spec
+from common.specs.records import Adam, Momentum, RMSProp, Spec, Update
 
 RULES = {Adam.moments: adam_update, Momentum.moments: momentum_update, RMSProp.moments: rmsprop_update}
 
@@ -21,46 +22,46 @@ RULES = {Adam.moments: adam_update, Momentum.moments: momentum_update, RMSProp.m
 class Reference:
     """The specification itself, behind the same contract as the four backends (`common.contract.Column`)."""
 
-    def __init__(self, spec: Spec, parameters, seed: int = 0):
+    def __init__(self, spec: Spec, parameters: Arrays, seed: int = 0):
         self.spec, self.seed = spec, seed
         self.restore(Snapshot.start(spec, parameters))
 
-    def parameters(self):
+    def parameters(self) -> Arrays:
         return dict(self._parameters)
 
-    def statistics(self):
+    def statistics(self) -> Arrays:
         return dict(self._statistics)
 
-    def moments(self):
+    def moments(self) -> Arrays:
         return dict(self._moments)
 
-    def restore(self, snapshot):
+    def restore(self, snapshot: Snapshot) -> None:
         self.step = snapshot.step
         self._parameters = _float64(snapshot.parameters)
         self._statistics = _float64(snapshot.statistics)
         self._moments = _float64(snapshot.moments)
 
-    def alone(self):
+    def alone(self) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
 
-    def forward(self, inputs, noise):
+    def forward(self, inputs: Arrays, noise: Arrays) -> Arrays:
         return self.spec.forward(self._networks(training=True), inputs, noise)
 
-    def losses(self, inputs, noise):
+    def losses(self, inputs: Arrays, noise: Arrays) -> dict[str, float]:
         return _floats(self.spec.losses(self._networks(training=True), inputs, noise))
 
-    def loss_at(self, update, parameters, inputs, noise):
+    def loss_at(self, update: Update, parameters: Arrays, inputs: Arrays, noise: Arrays) -> np.number:
         """The objective of `update` with `parameters` in place of the current ones."""
         return update.losses(self._networks(training=True, **parameters), inputs, noise)[update.objective]
 
-    def gradients(self, inputs, noise):
+    def gradients(self, inputs: Arrays, noise: Arrays) -> Arrays:
         return {
             f"{update.name}.{name}": value
             for update in self.spec.updates
             for name, value in self._gradient(update, inputs, noise, update.networks)[0].items()
         }
 
-    def train_step(self, inputs, noise):
+    def train_step(self, inputs: Arrays, noise: Arrays) -> dict[str, float]:
         self.step += 1
         values, accumulated, taken = {}, {}, []
         for update in self.spec.updates:
@@ -109,10 +110,10 @@ class Reference:
     def _networks(self, training, **parameters):
         return Networks(self.spec, self._parameters | parameters, self._statistics, training)
 
-    def upload(self, data):
+    def upload(self, data: Mapping[str, np.ndarray]) -> None:
         self._data = data
 
-    def train_steps(self, indices, noise=None):
+    def train_steps(self, indices: Arrays, noise: Arrays | None = None) -> Arrays:
         count, batch = next(iter(indices.values())).shape
         noise, rows = noise or self.native_noise(count, batch), []
         for k in range(count):
@@ -120,16 +121,16 @@ class Reference:
             rows.append(self.train_step(inputs, {name: value[k] for name, value in noise.items()}))
         return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
-    def native_noise(self, count, batch):
+    def native_noise(self, count: int, batch: int) -> Arrays:
         return draw_steps(self.spec.noise, batch, self.seed, "training", range(self.step, self.step + count))
 
-    def encode(self, inputs):
+    def encode(self, inputs: Arrays) -> np.ndarray:
         return self.spec.encode(self._networks(training=False), inputs)
 
-    def reconstruct(self, inputs, noise):
+    def reconstruct(self, inputs: Arrays, noise: Arrays) -> np.ndarray:
         return self.spec.reconstruct(self._networks(training=False), inputs, noise)
 
-    def sample(self, noise):
+    def sample(self, noise: Arrays) -> np.ndarray:
         return self.spec.sample(self._networks(training=False), noise)
 
 

@@ -7,18 +7,30 @@ from autograd import numpy as np
 from autograd.extend import defvjp, primitive
 
 from common.reference.terms import sigmoid
-from common.specs.layers import Activation, BatchNorm, Conv, ConvTranspose, Dense, Dropout, LeakyRelu, MaxPool, Reshape
+from common.specs.layers import (
+    Activation,
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Dropout,
+    Layer,
+    LeakyRelu,
+    MaxPool,
+    Reshape,
+    Shape,
+)
 from common.specs.records import Spec
 
 
 @primitive
-def per_feature(values, shape):
+def per_feature(values: np.ndarray, shape: Shape) -> np.ndarray:
     """values (C,) at every place of `shape` (B, C, ...)."""
     return np.broadcast_to(np.reshape(values, (-1, *(1 for _ in shape[2:]))), shape)
 
 
 @primitive
-def over_places(x):
+def over_places(x: np.ndarray) -> np.ndarray:
     """(C,): the sums of x (B, C, ...) over all its places, at once, as implementations have them: axis by axis it rounds less. What
     lies side by side NumPy adds in pairs, but along other axes one to the next, which is off by 500 roundings over the 16,384
     places of pictures with a plain ground."""
@@ -30,7 +42,7 @@ defvjp(over_places, lambda _, x: lambda g: per_feature(g, x.shape))
 
 
 @singledispatch
-def apply(layer, parameters: Mapping, path: str, x):
+def apply(layer: Layer, parameters: Mapping, path: str, x: np.ndarray) -> np.ndarray:
     """The output of `layer`, whose parameters are parameters[path + ".weight"] and so on."""
     raise TypeError(f"the reference has no layer {type(layer).__name__}")
 

@@ -18,7 +18,9 @@ from autograd.extend import VSpace
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.numpy.numpy_vspaces import ArrayVSpace
 
+from common.contract import Arrays, Snapshot
 from common.reference.column import Reference
+from common.specs.records import Optimizer, Spec
 
 EXACT = {np.negative, np.positive, np.absolute, np.sign, np.maximum, np.minimum, np.conjugate}
 PRODUCTS = {np.dot, np.tensordot}
@@ -30,7 +32,7 @@ class Errors:
     """Numbers from U(-error, error) that look random and depend on `seed` and the value to be moved, as `dtype` holds it,
     alone."""
 
-    def __init__(self, error: float, seed, dtype: str = "float64"):
+    def __init__(self, error: float, seed: int, dtype: str = "float64"):
         self._random = np.random.Generator(np.random.SFC64(seed))
         self._pool = self._random.uniform(-error, error, 1 << 16)
         self._salt, self._factor = self._random.integers(1 << 63, size=2, dtype=np.uint64) | np.uint64(1)
@@ -104,13 +106,13 @@ class Inexact(np.ndarray):
             return self.moved(result, _size(result, squares, terms))
         return self.wrap(super().__array_function__(function, types, arguments, options))
 
-    def wrap(self, result):
+    def wrap(self, result: object) -> object:
         """`result` as it is, with operations that are as inexact as ours."""
         if _real(result):
             return _inexact(result, self.errors)
         return result
 
-    def moved(self, result, size):
+    def moved(self, result: np.ndarray | np.floating, size: np.ndarray) -> "Inexact":
         """`result` with an error of up to the relative one times `size`."""
         if not (isinstance(result, np.ndarray) and result.flags.owndata and result.flags.c_contiguous):
             result = np.array(result, order="C")
@@ -155,11 +157,11 @@ def _plain(value):
 class InexactSpace(ArrayVSpace):
     """What autograd collects gradients in: sums that begin at its zeros are inexact too."""
 
-    def __init__(self, value):
+    def __init__(self, value: Inexact):
         super().__init__(_plain(value))
         self.errors = value.errors
 
-    def zeros(self):
+    def zeros(self) -> Inexact:
         return _inexact(super().zeros(), self.errors)
 
 
@@ -171,7 +173,7 @@ class Numbers:
     """The numbers of an optimiser, at each use moved up or down by `times` what `dtype` makes of them, nothing in
     float64: 1 - 0.999 loses three digits of a rounded 0.999, and implementations round in different places."""
 
-    def __init__(self, record, like: Inexact, random: np.random.Generator, dtype: str, times: float):
+    def __init__(self, record: Optimizer, like: Inexact, random: np.random.Generator, dtype: str, times: float):
         self._record, self._like, self._random, self._dtype, self._times = record, like, random, np.dtype(dtype), times
 
     def __getattr__(self, name):
@@ -186,13 +188,13 @@ class InexactReference(Reference):
     """The oracle in inexact arithmetic: every operation is off by up to `error`, and the numbers of the optimiser by as
     many roundings to `dtype`."""
 
-    def __init__(self, spec, parameters, *, dtype: str, error: float, seed: int):
+    def __init__(self, spec: Spec, parameters: Arrays, *, dtype: str, error: float, seed: int):
         self._like, fresh = (_inexact(0.0, kind(error, seed, dtype)) for kind in (Errors, Fresh))
         random, times = np.random.Generator(np.random.SFC64(seed)), 2 * error / np.finfo(dtype).eps
         updates = tuple(replace(u, optimizer=Numbers(u.optimizer, fresh, random, dtype, times)) for u in spec.updates)
         super().__init__(replace(spec, updates=updates), parameters)
 
-    def restore(self, snapshot):
+    def restore(self, snapshot: Snapshot) -> None:
         super().restore(snapshot)
         for values in (self._parameters, self._statistics, self._moments):
             values.update({name: self._like.wrap(value) for name, value in values.items()})

@@ -72,7 +72,7 @@ def sample(networks, noise):
     return sigmoid(networks.decoder(noise["z"]))
 
 
-def dropout_masks(which, width, dropout, count=2):
+def dropout_masks(which: str, width: int, dropout: Dropout, count: int = 2) -> tuple[Noise, ...]:
     """The masks of so many hidden layers of `width` units, in the pass called `which`."""
     return tuple(Noise(f"{which}_mask{k}", (width,), Bernoulli(1 - dropout.rate)) for k in range(count))
 

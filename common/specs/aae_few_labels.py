@@ -33,7 +33,7 @@ from common.specs.aae import EPS, dropout_masks
 from common.specs.draws import FanInUniform, Noise, Normal, OneHot
 from common.specs.inputs import Images, Labels
 from common.specs.layers import RELU, SIGMOID, Dense, Dropout, Network
-from common.specs.records import Adam, Optimizer, Spec, Training, Update
+from common.specs.records import About, Adam, Optimizer, Spec, Training, Update
 
 CLASSES, STYLE = 10, 10
 STEPS = 15_000  # the repository's 500 epochs, each of the 30 batches of its 3,000 labelled images
@@ -117,7 +117,7 @@ def sample(networks, noise):
     return sigmoid(decode(networks, noise["category"], noise["z"]))
 
 
-def adam(learning_rate):
+def adam(learning_rate: float) -> Adam:
     return Adam(learning_rate=learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 
@@ -142,15 +142,23 @@ REPOSITORY = Settings(
 )
 
 
-def few_labels(name, categories, labelled, about, settings=REPOSITORY, steps=STEPS, width=WIDTH):
+def few_labels(
+    name: str,
+    categories: int,
+    labelled: int | None,
+    about: About,
+    settings: Settings = REPOSITORY,
+    steps: int = STEPS,
+    width: int = WIDTH,
+) -> Spec:
     prior, optimizers = Normal(0.0, 1.0), settings.optimizers
     coder_dropout = (CODER_DROPOUT,) if settings.dropout else ()
     discriminator_dropout = (DISCRIMINATOR_DROPOUT,) if settings.dropout else ()
 
-    def drawn(which, dropout, count=2):
+    def drawn(which: str, dropout: tuple[Dropout, ...], count: int = 2) -> tuple[Noise, ...]:
         return dropout_masks(which, width, *dropout, count=count) if dropout else ()
 
-    def added(which):
+    def added(which: str) -> tuple[Noise, ...]:
         noise = Noise(f"{which}_input", (784,), Normal(0.0, settings.input_noise))
         return (noise,) if settings.input_noise else ()
 

@@ -3,14 +3,16 @@
 import math
 from dataclasses import dataclass
 
-from common.specs.layers import Shape
+import numpy as np
+
+from common.specs.layers import Layer, Shape
 
 
 @dataclass(frozen=True)
 class FanInUniform:
     """Weights and biases ~ U(-1/√fan_in, 1/√fan_in): what PyTorch gives a Linear or Conv by default."""
 
-    def draw(self, kind: str, layer, random):
+    def draw(self, kind: str, layer: Layer, random: np.random.Generator) -> np.ndarray:
         bound = 1 / math.sqrt(layer.fan_in)
         return random.uniform(-bound, bound, layer.parameters[kind])
 
@@ -21,7 +23,7 @@ class FanInNormal:
 
     gain: float
 
-    def draw(self, kind: str, layer, random):
+    def draw(self, kind: str, layer: Layer, random: np.random.Generator) -> np.ndarray | float:
         std = math.sqrt(self.gain / layer.fan_in)
         return random.normal(0, std, layer.parameters[kind]) if kind == "weight" else 0.0
 
@@ -31,7 +33,7 @@ class GlorotUniform:
     """Weights ~ U(-b, b) with b = √(6 / (fan_in + fan_out)), biases 0: what Paddle gives a dense layer by default (it says
     Xavier), and Keras."""
 
-    def draw(self, kind: str, layer, random):
+    def draw(self, kind: str, layer: Layer, random: np.random.Generator) -> np.ndarray | float:
         bound = math.sqrt(6 / (layer.fan_in + layer.fan_out))
         return random.uniform(-bound, bound, layer.parameters[kind]) if kind == "weight" else 0.0
 
@@ -42,7 +44,7 @@ class FixedNormal:
 
     std: float
 
-    def draw(self, kind: str, layer, random):
+    def draw(self, kind: str, layer: Layer, random: np.random.Generator) -> np.ndarray | float:
         return random.normal(0, self.std, layer.parameters[kind]) if kind == "weight" else 0.0
 
 
@@ -56,7 +58,7 @@ class Normal:
     mean: float
     std: float
 
-    def draw(self, random, shape: Shape):
+    def draw(self, random: np.random.Generator, shape: Shape) -> np.ndarray:
         return random.normal(self.mean, self.std, shape)
 
 
@@ -67,7 +69,7 @@ class Uniform:
     low: float
     high: float
 
-    def draw(self, random, shape: Shape):
+    def draw(self, random: np.random.Generator, shape: Shape) -> np.ndarray:
         return random.uniform(self.low, self.high, shape)
 
 
@@ -77,7 +79,7 @@ class Bernoulli:
 
     keep: float
 
-    def draw(self, random, shape: Shape):
+    def draw(self, random: np.random.Generator, shape: Shape) -> np.ndarray:
         return (random.uniform(size=shape) < self.keep).astype(float)
 
 
@@ -85,7 +87,7 @@ class Bernoulli:
 class OneHot:
     """One of the last axis's classes, each as probable as the others: 1 there, 0 elsewhere."""
 
-    def draw(self, random, shape: Shape):
+    def draw(self, random: np.random.Generator, shape: Shape) -> np.ndarray:
         return (random.integers(shape[-1], size=(*shape[:-1], 1)) == range(shape[-1])).astype(float)
 
 

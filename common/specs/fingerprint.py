@@ -17,7 +17,9 @@ BLANK = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER}
 BLOCKS = {tokenize.INDENT: "{", tokenize.DEDENT: "}"}
 
 
-def plain(value, function: Callable = lambda value: value.__qualname__, without: tuple[str, ...] = ()):
+def plain(
+    value: object, function: Callable = lambda value: value.__qualname__, without: tuple[str, ...] = ()
+) -> dict | list | str | float | None:
     """Records, tuples and mappings as JSON values: functions as `function` has them, the fields `without` left out."""
     if is_dataclass(value):
         kept = [field.name for field in fields(value) if field.name not in without]
@@ -29,7 +31,7 @@ def plain(value, function: Callable = lambda value: value.__qualname__, without:
     return function(value) if callable(value) else value
 
 
-def fingerprint(record, without: tuple[str, ...] = ()) -> str:
+def fingerprint(record: object, without: tuple[str, ...] = ()) -> str:
     """16 hexadecimal digits, of the record's fields but for those named in `without`."""
     text = json.dumps(plain(record, _mathematics, without), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

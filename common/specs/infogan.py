@@ -143,7 +143,7 @@ def sample(networks, noise):
     return networks.generator(latent(noise, ""))
 
 
-def batch_norm(name, features):
+def batch_norm(name: str, features: int) -> BatchNorm:
     return BatchNorm(name, features, epsilon=1e-5, momentum=0.9)
 
 
@@ -151,7 +151,19 @@ def _adam(learning_rate):
     return Adam(learning_rate=learning_rate, beta1=0.5, beta2=0.999, epsilon=1e-8, l2=0.0)
 
 
-def make(name, module, codes, images, networks, width, weights, fixed_deviation, rates, training, about) -> Spec:
+def make(
+    name: str,
+    module: str,
+    codes: Latent,
+    images: Images,
+    networks: tuple[Network, ...],
+    width: int,
+    weights: tuple[float, float, float],
+    fixed_deviation: bool,
+    rates: tuple[float, float],
+    training: Training,
+    about: About,
+) -> Spec:
     """An InfoGAN of these `networks`, on `codes`; weights of the bound's two parts, and of the bound in G's objective; rates
     of D and G."""
     category_weight, codes_weight, generator_weight = weights

@@ -5,6 +5,7 @@ classes. Inputs of the same `rows` are of the same images.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from common.specs.layers import Shape
 
@@ -22,7 +23,7 @@ class Images:
     rows: str = "all"
     source = "images"
 
-    def scale(self, values):
+    def scale(self, values: Any) -> Any:
         """0..255 to the model's range, with the same two operations in every backend."""
         low, high = self.pixels
         return values / 255 * (high - low) + low

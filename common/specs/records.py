@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from common.errors import UsageError
 from common.specs.draws import Initial, Noise
 from common.specs.fingerprint import fingerprint, plain
@@ -284,7 +286,7 @@ class Spec:
     def parameter_count(self) -> int:
         return sum(math.prod(shape) for shape in self.parameter_shapes().values())
 
-    def losses(self, networks, inputs, noise) -> dict:
+    def losses(self, networks: object, inputs: Mapping[str, np.ndarray], noise: Mapping[str, np.ndarray]) -> dict:
         """Every update's losses at one and the same state, as the parity stages compare them."""
         functions = dict.fromkeys(update.losses for update in self.updates)  # several updates may have one
         return {name: value for losses in functions for name, value in losses(networks, inputs, noise).items()}

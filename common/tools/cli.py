@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -401,7 +401,7 @@ def reproduce(
 ) -> None:
     """Train an article's models as the article has them, draw its figures, check its claims, write one page."""
     from common.tools import many, reproduction
-    from common.tools.show import checks_table
+    from common.tools.reproduction.report import checks_table
     from common.tools.training import prepare_folder
 
     if article not in ARTICLES:
@@ -429,7 +429,7 @@ def reproduce(
     how = {"data_name": data, "data_dir": data_dir, "device": device}
     if run:
 
-        def train_here(words):
+        def train_here(words: list) -> None:
             app([str(word) for word in words], standalone_mode=False)
 
         result = reproduction.single(article, chosen[run], dataset, out, train_here, **how)
@@ -497,7 +497,7 @@ def results(
     _check_device(device)
     out, names = collect or out, table.names(chosen, columns, seeds)
 
-    def lines(wanted):
+    def lines(wanted: Collection[str]) -> Iterator[str]:
         return (
             many.line(context, name, out, models=[model], backend=[column])
             for name, (model, column, _) in names.items()
@@ -623,11 +623,11 @@ def bench(
         return
     out, wanted = collect or out, {case.name: case for case in cases(chosen, batch_size, sweep)}
 
-    def single(name):
+    def single(name: str) -> dict | None:
         """What the run of this name left, None if it is not whole."""
         return report.single(out / name, vars(settings), suite.keys(wanted[name], columns, modes))
 
-    def lines(names):
+    def lines(names: Iterable[str]) -> Iterator[str]:
         for name in names:
             peer = (with_peers and wanted[name].model == peers.MODEL) or None
             own = {"models": [wanted[name].model], "backend": columns, "threads": settings.threads, "with_peers": peer}

@@ -45,7 +45,7 @@ def agenda(models: list[str], backends: tuple[str, ...], out: Path) -> list[Task
     """All tasks, what matters most first: the first model's proof, so that something is to be seen; the oracle, whom all wait
     for; the other proofs, and last the trainings."""
 
-    def tasks(kind, *parties):
+    def tasks(kind: str, *parties: str) -> list[list[Task]]:
         return [[Task(kind, model, party, out / model / party) for party in parties] for model in models]
 
     (asked, *others), (proven, *rest) = tasks("ask", ORACLE), tasks("prove", *backends)

@@ -28,6 +28,7 @@ import backends
 from common import data as sets
 from common import parity, specs, worlds
 from common.checkpoint import write_atomically, write_json
+from common.contract import Column
 from common.data.fitted import fitted_dataset
 from common.errors import TetraplaError
 from common.tools import training
@@ -57,7 +58,7 @@ def prove(job: dict, dataset: sets.Dataset, folder: Path, world: World) -> None:
     oracle, growth = folder.parent / oracle_of(job, job["party"]), {dtype: [] for dtype in DTYPES}
     for dtype, rows in growth.items():
 
-        def watch(step, tensors, rows=rows):
+        def watch(step: int, tensors: dict[str, np.ndarray], rows: list = rows) -> None:
             expected = read_results(oracle_path(oracle, step))[""]
             rows.append((step, *parity.largest_deviation(expected, tensors)))
 
@@ -90,7 +91,7 @@ def train(job: dict, dataset: sets.Dataset, folder: Path, world: World) -> None:
         write_results(folder / PICTURES, {"": training.pictures(column, dataset, job["seed"])})
 
 
-def create(job: dict, case: parity.Case, dtype: str, world: World):
+def create(job: dict, case: parity.Case, dtype: str, world: World) -> Column:
     """A column of the job's backend at the start of a case."""
     kind = {"dtype": dtype, "device": job["device"], "seed": job["seed"], "world": world}
     return backends.create(job["party"], case.spec, case.parameters(), **kind)

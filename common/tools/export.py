@@ -10,6 +10,7 @@ import importlib
 import inspect
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import backends
 from common import checkpoint, specs
@@ -53,7 +54,7 @@ def export(run: Path, backend: str, out: Path, *, overwrite: bool) -> Path:
     return out
 
 
-def standalone(module, spec: Spec, dtype: str, job: str) -> str:
+def standalone(module: ModuleType, spec: Spec, dtype: str, job: str) -> str:
     """The source of `module`, and of what it takes from its engine, without losses and training; and `create()`. `dtype` is an
     expression."""
     nodes = _definitions(module)

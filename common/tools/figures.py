@@ -167,7 +167,7 @@ def side_by_side(spec: Spec, pictures: dict[str, dict[str, np.ndarray]], folder:
     return paths
 
 
-def show(axis, pixels: np.ndarray) -> None:
+def show(axis: plt.Axes, pixels: np.ndarray) -> None:
     """A picture (H, W) or (H, W, 3) in [0, 1], without axes."""
     axis.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="none")
     axis.set(xticks=[], yticks=[])
@@ -180,7 +180,7 @@ def _save_pixels(pixels, path):
     write_atomically(path, buffer.getvalue())
 
 
-def save_figure(figure, path: Path, tight: bool = True) -> None:
+def save_figure(figure: plt.Figure, path: Path, tight: bool = True) -> None:
     """Write and close a figure; `tight` lays it out first, which figures with a shared colour bar do themselves."""
     if tight:
         figure.tight_layout()

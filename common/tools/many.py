@@ -28,7 +28,7 @@ def check(context: typer.Context) -> None:
                 raise UsageError(f"{options[option]} and {options[other]} exclude each other; give one of them")
 
 
-def line(context: typer.Context, name: str, out: Path, **changed) -> str:
+def line(context: typer.Context, name: str, out: Path, **changed: object) -> str:
     """The shell line of the run `name` of this command, with what the user has said, `changed` (None: left out); it can be given
     in any folder."""
     said = {key: value for key, value in _given(context).items() if key not in OF_ALL}

@@ -12,7 +12,7 @@ from common.errors import UsageError
 FOLDER = Path(__file__).parent / "templates"
 
 
-def template(name: str, **settings) -> jinja2.Template:
+def template(name: str, **settings: object) -> jinja2.Template:
     """The template `name`; a value that it names and is not given is an error. HTML is escaped, and `embed` makes a
     picture's path the data of an img; `settings` are further ones of jinja2.Environment."""
     environment = jinja2.Environment(

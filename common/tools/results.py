@@ -6,6 +6,7 @@ and measured on the test images. A seed gives every backend the same initial val
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +15,15 @@ from common import environment
 from common.checkpoint import write_atomically, write_json
 from common.data import Dataset
 from common.errors import UsageError
-from common.processes import in_turn
+from common.processes import Children, in_turn
 from common.specs import SPECS, get
 from common.specs.records import Spec
 from common.terminal import ERR
 from common.tools import results_page, training
-from common.tools.evaluation.equivalence import ALPHA, POWER, Margin, Verdict, judge
-from common.tools.margins import MARGINS, OTHER, PLANS
+from common.tools.evaluation.equivalence import ALPHA, POWER
+from common.tools.margins import OTHER, PLANS
 from common.tools.pages import check_place, put_between
+from common.tools.results_page import Row
 from common.tools.results_worker import MEASURES, carry_all, folder, options
 
 BEGIN, END = "<!-- results: made by nox -s results -->", "<!-- end of results -->"
@@ -52,24 +54,9 @@ class Measured:
     environment: dict
 
 
-@dataclass(frozen=True)
-class Row:
-    """One measure of one model: its value in every backend with every seed, NaN of a run that failed."""
-
-    model: str
-    steps: int
-    measure: str
-    values: dict[str, dict[int, float]]  # by backend and seed
-
-    @property
-    def margin(self) -> Margin | None:
-        return MARGINS.get((self.model, self.measure))
-
-    def verdicts(self) -> list[Verdict]:
-        return judge(self.values, self.margin)
-
-
-def blocks(models: list[str], columns: tuple[str, ...], seeds: int | None, steps, jobs: int) -> list[Block]:
+def blocks(
+    models: list[str], columns: tuple[str, ...], seeds: int | None, steps: Callable[[str], int], jobs: int
+) -> list[Block]:
     """Block by block over all models, so that what is there when one stops early is whole. `seeds` in place of the plans';
     `steps(model)` is a model's length. Small enough that all `jobs` have something to do."""
     count = {model: seeds or PLANS.get(model, OTHER).seeds for model in models}
@@ -131,7 +118,9 @@ def read_block(out: Path, block: Block, data: Dataset) -> dict[int, Measured | N
     return found
 
 
-def train(wanted: list[Block], data: Dataset, out: Path, *, data_name, data_dir: Path | None, device: str, jobs: int):
+def train(
+    wanted: list[Block], data: Dataset, out: Path, *, data_name: str, data_dir: Path | None, device: str, jobs: int
+) -> None:
     """Train and measure into `out` what is not there yet, `jobs` processes at a time, each with its part of the cores.
 
     Raises TrainingFailed when one does not end well. What it finished stays, and the same command goes on from there.
@@ -143,7 +132,7 @@ def train(wanted: list[Block], data: Dataset, out: Path, *, data_name, data_dir:
         missing += [dataclasses.replace(block, seeds=seeds)] if seeds else []
     name, place = datasets.absolute(data_name), data_dir.resolve() if data_dir else ""
 
-    def one(number, block, cores, children):
+    def one(number: int, block: Block, cores: str | None, children: Children) -> None:
         seeds = ",".join(map(str, block.seeds))
         said = (
             f"{number} of {len(missing)}: {block.model} in {block.backend}, seeds {seeds}, {block.steps:,} steps each"

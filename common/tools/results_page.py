@@ -3,15 +3,34 @@
 import dataclasses
 import itertools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from backends import TITLES
-from common.tools.evaluation.equivalence import ALPHA, DIFFERENT, EQUIVALENT, MOST_SEEDS, POWER, Verdict
+from common.tools.evaluation.equivalence import ALPHA, DIFFERENT, EQUIVALENT, MOST_SEEDS, POWER, Margin, Verdict, judge
+from common.tools.margins import MARGINS
 
 
-def of_row(row, verdicts: list[Verdict]) -> dict:
-    """A results.Row with its margin and verdicts; a value that is not finite becomes None."""
+@dataclass(frozen=True)
+class Row:
+    """One measure of one model: its value in every backend with every seed, NaN of a run that failed."""
+
+    model: str
+    steps: int
+    measure: str
+    values: dict[str, dict[int, float]]  # by backend and seed
+
+    @property
+    def margin(self) -> Margin | None:
+        return MARGINS.get((self.model, self.measure))
+
+    def verdicts(self) -> list[Verdict]:
+        return judge(self.values, self.margin)
+
+
+def of_row(row: Row, verdicts: list[Verdict]) -> dict:
+    """A Row with its margin and verdicts; a value that is not finite becomes None."""
     values = {
         backend: {str(seed): value if math.isfinite(value) else None for seed, value in sorted(by_seed.items())}
         for backend, by_seed in row.values.items()

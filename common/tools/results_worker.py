@@ -20,6 +20,7 @@ from common.data import Dataset
 from common.errors import NonFiniteLoss, TetraplaError
 from common.specs.records import Spec
 from common.tools import training
+from common.tools.evaluation.frechet import Features
 from common.tools.reproduction import infogan, measures
 from common.tools.reproduction.probe import samples
 
@@ -36,7 +37,7 @@ def options(spec: Spec, backend: str, steps: int, seed: int, data: Dataset, devi
     return training.Options(backend, steps, batch, seed, device=device, evaluate_every=steps)
 
 
-def carry(spec: Spec, settings: training.Options, data: Dataset, space, out: Path) -> None:
+def carry(spec: Spec, settings: training.Options, data: Dataset, space: Features | None, out: Path) -> None:
     """Train into the folder `out`, or go on with what it holds, measure, and write its measures.json."""
     training.prepare_folder(out, resume=True, overwrite=False)
     found = {"steps": settings.steps}
@@ -59,7 +60,7 @@ def carry_all(
         )
 
 
-def measure(column: Column, test: dict[str, float], data: Dataset, space) -> dict[str, float]:
+def measure(column: Column, test: dict[str, float], data: Dataset, space: Features | None) -> dict[str, float]:
     """{measure: value} on the test images, whose losses are `test`; `space` is that of the Fréchet distance."""
     spec, found = column.spec, {}
     name = spec.updates[0].objective

@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.markup import escape
@@ -11,11 +12,15 @@ from rich.text import Text
 
 from backends import TITLES
 from common import parity
+from common.data import Dataset
 from common.environment import ROOT
 from common.specs.layers import Layer
 from common.specs.records import Momentum, Optimizer, RMSProp, Spec
 from common.tools import sections
 from common.tools.articles import ARTICLES
+
+if TYPE_CHECKING:  # it brings Matplotlib, which no table needs
+    from common.tools.compare import ModelReport
 
 
 def tables(spec: Spec) -> list[Table | str]:
@@ -142,7 +147,7 @@ def _lines(source, section):
     return Syntax(text, "python", theme="ansi_dark", word_wrap=True, background_color="default")
 
 
-def comparison_row(report, backends) -> Text:
+def comparison_row(report: "ModelReport", backends: tuple[str, ...]) -> Text:
     """One line of a model that has just been compared: per backend how near it comes to a bar, in floors."""
     mark = "[green]✓[/]" if report.passed else "[bold red]✗[/]"
     cells = []
@@ -156,7 +161,9 @@ def comparison_row(report, backends) -> Text:
     return Text.from_markup(f"{line}, after {report.seconds:.0f} s")
 
 
-def comparison_tables(reports, backends, data, steps) -> list[Table | str]:
+def comparison_tables(
+    reports: list["ModelReport"], backends: tuple[str, ...], data: Dataset, steps: int
+) -> list[Table | str]:
     """One stage table a model, or one matrix of models × backends when there are several."""
     result: list[Table | str] = [f"Data: {data.description}"]
     for report in reports:
@@ -255,13 +262,3 @@ def _matrix(reports, backends):
 def _cell(stage):
     number = f"{stage.deviation:.1e}, {stage.times_floor:.1f}" if stage.deviation else "exact"
     return f"[green]✓[/] {number}" if stage.passed else f"[bold red]✗ {number}[/]"
-
-
-def checks_table(report) -> Table:
-    """The checks of a reproduction: whose claim, ours, verdict."""
-    title = f"Article {report.article} on {report.evidence.data.name}"
-    table = Table("what", "claimed by", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
-    styles = {"reached": "green", "in part": "yellow", "missed": "red"}
-    for one in report.judged:
-        table.add_row(one.check.what, one.check.whose, one.ours, Text(one.verdict, styles.get(one.verdict, "")))
-    return table

@@ -88,7 +88,7 @@ def train(
     resume: bool = False,
     quiet: bool = False,
     world: World = ALONE,
-):
+) -> tuple[Column, dict]:
     """Train into the folder `out`, which may exist only with `resume`, and goes on from what it holds. Returns (column, row of the
     last evaluation).
 

@@ -1,10 +1,11 @@
 """Causes, each named only when NumPy under the conventions of both sides gives the numbers of both; else "unknown"."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from common.probing import Arrays, Layer
+from common.probing import Arrays, Description, Layer
 from common.tools.diff.conventions import updates
 from common.tools.diff.conventions.activations import NAMES
 from common.tools.diff.conventions.base import Unknown
@@ -22,7 +23,7 @@ LOSSES = {  # {setting of a loss: heading of docs/differences.md}
 ROUNDED = ("float32", "rounded", "root", "cube")  # settings that tell what passes through float32; the last two of GELU
 
 
-def shown(value) -> str:
+def shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
@@ -36,11 +37,21 @@ def said(knobs: dict, settings: dict[str, tuple]) -> str:
     )
 
 
-def guide(knobs: dict, settings) -> str:
+def guide(knobs: dict, settings: Iterable[str]) -> str:
     return next((knobs[name].anchor for name in settings if name in knobs and knobs[name].anchor), "")
 
 
-def of_layer(stage: str, a: Layer, b: Layer, tensors: Arrays, ins, outs, made, training: bool, bar: float) -> Cause:
+def of_layer(
+    stage: str,
+    a: Layer,
+    b: Layer,
+    tensors: Arrays,
+    ins: list[np.ndarray],
+    outs: list[np.ndarray],
+    made: list[np.ndarray],
+    training: bool,
+    bar: float,
+) -> Cause:
     """Why the two layers give `outs` and `made` on the same inputs."""
     unknown = Cause(stage, a.path, f"{a.title} and {b.title} give different results on the same input; no convention that is known explains both")  # fmt: skip
     if a.kind == "unknown" or a.kind != b.kind:
@@ -130,12 +141,19 @@ def cut(layer: Layer, pad: Layer | None) -> Layer:
     return replace(layer, settings=layer.settings | {"padding": padding})
 
 
-def advice(b: Layer, settings) -> str:
+def advice(b: Layer, settings: dict[str, tuple]) -> str:
     """Which line of the port to change."""
     return f"in the port, {b.path} ({b.title}): " + _numbers(settings)
 
 
-def of_loss(described, outputs: Arrays, inputs: Arrays, ours, theirs, bar: float) -> Cause:
+def of_loss(
+    described: tuple[Description, Description],
+    outputs: Arrays,
+    inputs: Arrays,
+    ours: tuple[float, Arrays],
+    theirs: tuple[float, Arrays],
+    bar: float,
+) -> Cause:
     """Each is (value, gradient with respect to the outputs)."""
     a, b = (explain_loss(outputs, inputs, value, gradient, bar) for value, gradient in (ours, theirs))
     titles = " and ".join(one.loss["title"] for one in described)
@@ -155,7 +173,7 @@ def _loss(one):
     return f"{one['name']} of {one['takes']}" if "takes" in one else one["name"]
 
 
-def of_gradients(wrong, count: int, kinds: dict[str, str]) -> Cause:
+def of_gradients(wrong: list[tuple[str, np.ndarray, np.ndarray | None]], count: int, kinds: dict[str, str]) -> Cause:
     """Where all before agrees. `wrong`: (key, the reference's, the port's or None), in the order of calls; `kinds` of layers."""
     where = wrong[-1][0].rsplit("/", 1)[0]  # the nearest to the loss: gradients come from there
     if len(wrong) == 1 and kinds.get(where) == "embedding" and (rows := _padding_row(*wrong[0][1:])):
@@ -194,7 +212,15 @@ def _padding_row(a, b) -> tuple | None:
     return (None, row) if a[row].any() else (row, None)
 
 
-def of_update(described, before: Arrays, gradients, rates, ours, theirs, bar: float) -> Cause:
+def of_update(
+    described: tuple[Description, Description],
+    before: Arrays,
+    gradients: list[Arrays],
+    rates: Sequence[float],
+    ours: list[Arrays],
+    theirs: list[Arrays],
+    bar: float,
+) -> Cause:
     a, b = (
         updates.explain_update(one.optimizer, before, gradients, list(rates), after, bar)
         for one, after in zip(described, (ours, theirs), strict=True)
@@ -229,7 +255,9 @@ def _numbers(settings):
     return ", ".join(f"{name} {shown(a)}" for name, (a, _) in settings.items())
 
 
-def of_state(a: Layer, b: Layer, before: Arrays, inputs, after, bar: float) -> Cause | None:
+def of_state(
+    a: Layer, b: Layer, before: Arrays, inputs: Sequence[np.ndarray], after: Sequence[Arrays], bar: float
+) -> Cause | None:
     """Why running statistics differ after the same pass; None if they do as the inputs do, or by what passes through float32.
     `after`: those of both sides, {"mean", "variance"}."""
     found = [_explained_state(layer, before, x, own, bar) for layer, x, own in zip((a, b), inputs, after, strict=True)]

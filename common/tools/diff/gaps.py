@@ -10,14 +10,18 @@ from common.tools.diff.causes import ROUNDED, guide, shown
 from common.tools.diff.conventions.glue import explain_glue, followed
 from common.tools.diff.conventions.layers import KNOBS
 from common.tools.diff.conventions.order import canonical
+from common.tools.diff.matching import Matching
 from common.tools.diff.numbers import FACTOR, deviation
+from common.tools.diff.pair import Pass
 from common.tools.diff.verdict import Cause
 
 SOURCES = 8  # calls before one whose outputs may be what it is given
 TRIES = 3  # gaps that no steps explain, after which no other is looked at
 
 
-def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> tuple[Cause, float]:
+def of_glue(
+    stage: str, matching: Matching, ours: Pass, theirs: Pass, tolerance: float, inputs: Arrays
+) -> tuple[Cause, float]:
     """(what lies between layers that agree, the deviation there): where the inputs of a call first differ though all outputs before
     it agree; a difference of rounding only where there is no other."""
     rounding = None
@@ -39,7 +43,7 @@ def of_glue(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays
     return rounding
 
 
-def of_gaps(stage: str, matching, ours, theirs, tolerance: float, inputs: Arrays) -> list[Cause]:
+def of_gaps(stage: str, matching: Matching, ours: Pass, theirs: Pass, tolerance: float, inputs: Arrays) -> list[Cause]:
     """What lies between layers where one before is at fault, so that all numbers differ: where one side hands on what a layer before
     gave, and the other does something to it. What no known steps explain is not said: what is handed on may be another layer's."""
     causes, failed = [], 0

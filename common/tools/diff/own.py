@@ -126,7 +126,7 @@ class Probe:
         }
         return {name: run() for name, run in jobs.items() if getattr(self.spec, name)}, []
 
-    def gradients(self, given, rest):
+    def gradients(self, given: list[np.ndarray], rest: list[np.ndarray]) -> tuple[float, Arrays]:
         """A parameter that several updates move has a gradient of each, stacked."""
         inputs, noise, _ = self._split(given)
         found = self.column.gradients(inputs, noise)
@@ -136,7 +136,7 @@ class Probe:
             result["/".join(name.rsplit(".", 1))] = np.stack(own)
         return float(self.column.losses(inputs, noise)[self.spec.updates[0].objective]), result
 
-    def train(self, given, rest, steps: int) -> list[float]:
+    def train(self, given: list[np.ndarray], rest: list[np.ndarray], steps: int) -> list[float]:
         inputs, noise, _ = self._split(given)
         rows = [self.column.train_step(inputs, noise) for _ in range(steps)]
         return [float(row[update.objective]) for row in rows for update in self.spec.updates]

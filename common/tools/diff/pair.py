@@ -9,7 +9,7 @@ import numpy as np
 from common.probing import Arrays, Description
 from common.tools.diff import numbers, repro
 from common.tools.diff.sides import Side
-from common.tools.diff.verdict import Row, Verdict
+from common.tools.diff.verdict import Cause, Row, Verdict
 
 
 @dataclass
@@ -68,17 +68,17 @@ class Pair:
         self.restored: set[Side] = set()  # those that hold `values`
 
     @property
-    def sides(self):
+    def sides(self) -> tuple[Side, Side]:
         return self.reference, self.port
 
-    def restore(self):
+    def restore(self) -> None:
         """Every stage begins with the same numbers; a side that has them still is given none."""
         for side, values in ((self.reference, lambda: self.values), (self.port, self.theirs)):
             if side not in self.restored:
                 side.put(values())
                 self.restored.add(side)
 
-    def theirs(self):
+    def theirs(self) -> Arrays:
         keys = self.matching.keys()
         return {keys[key]: value for key, value in self.values.items() if key in keys}
 
@@ -92,11 +92,11 @@ class Pair:
                     found[key] = self.values[key] * (1 + apart * self.rng.choice((-1.0, 1.0), self.values[key].shape))
         return found
 
-    def tensors(self, path):
+    def tensors(self, path: str) -> Arrays:
         """{role: array} of the reference's layer."""
         return {key.rsplit("/", 1)[1]: value for key, value in self.values.items() if key.rsplit("/", 1)[0] == path}
 
-    def add(self, cause):
+    def add(self, cause: Cause) -> None:
         """Once for a layer in both modes, if it is the same."""
         if not any((one.where, one.settings) == (cause.where, cause.settings) for one in self.verdict.causes):
             self.verdict.causes.append(cause)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from common import processes
 from common.errors import TetraplaError
@@ -114,7 +115,7 @@ class Side:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return f"the process of {self.what} ended with {how}{f': {last}' if last else ''}"
 
-    def ask(self, do: str, arrays: Arrays | None = None, **request):
+    def ask(self, do: str, arrays: Arrays | None = None, **request: object) -> tuple[Any, Arrays]:
         """(answer, arrays) of one request."""
         if self.gone:
             raise SideFailed(self.gone)

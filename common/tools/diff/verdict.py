@@ -7,7 +7,7 @@ EQUAL, DIFFERENT, NOT_JUDGED = "equal", "different", "not judged"
 EXIT = {EQUAL: 0, DIFFERENT: 1, NOT_JUDGED: 2}
 
 
-def told(value) -> str:
+def told(value: object) -> str:
     """A setting's value: numbers to six places, lists without the noise of their types."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(told, value))}]"

@@ -5,6 +5,7 @@ validation images. It has a large variance and favours models that memorise (The
 stands beside the numbers that the papers published.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,9 @@ def log_densities(samples: np.ndarray, points: np.ndarray, bandwidth: float) -> 
     return np.concatenate(found)
 
 
-def parzen(samples: np.ndarray, validation: np.ndarray, test: np.ndarray, bandwidths=BANDWIDTHS) -> Parzen:
+def parzen(
+    samples: np.ndarray, validation: np.ndarray, test: np.ndarray, bandwidths: Iterable[float] = BANDWIDTHS
+) -> Parzen:
     """All (count, ...) with pixels in [0, 1]; the bandwidth that suits `validation` best judges `test`."""
     samples, validation, test = (np.reshape(images, (len(images), -1)) for images in (samples, validation, test))
     best = max(bandwidths, key=lambda bandwidth: log_densities(samples, validation, bandwidth).mean())

@@ -12,6 +12,7 @@ checked (`report`). Everything of a reproduction lies in one folder:
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from common import data as datasets
 from common.data import Dataset
@@ -28,7 +29,7 @@ from common.tools.reproduction.results import Result, Run
 TRIAL = 0.01  # times the length
 
 
-def module(article: str):
+def module(article: str) -> ModuleType:
     """The file of an article. `article` is one of common.tools.articles.ARTICLES."""
     return importlib.import_module(f"common.tools.reproduction.{article}")
 
@@ -98,14 +99,14 @@ def carry_out(
     """
     out.mkdir(parents=True, exist_ok=True)
 
-    def train_and_probe(number, run, cores, children):
+    def train_and_probe(number: int, run: Run, cores: str | None, children: Children) -> Result:
         how = {"cores": cores, "alone": jobs == 1, "advice": "mend it, and go on with --resume"}
 
-        def train(words):
+        def train(words: list) -> None:
             ERR.print(f"{number} of {len(chosen)}: {run.name}, {run.steps_on(data):,} steps", soft_wrap=True)
             children.carry_through("common.tools.cli", *words, **how)
 
-        def probe(words):
+        def probe(words: list) -> None:
             children.carry_through("common.tools.reproduction.probe", *words, **how)
 
         return _carry(article, run, data, out, data_name, data_dir, device, train, probe)
@@ -131,7 +132,7 @@ def single(
     """
     with Children() as children:
 
-        def probe(words):
+        def probe(words: list) -> None:
             how = {"alone": True, "advice": "mend it, and give the same command again"}
             children.carry_through("common.tools.reproduction.probe", *words, **how)
 

@@ -1,7 +1,11 @@
 """Article `aae`: "PyTorch实现对抗自编码器", 专知, PyTorch."""
 
+from pathlib import Path
+
 import numpy as np
 
+from common.contract import Column
+from common.data import Dataset
 from common.data.batches import to_bytes
 from common.tools import training
 from common.tools.reproduction import aae_series, plots
@@ -10,7 +14,7 @@ from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.measures import FRECHET_NOTE, KNOWN, SAMPLES, shown, unit
 from common.tools.reproduction.probe import samples
 from common.tools.reproduction.report import Report
-from common.tools.reproduction.results import Run
+from common.tools.reproduction.results import Result, Run
 
 SAYS = (
     "An adversarial autoencoder of fully connected layers with a 120-D code, whose prior is N(0, 5²). Each batch makes three "
@@ -31,7 +35,7 @@ NAMES = {"aae": "each update by its own loss", "aae_as_published": "as published
 LIMITS = (-20.0, 20.0)
 
 
-def runs():
+def runs() -> list[Run]:
     often = {"evaluate_every": 1000, "keep": 1000}
     return [
         Run("aae", "pytorch", **often),
@@ -40,7 +44,7 @@ def runs():
     ]
 
 
-def probe(column, data):
+def probe(column: Column, data: Dataset) -> dict[str, np.ndarray]:
     found = {
         "samples": samples(column, SAMPLES),
         "codes": training.codes(column, data.test_images),
@@ -51,7 +55,7 @@ def probe(column, data):
     return found | aae_series.probe(column)
 
 
-def report(results, data, out, scale):
+def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("aae", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
     if plain := [result for result in results if result.spec.name in NAMES]:
         _plain(page, plain, data)

@@ -6,6 +6,7 @@ from scipy import stats
 from common.tools.reproduction.checks import ARTICLE, BESIDE, ELSEWHERE, OURS, PAPER, Check, graded
 from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.measures import PARZEN_NOTE, shown
+from common.tools.reproduction.results import Result
 
 STD, PARTS = 5.0, 10  # of the prior; of a run
 SEEDS, LABELS = 5, (100, 1000, 3000)
@@ -27,7 +28,7 @@ def _alike(evidence: Evidence):
     return ours, graded(last <= 0.5 * first and last <= 0.1 * STD, last <= 0.5 * first)
 
 
-def tenths(result, name: str) -> np.ndarray:
+def tenths(result: Result, name: str) -> np.ndarray:
     """Means of a loss over each tenth of the run."""
     return np.array([np.mean(part) for part in np.array_split([row[name] for row in result.training_rows], PARTS)])
 

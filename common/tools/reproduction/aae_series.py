@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from common.contract import Column
 from common.data.batches import to_bytes
 from common.noise import draw
 from common.tools.reproduction import plots
 from common.tools.reproduction.aae_checks import LABELS, PAPERS, SEEDS, errors, spread
 from common.tools.reproduction.measures import FRECHET_NOTE, unit
+from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Run
 
 STYLES = 8  # rows of a figure
@@ -34,7 +36,7 @@ def runs() -> list[Run]:
     ]
 
 
-def probe(column) -> dict[str, np.ndarray]:
+def probe(column: Column) -> dict[str, np.ndarray]:
     """ "styles" of all classes: STYLES rows of one z; "heads" of z = 0, which is the middle of the prior."""
     (category, classes), (z, size) = ((noise.name, noise.shape[0]) for noise in column.spec.sampling_noise)
     drawn = draw(column.spec.sampling_noise, STYLES, 0, "sampling", 2)[z]
@@ -46,7 +48,7 @@ def probe(column) -> dict[str, np.ndarray]:
     return found
 
 
-def show(page) -> None:
+def show(page: Report) -> None:
     """The figures and tables of those of the series' models that were run."""
     evidence = page.evidence
     for result in evidence.of("aae_style"):

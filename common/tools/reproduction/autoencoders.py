@@ -1,9 +1,12 @@
 """Article `autoencoders`: "深度学习自动编码器还能用于数据生成？这篇文章告诉你答案", Liao Xingyu, PyTorch."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
+from common.contract import Column
+from common.data import Dataset
 from common.data.batches import BATCH, model_inputs, to_bytes
 from common.noise import draw, stream
 from common.reference.networks import Networks
@@ -14,7 +17,7 @@ from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.measures import FRECHET_NOTE, SAMPLES, greyness, unit
 from common.tools.reproduction.probe import samples
 from common.tools.reproduction.report import Report
-from common.tools.reproduction.results import Run
+from common.tools.reproduction.results import Result, Run
 
 SAYS = (
     "Three models on MNIST: an autoencoder whose code is three numbers, a convolutional one, and a variational autoencoder "
@@ -32,7 +35,7 @@ PUBLISHED = 105.6  # nats per image after 10 epochs, public PyTorch VAE example
 AUTOENCODERS = ("autoencoder", "conv_autoencoder", "vae")
 
 
-def runs():
+def runs() -> list[Run]:
     return [
         Run("autoencoder", "pytorch", keep=10_000),
         Run("conv_autoencoder", "pytorch"),
@@ -41,7 +44,7 @@ def runs():
     ]
 
 
-def probe(column, data):
+def probe(column: Column, data: Dataset) -> dict[str, np.ndarray]:
     spec = column.spec
     mirrored = dataclasses.replace(data, test_images=np.ascontiguousarray(data.test_images[:, :, ::-1]))
     returned = _reconstructed(column, data.test_images)
@@ -188,7 +191,7 @@ CHECKS = (
 # --------------------------------------------------------------------------------------------------- page
 
 
-def report(results, data, out, scale):
+def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("autoencoders", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
     found = {result.spec.name: result for result in results}
     coders = {name: found[name] for name in AUTOENCODERS if name in found}

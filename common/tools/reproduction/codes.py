@@ -3,6 +3,7 @@ take from a model and show of it."""
 
 import numpy as np
 
+from common.contract import Column
 from common.data import Dataset
 from common.data.batches import to_bytes
 from common.noise import draw
@@ -20,7 +21,7 @@ SAMPLES = 2_000
 WALK, ROWS = 9, 6  # columns of a walk; its rows where a model has no category
 
 
-def probe(column, data: Dataset) -> dict[str, np.ndarray]:
+def probe(column: Column, data: Dataset) -> dict[str, np.ndarray]:
     """Samples, the walks along every code, and the codes of the test images and of the first training images."""
     spec = column.spec
     found = {"samples": samples(column, SAMPLES)}

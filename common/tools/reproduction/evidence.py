@@ -1,6 +1,10 @@
 """What the checks and the pictures of an article look at: its runs, the data, and what is measured of them, each once."""
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
 
 from common.data import Dataset
 from common.specs import get
@@ -10,6 +14,8 @@ from common.tools.evaluation.labels import linear_error, neighbours_error
 from common.tools.evaluation.parzen import Parzen
 from common.tools.reproduction import measures
 from common.tools.reproduction.results import Result
+
+T = TypeVar("T")
 
 
 class Evidence:
@@ -52,7 +58,7 @@ class Evidence:
         """How often a linear classifier and a vote of the nearest err on the test images, both fitted to the codes of the first
         training images: shares of 1."""
 
-        def classify(codes):
+        def classify(codes: np.ndarray) -> tuple[float, float]:
             known = result.probe["known"]
             given = known, self.data.train_labels[: len(known)], codes, self.data.test_labels
             return linear_error(*given), neighbours_error(*given)
@@ -68,7 +74,7 @@ class Evidence:
             lambda p: measures.label_error(result.spec, p, result.probe["known"], self.data),
         )
 
-    def once(self, measure: str, result: Result, function):
+    def once(self, measure: str, result: Result, function: Callable[[Result], T]) -> T:
         """`function` of the run, measured once under this name."""
         key = measure, result.run.name, ""
         if key not in self._measured:

@@ -1,14 +1,18 @@
 """Article `gan`: "GAN入门实践", Mo, PyTorch."""
 
+from pathlib import Path
+
 import numpy as np
 
+from common.contract import Column
+from common.data import Dataset
 from common.tools.reproduction import plots
 from common.tools.reproduction.checks import ARTICLE, BESIDE, ELSEWHERE, OURS, Check, graded
 from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.measures import FRECHET_NOTE, PARZEN_NOTE, SAMPLES, shown, unit
 from common.tools.reproduction.probe import samples
 from common.tools.reproduction.report import Report
-from common.tools.reproduction.results import Run
+from common.tools.reproduction.results import Result, Run
 
 SAYS = (
     "A GAN of fully connected layers on MNIST: a generator from 100 normal numbers to 784 pixels and a discriminator with "
@@ -20,15 +24,15 @@ SAYS = (
 )
 
 
-def runs():
+def runs() -> list[Run]:
     return [Run("gan", "pytorch"), Run("gan_conv", "pytorch")]
 
 
-def probe(column, data):
+def probe(column: Column, data: Dataset) -> dict[str, np.ndarray]:
     return {"samples": samples(column, SAMPLES)}
 
 
-def epochs(result) -> list[list[dict]]:
+def epochs(result: Result) -> list[list[dict]]:
     """The metrics of training, epoch by epoch."""
     rows, per_epoch = result.training_rows, result.test_rows[0]["step"]
     return [rows[k : k + per_epoch] for k in range(0, len(rows), per_epoch)]
@@ -120,7 +124,7 @@ CHECKS = (
 # --------------------------------------------------------------------------------------------------- page
 
 
-def report(results, data, out, scale):
+def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("gan", SAYS, (), CHECKS, Evidence(results, data), scale, out)
     for result in page.evidence.of("gan"):
         _dense(page, result)

@@ -2,10 +2,13 @@
 
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 
 import backends
+from common.contract import Column
+from common.data import Dataset
 from common.data.batches import in_batches, model_inputs, to_bytes
 from common.environment import ROOT
 from common.noise import draw
@@ -18,7 +21,7 @@ from common.tools.reproduction.infogan_checks import CATEGORIES, CHECKS, CODES, 
 from common.tools.reproduction.measures import FRECHET_NOTE, SAMPLES, unit
 from common.tools.reproduction.probe import samples
 from common.tools.reproduction.report import Report
-from common.tools.reproduction.results import Run
+from common.tools.reproduction.results import Result, Run
 from common.tools.sections import text_of
 
 SAYS = (
@@ -59,14 +62,14 @@ TITLES = {
 }
 
 
-def runs():
+def runs() -> list[Run]:
     study = [
         Run(name, "tensorflow", seed, steps, **KEEP) for name, (seeds, steps) in STUDY.items() for seed in range(seeds)
     ]
     return [Run("infogan", "paddle", **KEEP), *study, Run("gan_two_layer", "paddle")]
 
 
-def probe(column, data):
+def probe(column: Column, data: Dataset) -> dict[str, np.ndarray]:
     found = {"samples": samples(column, SAMPLES)}
     if column.spec.name == "gan_two_layer":
         # The article's own program runs where Paddle is the backend.
@@ -102,7 +105,7 @@ def _walk(code):
     return {"z": z.repeat(CATEGORIES * WALK, axis=0), "category": category, "codes": codes}
 
 
-def report(results, data, out, scale):
+def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("infogan", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
     study = [result for result in results if result.spec.name != "gan_two_layer"]
     if study:

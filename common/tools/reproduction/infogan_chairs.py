@@ -1,12 +1,16 @@
 """InfoGAN on 3-D chairs: whether a code carries their rotation, and another their width, measured."""
 
+from pathlib import Path
+
 import numpy as np
 
+from common.data import Dataset
+from common.tools.evaluation.factors import Carried
 from common.tools.reproduction import codes
 from common.tools.reproduction.checks import OURS, PAPER, Check, graded
 from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.report import Report
-from common.tools.reproduction.results import Run
+from common.tools.reproduction.results import Result, Run
 
 SAYS = (
     "Stand-in data: 63 chairs and stools rendered here (docs/data.md), not the paper's 1,393. Azimuth, elevation, chair and width "
@@ -23,7 +27,7 @@ MODELS = ("infogan_chairs", "infogan_chairs_width", "infogan_chairs_plain", "vae
 STEPS, SEEDS, FOLLOWS = 300, 3, 0.7
 
 
-def runs():
+def runs() -> list[Run]:
     return [
         Run(model, "pytorch", seed, STEPS if model != "vae_chairs" else None, evaluate_every=STEPS)
         for model in MODELS
@@ -34,7 +38,7 @@ def runs():
 probe = codes.probe
 
 
-def told(evidence: Evidence, model: str):
+def told(evidence: Evidence, model: str) -> list[Carried]:
     return codes.told_every(evidence, model, FACTORS, PERIODS)
 
 
@@ -99,7 +103,7 @@ CHECKS = (
 )
 
 
-def report(results, data, out, scale):
+def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("infogan_chairs", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
     found = {model: told(page.evidence, model) for model in MODELS if page.evidence.of(model)}
     codes.show(page, "infogan_chairs", found)

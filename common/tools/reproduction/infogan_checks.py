@@ -5,23 +5,25 @@ import math
 
 import numpy as np
 
+from common.data import Dataset
 from common.noise import draw
 from common.tools.evaluation.matching import match
 from common.tools.evaluation.nearest import nearest_labels
 from common.tools.reproduction.checks import ARTICLE, BESIDE, PAPER, Check, graded
 from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.measures import unit
+from common.tools.reproduction.results import Result
 
 CATEGORIES, CODES, SEEDS = 10, 2, 5
 JUDGED, KNOWN = 2_000, 10_000  # samples whose digit is asked for; training images among which the nearest is looked for
 
 
-def error(codes: np.ndarray, data) -> float:
+def error(codes: np.ndarray, data: Dataset) -> float:
     """Error rate of c1 on the test images, under the best one-to-one matching of categories to digits."""
     return match(*categories_and_labels(codes, data))[0]
 
 
-def shares(codes: np.ndarray, data) -> np.ndarray:
+def shares(codes: np.ndarray, data: Dataset) -> np.ndarray:
     """(10, 10): of each digit (columns) the share in each category (rows), in the order of the matched digits."""
     categories, labels = categories_and_labels(codes, data)
     matched = match(categories, labels)[1]
@@ -30,16 +32,16 @@ def shares(codes: np.ndarray, data) -> np.ndarray:
     return counts / np.maximum(1, counts.sum(axis=0))
 
 
-def categories_and_labels(codes, data):
+def categories_and_labels(codes: np.ndarray, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     return codes[:, :CATEGORIES].argmax(axis=1), data.test_labels[: len(codes)]
 
 
-def bound(result, step=math.inf) -> float:
+def bound(result: Result, step: float = math.inf) -> float:
     """L_I(c1), mean of the last 100 steps up to this one."""
     return float(np.mean([row["info_c1"] for row in result.training_rows if row["step"] <= step][-100:]))
 
 
-def latents(result) -> dict[str, np.ndarray]:
+def latents(result: Result) -> dict[str, np.ndarray]:
     """Those that the probe's samples were generated from."""
     return draw(result.spec.sampling_noise, len(result.probe["samples"]), 0, "sampling", 1)
 
@@ -50,7 +52,7 @@ def agreement(digits: np.ndarray, categories: np.ndarray) -> float:
     return float(np.mean([np.bincount(part).max() / len(part) for part in found]))
 
 
-def digit_share(result, data) -> float:
+def digit_share(result: Result, data: Dataset) -> float:
     """`agreement` of the first samples, whose digits are those of their nearest training images."""
     judged = nearest_labels(
         unit(result.probe["samples"][:JUDGED]), unit(data.train_images[:KNOWN]), data.train_labels[:KNOWN]
@@ -58,7 +60,7 @@ def digit_share(result, data) -> float:
     return agreement(judged, latents(result)["category"][:JUDGED].argmax(axis=1))
 
 
-def returned(result) -> tuple[float, list[float]]:
+def returned(result: Result) -> tuple[float, list[float]]:
     """(share of the samples whose c1 Q names, R² of c2 and c3 as Q's means have them): what comes back from G through Q."""
     given, back = latents(result), result.probe["recognised"]
     named = np.mean(back[:, :CATEGORIES].argmax(axis=1) == given["category"].argmax(axis=1))

@@ -1,12 +1,16 @@
 """InfoGAN on 3-D heads: how much of azimuth, elevation, lighting and width its codes carry, measured."""
 
+from pathlib import Path
+
 import numpy as np
 
+from common.data import Dataset
+from common.tools.evaluation.factors import Carried
 from common.tools.reproduction import codes
 from common.tools.reproduction.checks import OURS, PAPER, Check, graded
 from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.report import Report
-from common.tools.reproduction.results import Run
+from common.tools.reproduction.results import Result, Run
 
 SAYS = (
     "Stand-in data: made heads (docs/data.md), not the paper's, whose face model is not free to use here. What moves in them is "
@@ -23,7 +27,7 @@ MODELS = ("infogan_faces", "infogan_faces_elevation", "infogan_faces_lighting", 
 STEPS, SEEDS, FOLLOWS = 1_500, 3, 0.7
 
 
-def runs():
+def runs() -> list[Run]:
     return [
         Run(model, "pytorch", seed, STEPS, evaluate_every=STEPS)
         for model in MODELS
@@ -34,7 +38,7 @@ def runs():
 probe = codes.probe
 
 
-def told(evidence: Evidence, model: str):
+def told(evidence: Evidence, model: str) -> list[Carried]:
     return codes.told_every(evidence, model, FACTORS, {})
 
 
@@ -92,7 +96,7 @@ CHECKS = (
 )
 
 
-def report(results, data, out, scale):
+def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("infogan_heads", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
     found = {model: told(page.evidence, model) for model in MODELS if page.evidence.of(model)}
     codes.show(page, "infogan_faces", found)

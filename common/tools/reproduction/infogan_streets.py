@@ -1,16 +1,18 @@
 """InfoGAN on street numbers: what its categories mean, by best matching with what is known of each image."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 
+from common.data import Dataset
 from common.tools.evaluation.labels import chance_error
 from common.tools.evaluation.matching import match_each
 from common.tools.reproduction import codes, plots
 from common.tools.reproduction.checks import OURS, PAPER, Check, graded
 from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.report import Report
-from common.tools.reproduction.results import Run
+from common.tools.reproduction.results import Result, Run
 
 SAYS = (
     "Stand-in data: made house numbers (docs/data.md), unless --data names SVHN. Digit, ink, ground and texture of each image are "
@@ -27,7 +29,7 @@ FACTORS = ("digit", "ink", "ground", "texture")
 STEPS, NAMED = 1_500, 10.0  # percent below chance, from which a category means something
 
 
-def runs():
+def runs() -> list[Run]:
     return [
         Run("infogan_svhn", "pytorch", 0, STEPS, evaluate_every=STEPS),
         Run("infogan_celeba", "pytorch", 0, STEPS // 5, evaluate_every=STEPS // 5),
@@ -37,13 +39,13 @@ def runs():
 probe = codes.probe
 
 
-def bounds(result) -> list[float]:
+def bounds(result: Result) -> list[float]:
     """L_I of every code, mean of the last 100 steps, in nats."""
     rows, count = result.training_rows[-100:], len(codes.named(result.spec, result.probe["codes"]))
     return [float(np.mean([row[f"info_c{k + 1}"] for row in rows])) for k in range(count)]
 
 
-def errors(result, data) -> tuple[np.ndarray, list[float]]:
+def errors(result: Result, data: Dataset) -> tuple[np.ndarray, list[float]]:
     """((categories, factors) percent of the test images that a category names wrongly, matched at best; the same of one name for
     all)."""
     count = result.spec.options["categories"]
@@ -94,7 +96,7 @@ CHECKS = (
 )
 
 
-def report(results, data, out, scale):
+def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("infogan_streets", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
     for result in page.evidence.of("infogan_svhn"):
         codes.show_walks(page, result)

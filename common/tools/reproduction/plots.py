@@ -15,7 +15,17 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 FRAMES, FRAME_MILLISECONDS = 60, 120
 
 
-def lines(path: Path, curves: dict, *, title: str, x: str, y: str, log="", level=None, band=None) -> None:
+def lines(
+    path: Path,
+    curves: dict,
+    *,
+    title: str,
+    x: str,
+    y: str,
+    log: str = "",
+    level: tuple[str, float] | None = None,
+    band: tuple[float, float] | None = None,
+) -> None:
     """{label: (xs, ys)} as one plot, `log` "x", "y" or "xy"; `level` (label, value) is a horizontal line, `band` limits y.
 
     Several curves under one label, as {label: [(xs, ys), ...]}, share its colour.
@@ -35,7 +45,9 @@ def line_panels(path: Path, panels: list[dict]) -> None:
     save_figure(figure, path)
 
 
-def draw_lines(axis, curves, *, title, x, y, log="", level=None):
+def draw_lines(
+    axis: plt.Axes, curves: dict, *, title: str, x: str, y: str, log: str = "", level: tuple[str, float] | None = None
+) -> None:
     if len(curves) > len(COLOURS):
         raise ValueError(f"{len(curves)} labels for {len(COLOURS)} colours; put curves under common labels")
     for colour, (label, found) in zip(COLOURS, curves.items(), strict=False):

@@ -10,13 +10,14 @@ import numpy as np
 import safetensors.numpy
 
 from common import checkpoint, data
+from common.contract import Column
 from common.data.batches import BATCH, to_bytes
 from common.errors import TetraplaError
 from common.noise import draw
 from common.tools.sampling import trained
 
 
-def samples(column, count: int) -> np.ndarray:
+def samples(column: Column, count: int) -> np.ndarray:
     """uint8 (count, 28, 28): `count` draws from the prior, decoded."""
     noise = draw(column.spec.sampling_noise, count, 0, "sampling", 1)
     parts = [{name: value[k : k + BATCH] for name, value in noise.items()} for k in range(0, count, BATCH)]

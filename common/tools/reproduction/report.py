@@ -6,6 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from PIL import Image
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from common import environment
 from common.checkpoint import write_atomically, write_json
@@ -71,6 +74,16 @@ class Report:
         page = template("article.html").render(value, folder=self.out, signs=SIGNS)
         write_atomically(self.out / "report.html", page.encode())
         return self.out / "report.html"
+
+
+def checks_table(report: Report) -> Table:
+    """The checks of a reproduction: whose claim, ours, verdict."""
+    title = f"Article {report.article} on {report.evidence.data.name}"
+    table = Table("what", "claimed by", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
+    styles = {"reached": "green", "in part": "yellow", "missed": "red"}
+    for one in report.judged:
+        table.add_row(one.check.what, one.check.whose, one.ours, Text(one.verdict, styles.get(one.verdict, "")))
+    return table
 
 
 def _size(path):

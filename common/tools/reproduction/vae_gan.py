@@ -1,7 +1,10 @@
 """VAE-GAN beside a VAE: what it is to compare pictures by a discriminator's features and not by their pixels."""
 
+from pathlib import Path
+
 import numpy as np
 
+from common.contract import Column
 from common.data import Dataset
 from common.data.batches import in_batches, model_inputs, to_bytes
 from common.noise import draw
@@ -13,7 +16,7 @@ from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.measures import FRECHET_NOTE, SAMPLES, relative_sharpness, unit
 from common.tools.reproduction.probe import samples
 from common.tools.reproduction.report import Report
-from common.tools.reproduction.results import Run
+from common.tools.reproduction.results import Result, Run
 
 SAYS = (
     "Article `autoencoders` ends by pointing to VAE-GAN: a VAE whose reconstructions are compared by the features of a GAN's "
@@ -29,14 +32,14 @@ DEVIATIONS = (
 STEPS, SHOWN, JUDGED = 5_000, 12, 1_000
 
 
-def runs():
+def runs() -> list[Run]:
     return [
         Run("vae_gan_mnist", "pytorch", 0, STEPS, evaluate_every=STEPS),
         Run("vae", "pytorch", 0, STEPS, evaluate_every=STEPS),
     ]
 
 
-def probe(column, data: Dataset) -> dict[str, np.ndarray]:
+def probe(column: Column, data: Dataset) -> dict[str, np.ndarray]:
     """Samples, reconstructions of the first test images, and of VAE-GAN the weights of Dis_l."""
     spec, images = column.spec, data.test_images[:JUDGED]
     epsilon = next(noise for noise in spec.noise if noise.name == "epsilon")
@@ -61,7 +64,7 @@ def by_features(evidence: Evidence, model: str) -> float:
     state = {name.removeprefix("state."): value.astype(np.float64) for name, value in evidence.one(spec.name).probe.items() if name.startswith("state.")}  # fmt: skip
     networks = Networks(spec, state, state, training=False)
 
-    def features(images):
+    def features(images: np.ndarray) -> np.ndarray:
         return in_batches(lambda part: networks.features(model_inputs(spec, {"images": part})["images"]), images)
 
     original, copied = (features(x) for x in (evidence.data.test_images[:JUDGED], evidence.one(model).probe["copies"]))
@@ -124,7 +127,7 @@ CHECKS = (
 )
 
 
-def report(results, data, out, scale):
+def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("vae_gan", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
     rows = {"test images": unit(data.test_images[:SHOWN])}
     rows |= {result.spec.name: unit(result.probe["copies"][:SHOWN]) for result in results}

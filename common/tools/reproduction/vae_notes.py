@@ -1,8 +1,12 @@
 """Article `vae_notes`: "变分自编码器记录与tensorflow代码及pytorch代码分析", TensorFlow and PyTorch."""
 
+from pathlib import Path
+
 import numpy as np
 
 from backends import TITLES
+from common.contract import Column
+from common.data import Dataset
 from common.tools.figures import tile
 from common.tools.reproduction import plots
 from common.tools.reproduction.checks import OURS, SHORT, Check, graded
@@ -10,7 +14,7 @@ from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.measures import unit
 from common.tools.reproduction.probe import samples
 from common.tools.reproduction.report import Report
-from common.tools.reproduction.results import Run
+from common.tools.reproduction.results import Result, Run
 
 SAYS = (
     "One variational autoencoder (784-128-100) written in TensorFlow and in PyTorch: weights N(0, 2/fan_in), the loss a mean "
@@ -26,7 +30,7 @@ SHOWN = (1, 5, 20, 100, 300, 1000)  # thousands of iterations
 HAT = "vae_z100_epsilon_hat"
 
 
-def runs():
+def runs() -> list[Run]:
     return [
         Run("vae_z100", "pytorch", steps=COMMON, evaluate_every=1000),
         Run("vae_z100", "tensorflow", steps=10 * COMMON, evaluate_every=1000),
@@ -34,11 +38,11 @@ def runs():
     ]
 
 
-def probe(column, data):
+def probe(column: Column, data: Dataset) -> dict[str, np.ndarray]:
     return {"samples": samples(column, 100)}
 
 
-def name_of(result) -> str:
+def name_of(result: Result) -> str:
     return TITLES[result.run.backend] + (", ε̂" if result.run.model == HAT else "")
 
 
@@ -99,13 +103,13 @@ CHECKS = (
 # --------------------------------------------------------------------------------------------------- page
 
 
-def report(results, data, out, scale):
+def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("vae_notes", SAYS, (), CHECKS, Evidence(results, data), scale, out)
     for result in results:
         _grids(page, result)
     named = {name_of(result): result for result in results}
 
-    def terms(part, title):
+    def terms(part: str, title: str) -> dict:
         curves = {name: result.curve(part) for name, result in named.items()}
         return {"curves": curves, "title": title, "x": "iteration", "y": "nats per image", "log": "x"}
 

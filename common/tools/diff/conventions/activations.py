@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from common.probing import mask
+from common.probing import Arrays, mask
 from common.tools.diff.conventions.base import BOTH, Knob, Unknown, one_of, read
 
 SCALE, ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
@@ -105,7 +105,7 @@ def activate(settings: dict, x: np.ndarray) -> np.ndarray:
         return FUNCTIONS[name](x, **numbers)
 
 
-def activation(settings, tensors, inputs, training):
+def activation(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     x = inputs[0]
     if settings.get("name") == "prelu":
         weight = tensors["weight"]
@@ -115,7 +115,7 @@ def activation(settings, tensors, inputs, training):
     return [activate(settings, x)]
 
 
-def dropout(settings, tensors, inputs, training):
+def dropout(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """In training `number` says which dropout of the pass it is (common.probing.mask)."""
     about = read("dropout", settings, DEFAULTS["dropout"])
     one_of("dropout", "scaled", about["scaled"], ("in training", "in evaluation", "never"))

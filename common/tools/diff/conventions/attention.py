@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from common.probing import Arrays
 from common.tools.diff.conventions.activations import log_softmax
 from common.tools.diff.conventions.base import BOTH, REQUIRED, Knob, Unknown, one_of, read
 
@@ -9,7 +10,7 @@ ORDERS, SPLITS = ("qkv", "qvk"), ("heads_first", "heads_last")
 SCALES = ("head", "width", "none")
 
 
-def attention(settings, tensors, inputs, training):
+def attention(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """Inputs: one for query, key and value; query and another; or the three in `order`; after three others a mask, of which
     `mask` says whether what is true is "masked" or "kept".
 

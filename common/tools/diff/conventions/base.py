@@ -1,11 +1,13 @@
 """What all families of conventions need: settings that are read strictly, knobs, and the measure of agreement."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 REQUIRED = object()
 BOTH = (True, False)
@@ -38,7 +40,7 @@ class Knob:
         return found
 
 
-def same(a, b) -> bool:
+def same(a: object, b: object) -> bool:
     """Equal settings: False is not 0, lists are tuples."""
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
@@ -58,14 +60,14 @@ def read(kind: str, settings: dict, defaults: dict) -> dict:
     return found
 
 
-def one_of(kind: str, name: str, value, values):
+def one_of(kind: str, name: str, value: T, values: Collection[T]) -> T:
     """`value`, if it is one of `values`; raises Unknown."""
     if value not in values:
         raise Unknown(f"{kind}: {name} is {value!r}; expected one of {', '.join(map(str, values))}")
     return value
 
 
-def rounded(settings: dict, names) -> dict:
+def rounded(settings: dict, names: Collection[str]) -> dict:
     """`settings` with the floats `names` as float32 holds them."""
     return {k: float(np.float32(v)) if k in names and isinstance(v, float) else v for k, v in settings.items()}
 
@@ -77,7 +79,7 @@ def floats(settings: dict, more: tuple = ()) -> list[list[str]]:
     return [list(part) for size in range(len(names) + 1) for part in itertools.combinations(names, size)]
 
 
-def sides(value, dims: int) -> list:
+def sides(value: Sequence | float | None, dims: int) -> list:
     """One value a spatial axis."""
     value = [value] * dims if isinstance(value, (int, float)) or value is None else list(value)
     if len(value) != dims:
@@ -85,7 +87,7 @@ def sides(value, dims: int) -> list:
     return value
 
 
-def pairs(value, dims: int) -> list[tuple[int, int]]:
+def pairs(value: Sequence | float | None, dims: int) -> list[tuple[int, int]]:
     """[(before, after)] of each spatial axis, of a number, a number an axis, or a pair an axis."""
     found = [(one, one) if isinstance(one, int) else tuple(one) for one in sides(value, dims)]
     if any(len(one) != 2 for one in found):

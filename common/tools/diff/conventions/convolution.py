@@ -1,14 +1,19 @@
 """Convolutions of one to three axes, and transposed ones, by products of matrices."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from common.probing import Arrays
 from common.tools.diff.conventions.base import BOTH, Knob, Unknown, channels, one_of, pairs, read, sides
 from common.tools.diff.conventions.dense import padded
 
 PADDINGS = ("same", "same_lower", "half", "valid", "causal")
 
 
-def resolved(padding, size, stride, window) -> list[tuple[int, int]]:
+def resolved(
+    padding: str | int | Sequence, size: Sequence[int], stride: Sequence[int], window: Sequence[int]
+) -> list[tuple[int, int]]:
     """[(before, after)] of each axis. Words: "same" as TensorFlow has it, what is odd at the end; "same_lower" at the beginning;
     "half" of the `window` less one on both sides, whatever the stride; "valid" none; "causal" all before."""
     if not isinstance(padding, str):
@@ -28,7 +33,7 @@ def resolved(padding, size, stride, window) -> list[tuple[int, int]]:
     return found
 
 
-def windows(x: np.ndarray, size, stride, dilation) -> np.ndarray:
+def windows(x: np.ndarray, size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> np.ndarray:
     """(N, C, outputs..., window...) of a padded (N, C, ...), a view."""
     counts = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], size, stride, dilation, strict=True)]
     if min(counts) < 1:
@@ -38,7 +43,9 @@ def windows(x: np.ndarray, size, stride, dilation) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(x, (*x.shape[:2], *counts, *size), strides, writeable=False)
 
 
-def correlate(x: np.ndarray, weight: np.ndarray, stride, dilation, groups: int) -> np.ndarray:
+def correlate(
+    x: np.ndarray, weight: np.ndarray, stride: Sequence[int], dilation: Sequence[int], groups: int
+) -> np.ndarray:
     """(N, O, ...) of a padded `x` (N, C, ...) and `weight` (O, C/G, K...), a sample at a time: memory stays small."""
     size = weight.shape[2:]
     if x.shape[1] != weight.shape[1] * groups or len(weight) % groups:
@@ -64,7 +71,7 @@ def _kernel(about, weight):
     return np.swapaxes(weight, 2, -1) if about["swapped"] else weight
 
 
-def conv(settings, tensors, inputs, training):
+def conv(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """mode: what is padded with. turned: a convolution as mathematics has it. swapped: height and width of the kernel exchanged."""
     about = read("conv", settings, DEFAULTS["conv"])
     x, weight = inputs[0], _kernel(about, tensors["weight"])
@@ -97,7 +104,7 @@ def _cuts(padding, stride, window):
     return found
 
 
-def conv_transpose(settings, tensors, inputs, training):
+def conv_transpose(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """The gradient of a convolution with respect to its input. turned: Flax's way, the kernel as it is on the spread input."""
     about = read("conv_transpose", settings, DEFAULTS["conv_transpose"])
     x, weight, groups = inputs[0], _kernel(about, tensors["weight"]), about["groups"]

@@ -1,14 +1,17 @@
 """Dense layers and embeddings, and what only orders numbers: flatten, reshape, padding."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from common.probing import Arrays
 from common.tools.diff.conventions.base import BOTH, REQUIRED, Knob, Unknown, one_of, pairs, read
 
 ORDERS = ("channels_first", "channels_last")
 MODES = {"constant": "constant", "zeros": "constant", "reflect": "reflect", "replicate": "edge", "edge": "edge", "circular": "wrap", "symmetric": "symmetric"}  # fmt: skip
 
 
-def dense(settings, tensors, inputs, training):
+def dense(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """Over the last axis. transposed: a square weight is taken for its transpose."""
     about = read("dense", settings, DEFAULTS["dense"])
     weight, x = tensors["weight"], inputs[0]
@@ -18,7 +21,7 @@ def dense(settings, tensors, inputs, training):
     return [x @ weight + tensors.get("bias", 0.0)]
 
 
-def embedding(settings, tensors, inputs, training):
+def embedding(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """padding: a row that is not trained; zeros: 0 comes out for it, whatever it holds. scale: a factor, or "root" of D."""
     about = read("embedding", settings, DEFAULTS["embedding"])
     weight, index = tensors["weight"], inputs[0].astype(np.int64)
@@ -30,7 +33,7 @@ def embedding(settings, tensors, inputs, training):
     return [found]
 
 
-def flatten(settings, tensors, inputs, training):
+def flatten(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """order: in which an image's numbers are read; the input itself is (N, C, ...)."""
     about = read("flatten", settings, DEFAULTS["flatten"])
     one_of("flatten", "order", about["order"], ORDERS)
@@ -42,7 +45,7 @@ def flatten(settings, tensors, inputs, training):
     return [x.reshape(*x.shape[:first], -1, *x.shape[last + 1 :])]
 
 
-def reshape(settings, tensors, inputs, training):
+def reshape(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """shape: of one sample, -1 for what is left; channels_last: what comes out is read as (..., C) and given as (C, ...)."""
     about = read("reshape", settings, DEFAULTS["reshape"])
     one_of("reshape", "order", about["order"], ORDERS)
@@ -55,7 +58,9 @@ def reshape(settings, tensors, inputs, training):
         raise Unknown(f"reshape: {x.shape[1:]} into {shape}") from None
 
 
-def padded(x: np.ndarray, padding, mode: str = "constant", value: float = 0.0, dims: int | None = None) -> np.ndarray:
+def padded(
+    x: np.ndarray, padding: int | Sequence, mode: str = "constant", value: float = 0.0, dims: int | None = None
+) -> np.ndarray:
     """`x` with its last `dims` axes padded by [(before, after)]; a negative number cuts."""
     dims = dims or len(padding)
     each = pairs(padding, dims)
@@ -70,7 +75,7 @@ def padded(x: np.ndarray, padding, mode: str = "constant", value: float = 0.0, d
     return np.pad(x, widths, mode=MODES[mode])
 
 
-def pad(settings, tensors, inputs, training):
+def pad(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """padding: [[before, after], ...] of the last axes."""
     about = read("pad", settings, DEFAULTS["pad"])
     x, padding = inputs[0], about["padding"]

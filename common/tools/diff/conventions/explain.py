@@ -25,7 +25,7 @@ def explain(kind: str, settings: dict, tensors: dict, inputs: list, outputs: lis
         return None
     small = _part(kind, inputs, outputs)
 
-    def fits(changed, given=inputs, wanted=outputs):
+    def fits(changed: dict, given: list = inputs, wanted: list[np.ndarray] = outputs) -> bool:
         if deviations(wanted, _returned(kind, run(kind, changed, tensors, given, training), wanted)) >= tolerance:
             return False
         if state is None or kind != "batch_norm":
@@ -33,7 +33,7 @@ def explain(kind: str, settings: dict, tensors: dict, inputs: list, outputs: lis
         found = statistics(changed, tensors, inputs)
         return all(deviation(value, found[role]) < tolerance for role, value in state.items())
 
-    def quickly(changed):
+    def quickly(changed: dict) -> bool:
         is_part = (
             small is not None and "axis" not in NAMES.get(changed.get("name"), ()) and not changed.get("backwards")
         )
@@ -78,7 +78,7 @@ def _returned(kind, found, wanted):
 def differing(kind: str, a: dict, b: dict, tensors: dict, inputs: list, training: bool) -> list[str]:
     """Of the settings in which a and b differ those that change the outputs, or in training what a batch norm keeps."""
 
-    def results(settings):
+    def results(settings: dict) -> list[np.ndarray]:
         found = run(kind, settings, tensors, inputs, training)
         if kind == "batch_norm" and training and {"mean", "variance"} <= set(tensors):
             found = [*found, *statistics(settings, tensors, inputs).values()]

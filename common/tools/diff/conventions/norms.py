@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from common.probing import Arrays
 from common.tools.diff.conventions.base import BOTH, EPSILONS, REQUIRED, Knob, Unknown, channels, one_of, read
 
 PLACES = ("inside", "outside")
 
 
-def normalised(x, mean, variance, epsilon, place):
+def normalised(
+    x: np.ndarray, mean: np.ndarray | float, variance: np.ndarray, epsilon: float | None, place: str
+) -> np.ndarray:
     """place: of ε, inside the root or added to it."""
     one_of("norm", "place", place, PLACES)
     if epsilon is None:
@@ -23,7 +26,7 @@ def _moments(x, axes, unbiased=False):
     return x.mean(axes, keepdims=True), variance * (count / max(count - 1, 1) if unbiased else 1)
 
 
-def batch_norm(settings, tensors, inputs, training):
+def batch_norm(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """Training: by the batch's own moments, in evaluation, or if `frozen`, by the running ones.
     normalised: by the "biased" or "unbiased" variance of the batch; axis: that of the channels."""
     about, x = read("batch_norm", settings, DEFAULTS["batch_norm"]), inputs[0]
@@ -60,7 +63,7 @@ def _scaled(x, tensors, shape, offset=0.0):
     return x + tensors["bias"].reshape(shape) if "bias" in tensors else x
 
 
-def layer_norm(settings, tensors, inputs, training):
+def layer_norm(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """axes: how many of the last ones, or which. unbiased: by n - 1. offset: what is added to the weight."""
     about = read("layer_norm", settings, DEFAULTS["layer_norm"])
     x = inputs[0]
@@ -81,7 +84,7 @@ def _shape(axes, x):
     return tuple(n if axis in axes else 1 for axis, n in enumerate(x.shape))
 
 
-def rms_norm(settings, tensors, inputs, training):
+def rms_norm(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     about = read("rms_norm", settings, DEFAULTS["rms_norm"])
     x = inputs[0]
     axes = _axes(about["axes"], x)
@@ -101,14 +104,14 @@ def _grouped(x, groups, tensors, about):
     return _scaled(found.reshape(x.shape), tensors, (1, -1) + (1,) * (x.ndim - 2))
 
 
-def group_norm(settings, tensors, inputs, training):
+def group_norm(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """interleaved: every `groups`-th channel is one group, not neighbours."""
     about = read("group_norm", settings, DEFAULTS["group_norm"])
     groups = inputs[0].shape[1] if about["groups"] == -1 else about["groups"]
     return [_grouped(inputs[0], groups, {role: tensors[role] for role in ("weight", "bias") if role in tensors}, about)]
 
 
-def instance_norm(settings, tensors, inputs, training):
+def instance_norm(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """Of a layer that keeps running statistics those are used in evaluation."""
     about = read("instance_norm", settings, DEFAULTS["instance_norm"])
     x, shape = inputs[0], (1, -1) + (1,) * (inputs[0].ndim - 2)

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from common.probing import Arrays
 from common.tools.diff.conventions.base import BOTH, REQUIRED, Knob, Unknown, one_of, read, sides
 from common.tools.diff.conventions.convolution import PADDINGS, resolved, windows
 
@@ -30,7 +31,7 @@ def _widened(x, ends, value):
     return np.pad(x, widths, constant_values=value) if any(a or b for a, b in widths) else x
 
 
-def pool(settings, tensors, inputs, training):
+def pool(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """counted: an average divides by its padding too. ceil: a last part of a window makes an output, beyond: even one that
     begins after the input. counted_after "as before": as many zeros count after the input as before it. fill: what is padded for a maximum, "lowest" or 0. divisor: what an average divides by."""
     about = read("pool", settings, DEFAULTS["pool"])
@@ -57,7 +58,7 @@ def pool(settings, tensors, inputs, training):
         return [total / windows(ones, size, stride, dilation).sum(last)]
 
 
-def adaptive_pool(settings, tensors, inputs, training):
+def adaptive_pool(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """Windows from ⌊i n / m⌋ to ⌈(i + 1) n / m⌉ of n pixels for m."""
     about = read("adaptive_pool", settings, DEFAULTS["adaptive_pool"])
     x, op = inputs[0], one_of("adaptive_pool", "op", about["op"], OPS)

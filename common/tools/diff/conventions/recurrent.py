@@ -1,9 +1,11 @@
 """LSTM and GRU, along a sequence or for one step."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
+from common.probing import Arrays
 from common.tools.diff.conventions.activations import activate
 from common.tools.diff.conventions.base import BOTH, Knob, Unknown, read
 
@@ -52,8 +54,8 @@ def _cell(kind, about, tensors):
     return (lstm if kind == "lstm" else gru), size
 
 
-def recurrent(kind):
-    def run(settings, tensors, inputs, training):
+def recurrent(kind: str) -> Callable[..., list[np.ndarray]]:
+    def run(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
         """[sequence, last h, and of an LSTM last c]; inputs: a sequence, and the states to begin with if there are more.
 
         batch: the axis of the samples. keeps: z is the share of the old. forget_bias: added before the gate. backwards: from

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from common.probing import Arrays
 from common.tools.diff.conventions.base import BOTH, Knob, Unknown, one_of, read, sides
 
 MODES = ("nearest", "nearest-exact", "linear", "cubic", "area")
@@ -60,7 +61,7 @@ def matrix(n: int, m: int, scale: float, about: dict) -> np.ndarray:
     return found if about["positions"] == "float32" else found / found.sum(1, keepdims=True)
 
 
-def resize(settings, tensors, inputs, training):
+def resize(settings: dict, tensors: Arrays, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
     """size: of the result, or scale: its ratio to the input. corners: corner pixels stay where they are. half_pixel: pixels are
     squares, so that their middles lie at half; False: they lie at multiples. cubic: the kernel's slope at 1. edge: what lies
     outside is the edge's pixel ("held"), or has no weight ("dropped"). ratio: "given" by scale, or of the "sizes". positions: the

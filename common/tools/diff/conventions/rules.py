@@ -7,7 +7,7 @@ from common.tools.diff.conventions.base import REQUIRED, one_of
 COMMON = {"title": None, "name": REQUIRED, "rate": REQUIRED, "decay": 0.0, "decoupled": False, "decay_rate": "rate", "clip": None, "decay_first": False, "float32": None}  # fmt: skip
 
 
-def sgd(s, g, state, t, rate):
+def sgd(s: dict, g: np.ndarray, state: dict[str, np.ndarray], t: int, rate: float) -> np.ndarray:
     """Each gives what is taken off the parameter. state: a dict of this parameter's own; t: from 1."""
     if not s["momentum"]:
         return rate * g
@@ -22,7 +22,7 @@ def sgd(s, g, state, t, rate):
     return moved if s["rate_inside"] else rate * moved
 
 
-def adam(s, g, state, t, rate):
+def adam(s: dict, g: np.ndarray, state: dict[str, np.ndarray], t: int, rate: float) -> np.ndarray:
     b1, b2 = s["beta1"], s["beta2"]
     p1, p2 = (float(np.float32(b)) if "powers" in (s["float32"] or ()) else b for b in (b1, b2))
     m = state["m"] = b1 * state.get("m", 0.0) + (1 - b1) * g
@@ -48,7 +48,7 @@ def _root(s, v, correction):
     return np.sqrt(v / correction + epsilon)
 
 
-def rmsprop(s, g, state, t, rate):
+def rmsprop(s: dict, g: np.ndarray, state: dict[str, np.ndarray], t: int, rate: float) -> np.ndarray:
     keep = s["keep"]
     v = state["v"] = keep * state.get("v", np.full(g.shape, float(s["start"]))) + (1 - keep) * g * g
     one = 1 - keep**t if s["corrected"] else 1.0
@@ -64,7 +64,7 @@ def rmsprop(s, g, state, t, rate):
     return moved if s["rate_inside"] else rate * moved
 
 
-def adagrad(s, g, state, t, rate):
+def adagrad(s: dict, g: np.ndarray, state: dict[str, np.ndarray], t: int, rate: float) -> np.ndarray:
     v = state["v"] = state.get("v", np.full(g.shape, float(s["start"]))) + g * g
     return rate / (1 + (t - 1) * s["rate_decay"]) * g / _root(s, v, 1.0)
 

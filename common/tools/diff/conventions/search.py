@@ -45,7 +45,7 @@ def changing(
         name for name in (*a, *(n for n in b if n not in a)) if name not in aside and not same(a.get(name), b.get(name))
     ]
 
-    def differ(one, other):
+    def differ(one: dict, other: dict) -> bool:
         try:
             first = results(one)
         except Unknown:

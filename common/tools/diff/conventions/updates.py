@@ -46,7 +46,7 @@ def clipped(clip: dict | None, gradients: Arrays, norms: dict[str, float] | None
     limit, guard = clip["value"], clip.get("guard", 0.0)
     norms = norms or _norms(gradients)
 
-    def factor(norm):
+    def factor(norm: float) -> float:
         return min(limit / (norm + guard), 1.0) if norm + guard > 0 else 1.0
 
     match one_of("clip", "kind", clip.get("kind"), ("norm", "global_norm", "value")):
@@ -100,12 +100,19 @@ def explain_update(settings: dict, parameters: Arrays, gradients: list[Arrays], 
     norms = [_norms(given) for given in gradients]
     few = [[_few(one) for one in arrays] for arrays in ([parameters], gradients, after)]
 
-    def fits(changed, parameters=parameters, gradients=gradients, after=after, norms=None, tolerance=tolerance):
+    def fits(
+        changed: dict,
+        parameters: Arrays = parameters,
+        gradients: list[Arrays] = gradients,
+        after: list[Arrays] = after,
+        norms: list | None = None,
+        tolerance: float = tolerance,
+    ) -> bool:
         found = run(changed, parameters, gradients, rates, norms)
         moves = ((_moves(parameters, a), _moves(parameters, b)) for a, b in zip(after, found, strict=True))
         return all(deviation(a[name], b[name]) < tolerance for a, b in moves for name in a)
 
-    def quickly(changed):
+    def quickly(changed: dict) -> bool:
         # What is added before a clip changes norms, which then only the whole has.
         part = changed.get("decay_first") or fits(changed, *few[0], *few[1:], norms, 100 * tolerance)
         return part and fits(changed)
@@ -133,7 +140,7 @@ def apart(settings: dict, parameters: Arrays, gradients: list[Arrays], rates: li
 def differing(a: dict, b: dict, parameters: Arrays, gradients: list[Arrays], rates: list[float]) -> list[str]:
     """Of the settings in which a and b differ those that change the parameters."""
 
-    def moved(settings):
+    def moved(settings: dict) -> list[np.ndarray]:
         return [
             value for one in run(settings, parameters, gradients, rates) for value in _moves(parameters, one).values()
         ]

@@ -33,12 +33,12 @@ def plain(
 
 def fingerprint(record: object, without: tuple[str, ...] = ()) -> str:
     """16 hexadecimal digits, of the record's fields but for those named in `without`."""
-    text = json.dumps(plain(record, _mathematics, without), sort_keys=True)
+    text = json.dumps(plain(record, mathematics, without), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _mathematics(function):
-    """{name: text} of the function and of all of ours that it leads to."""
+def mathematics(function: FunctionType) -> dict[str, list]:
+    """{name: [text, {name: value that it reads from its module}]} of the function and of all of ours that it leads to."""
     found, left = {}, [function]
     while left:
         one = left.pop()

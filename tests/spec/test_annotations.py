@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from common.environment import ROOT
-from common.specs import SPECS
+from common.specs import SPECS, VARIANTS
 from common.specs.fingerprint import mathematics, plain
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -38,7 +38,7 @@ def untyped(function: Function) -> list[str]:
 def held() -> set[str]:
     """The functions whose tokens a fingerprint is made of: a type among them would part every checkpoint from its model."""
     found = set()
-    for spec in SPECS.values():
+    for spec in (SPECS | VARIANTS).values():
         plain(spec, lambda function: found.update(mathematics(function)))
     return found
 

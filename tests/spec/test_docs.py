@@ -7,6 +7,7 @@ import pytest
 from common.environment import ROOT
 from common.tools.diff import causes
 from common.tools.diff.conventions import layers, updates
+from common.tools.pages import slug
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -58,3 +59,27 @@ def test_every_cause_that_diff_knows_has_an_entry_in_the_field_guide():
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert target.startswith("https://github.com/") or (page.parent / target).exists(), target
+
+
+def test_every_report_for_a_framework_is_listed_and_shown_with_the_versions_that_the_tests_run_with():
+    folder = ROOT / "docs" / "upstream"
+    listed = re.findall(r"^\|.*\]\(([\w-]+\.md)\) \|", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in folder.glob("*.md") if path.name != "README.md")
+    pinned = set(re.findall(r"^(\S+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    for name in listed:
+        (shown,) = re.findall(r"^Shown with: (.*), Python", (folder / name).read_text(encoding="utf-8"), re.MULTILINE)
+        assert {tuple(version.split()) for version in shown.split(", ")} <= pinned, name
+
+
+def test_every_entry_that_the_reports_name_exists():
+    anchors = {
+        slug(title)
+        for title in re.findall(
+            r"^### (.+)$", (ROOT / "docs" / "differences.md").read_text(encoding="utf-8"), re.MULTILINE
+        )
+    }
+    named = set(
+        re.findall(r"differences\.md#([^)]+)\)", (ROOT / "docs" / "upstream" / "README.md").read_text(encoding="utf-8"))
+    )
+    assert len(named) > 5
+    assert named <= anchors

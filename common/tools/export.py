@@ -78,13 +78,15 @@ def standalone(module: ModuleType, spec: Spec, dtype: str, job: str) -> str:
 
 def _definitions(module):
     """{name: (node, text)} of what a file of ours defines and imports, and first of what it takes from another of ours."""
-    source, found = inspect.getsource(module), {}
+    source, found, named = inspect.getsource(module), {}, {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.ImportFrom) and node.module.startswith("backends."):
-            found |= _definitions(importlib.import_module(node.module))
+            others = _definitions(importlib.import_module(node.module))
+            found |= others
+            named |= {alias.name: others[alias.name] for alias in node.names if alias.name in others}
         else:
             found |= dict.fromkeys(_defines(node), (node, ast.get_source_segment(source, node)))
-    return found
+    return found | named  # where another file that it takes from has something else of that name
 
 
 def _defines(node):

@@ -27,6 +27,11 @@ def start(backend, out):
     return subprocess.Popen(command, cwd=ROOT, env=variables, **pipes)
 
 
+def finish(process):
+    said = process.communicate()[1]
+    assert process.returncode == 0, said
+
+
 def kill_one(process, out, early, random):
     """SIGKILL one of the ranks: soon after they were started, or after a checkpoint. Which one, and after how many seconds all had
     ended; (None, 0.0) if they ended before."""
@@ -55,8 +60,7 @@ def test_killed_and_resumed(backend, tmp_path, pytestconfig, monkeypatch):
         pytest.skip("five minutes: by nox -s test-kill")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))  # what a kill leaves there harms none
     random, kills, longest = np.random.default_rng(), 0, 0.0
-    whole = start(backend, tmp_path / "whole")
-    assert whole.wait() == 0, whole.communicate()
+    finish(start(backend, tmp_path / "whole"))
     for k in range(KILLS):
         process = start(backend, tmp_path / "killed")
         rank, seconds = kill_one(process, tmp_path / "killed", k % 3 == 0, random)
@@ -66,8 +70,7 @@ def test_killed_and_resumed(backend, tmp_path, pytestconfig, monkeypatch):
             assert process.returncode == 1, said
             assert said.startswith(f"error: rank {rank} of 2 was ended by SIGKILL"), said
             assert said.count("\n") == 1, said
-    last = start(backend, tmp_path / "killed")
-    assert last.wait() == 0, last.communicate()
+    finish(start(backend, tmp_path / "killed"))
     assert longest < 30
     assert kills >= KILLS - 2, kills
     print(f"{backend}: {kills} kills, all ended after {longest:.1f} s at most")

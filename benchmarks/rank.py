@@ -5,7 +5,6 @@ per update of one repeat, and "apart" with those of a process that trains by its
 while the other ranks do the same: what is more in the first is communication, and waiting. "quit" ends it.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -15,12 +14,11 @@ import numpy as np
 import backends
 from benchmarks import floor
 from benchmarks.cases import Case
-from benchmarks.worker import LARGE, Timed, enough, prove, say
+from benchmarks.worker import LARGE, Timed, carry, enough, prove, say
 from common import data as sets
 from common import worlds
 from common.contract import STEPS_PER_CALL
 from common.data.fitted import fitted_dataset
-from common.errors import TetraplaError
 from common.workers import World
 
 SIZES = (1, 1 << 21)  # float64 numbers of the all-reduces from which latency and bandwidth are taken
@@ -73,9 +71,4 @@ def main(job: dict, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        path = Path(sys.argv[1])
-        main(json.loads(path.read_text()), path.parent)
-    except TetraplaError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+    carry(main)

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -186,10 +187,15 @@ def say(message: dict) -> None:
     print(json.dumps(message), flush=True)
 
 
-if __name__ == "__main__":
+def carry(main: Callable[[dict, Path], None]) -> None:
+    """`main(job, folder)` of the job whose path stands on the command line; an error that a user can act on is one line."""
     try:
         path = Path(sys.argv[1])
         main(json.loads(path.read_text()), path.parent)
     except TetraplaError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    carry(main)

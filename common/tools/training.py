@@ -98,7 +98,8 @@ def train(
     given the same.
     """
     world.check_batch(options.batch_size)
-    world.agree(_identity(spec, data, options))
+    if world.count > 1:
+        world.agree(_identity(spec, data, options))
     if not world.leads:
         return _follow(spec, data, options, world), {}
     out.mkdir(parents=True, exist_ok=resume)

@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import sys
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -114,14 +116,14 @@ def test_the_variables_of_the_frameworks_launchers():
 
 
 @pytest.mark.parametrize("framework", ["pytorch", "paddle", "jax"])
-def test_a_place_in_a_step_of_slurm(framework, monkeypatch):
+def test_a_place_in_a_step_of_slurm(framework):
     step = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "1", "SLURM_NTASKS": "2", "MASTER_ADDR": "node1", "MASTER_PORT": "4000"}  # fmt: skip
-    for name, value in step.items():
-        monkeypatch.setenv(name, value)
-    assert worlds.adopt(framework) == Place(1, 2, "node1:4000")
-    for name in ("SLURM_STEP_ID", "SLURM_PROCID"):
-        monkeypatch.delenv(name)
-    assert worlds.find(framework) == Place(1, 2, "node1:4000")  # by the framework's own variables, which were set
+    with mock.patch.dict(os.environ, step):  # all of it as it was, afterwards
+        assert worlds.adopt(framework) == Place(1, 2, "node1:4000")
+        for name in ("SLURM_STEP_ID", "SLURM_PROCID"):
+            del os.environ[name]
+        assert worlds.find(framework) == Place(1, 2, "node1:4000")  # by the framework's own variables, which were set
+    assert worlds.find(framework) is None
     # A script of sbatch has a rank too, before srun has started any.
     assert worlds.find("jax", {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "MASTER_ADDR": "node1"}) is None
 

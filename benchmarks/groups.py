@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from backends import versions
 from benchmarks.cases import Case
-from benchmarks.suite import Settings
-from common import data, environment, worlds
+from benchmarks.suite import Settings, measured_on
+from common import data, worlds
+from common.environment import shares
 from common.processes import Children, end
 from common.terminal import progress_bar
 
@@ -30,7 +30,7 @@ class Group:
         self.job, self.count, self.seconds = job, count, {way: [] for way in WAYS[: 1 + (count > 1)]}
         path = folder / f"{name}.json"
         path.write_text(json.dumps(job))
-        ports, cores = worlds.free_ports(count), ",".join(environment.shares(1, threads)).split(",")
+        ports, cores = worlds.free_ports(count), ",".join(shares(1, threads)).split(",")
         each = max(1, threads // count)
         self.logs, self.ranks = [folder / f"{name}-{rank}.log" for rank in range(count)], []
         for rank, log in enumerate(self.logs):
@@ -106,7 +106,7 @@ def run(
 ) -> dict:
     """Measure every case in every backend with every number of workers; the result as plain JSON values, which `keep` is given after
     each case and backend."""
-    rows, result = [], {}
+    rows, result, environment = [], {}, measured_on(backends)
     with tempfile.TemporaryDirectory() as folder, progress_bar("bench") as progress:
         task = progress.add_task("", total=len(cases) * len(backends), note="")
         for case in cases:
@@ -115,7 +115,7 @@ def run(
                 rows += _together(case, backend, counts, settings, Path(folder))
                 result = {
                     "settings": vars(settings) | {"workers": counts},
-                    "environment": environment.describe() | {"backends": {b: versions(b) for b in backends}},
+                    "environment": environment,
                     "measured": time.strftime("%Y-%m-%d"),
                     "rows": rows,
                 }

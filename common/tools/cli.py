@@ -315,7 +315,9 @@ def train(
         typer.Option(min=1, help="Training images whose labels may be used, of models that use some. Default: 1,000."),
     ] = None,
     workers: WorkersOption = 1,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that several processes wait for each other.")] = 600.0,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds that several processes wait for each other.")
+    ] = backends.TIMEOUT,
     out: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-BACKEND.")] = None,
     resume: Annotated[
         bool,

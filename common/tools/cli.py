@@ -760,6 +760,32 @@ def convert(
     OUT.print(f"{run} for {to}: {path}; see {path / 'README.md'}", soft_wrap=True)
 
 
+@app.command()
+def take(
+    model: Annotated[str, typer.Argument(help="Which model.", autocompletion=MODEL_NAMES)],
+    backend: BackendOption,
+    out: Annotated[
+        Path | None, typer.Option(help="The file; default: MODEL_BACKEND.py, or .ipynb, in this folder.")
+    ] = None,
+    notebook: Annotated[
+        bool, typer.Option("--notebook", help="The same as a notebook that gets MNIST by itself.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Write one model in one framework as a single file of yours: it needs that framework and NumPy, and nothing of ours."""
+    from common.tools.take import file_name, take_file
+
+    _check_extra("take", "ruff")
+    if notebook:
+        _check_extra("take", "nbformat")
+    spec, backend = specs.get(model), backends.check_name(backend)
+    path = out or Path(file_name(spec, backend)).with_suffix(".ipynb" if notebook else ".py")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path}: the file exists; choose another --out, or add --overwrite")
+    take_file(spec, backend, path, notebook=notebook)
+    OUT.print(f"{spec.name} in {backends.TITLES[backend]}: {path}; its first lines say how to run it", soft_wrap=True)
+
+
 def _load(data: str, data_dir: Path | None, *chosen: specs.Spec):
     """The data set in the picture that all the models take."""
     from common.data import load

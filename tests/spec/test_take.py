@@ -15,6 +15,7 @@ from common.errors import UsageError
 from common.specs import SPECS, get
 from common.specs.inputs import Images
 from common.tools import take
+from common.tools.take import lines
 from tests.conftest import tetrapla, tetrapla_here, write_idx
 
 PACKAGES = {
@@ -51,7 +52,7 @@ def test_nothing_of_the_engine_is_left(taken):
     names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     assert not names & {"spec", "state", "backends", "common", "SOURCES", "world", "workers", "options"}
     assert "the engine" not in text
-    for condition in take.known(spec):
+    for condition in lines.known(spec):
         if not condition.isidentifier():
             assert f"if {condition}:" not in text
 

@@ -1,8 +1,9 @@
 """What stands around a TensorFlow model in a file of its own (common.tools.take): optimisers, hooks, loop, saving."""
 
 from common.specs.draws import Bernoulli, FanInNormal, FanInUniform, FixedNormal, GlorotUniform, Normal, OneHot, Uniform
-from common.specs.records import Adam
-from common.tools import take
+from common.specs.records import Adam, Spec
+from common.tools.take.around import Distribution, rule_of
+from common.tools.take.lines import body_of
 
 IMPORTS = (
     "import math\nfrom functools import partial\n\nimport keras\nimport tensorflow as tf\nfrom keras import layers\n"
@@ -71,8 +72,8 @@ OWN = {
 DECORATED = SEEDED = ""
 
 
-def own(spec):
-    """OWN, of an Adam with L2 or without."""
+def own(spec: Spec) -> dict[str, dict[str, str]]:
+    """{section: {name: source}}: OWN, as the specification needs it."""
     l2 = any(getattr(update.optimizer, "l2", 0) for update in spec.updates)
     given = {
         "l2": ", l2",
@@ -85,9 +86,9 @@ def own(spec):
     return OWN | {"updates": step | {"Adam": adam}}
 
 
-def step(spec, build, texts):
+def step(spec: Spec, build: str, texts: dict[str, str]) -> str:
     """`create` and `create_optimizers`."""
-    body = take.body_of(build)
+    body = body_of(build)
     for before in ("dtype)", "dtype,"):
         for sign in ("(", " "):
             body = body.replace(sign + before, sign + before.replace("dtype", "DTYPE"))
@@ -106,7 +107,7 @@ def step(spec, build, texts):
     return "\n".join(lines) + "}"
 
 
-def draw(distribution, batch, shape, name):
+def draw(distribution: Distribution, batch: str, shape: tuple[int, ...], name: str) -> str:
     """An expression for `batch` rows of one random input; `name` is that of the input, an expression too."""
     sizes = f"({', '.join(map(str, (batch, *shape)))})"
     match distribution:
@@ -125,7 +126,7 @@ def draw(distribution, batch, shape, name):
             return f"tf.one_hot(tf.random.uniform({rows}, 0, {shape[-1]}, tf.int32), {shape[-1]}, dtype=DTYPE)"
 
 
-def initialize(spec):
+def initialize(spec: Spec) -> str:
     """The hook of the weights."""
     gain, std = getattr(spec.initial, "gain", 0), getattr(spec.initial, "std", 0)
     drawn = {
@@ -136,7 +137,7 @@ def initialize(spec):
     }[type(spec.initial)]
     lines = [
         "def initialize(model):",
-        f'    """Weights ~ {take.rule_of(spec)}; replace it to start from others."""',
+        f'    """Weights ~ {rule_of(spec)}; replace it to start from others."""',
         "    for layer in (layer for network in model.layers for layer in network.layers):",
         '        if hasattr(layer, "kernel"):',
     ]

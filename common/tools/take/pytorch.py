@@ -1,8 +1,9 @@
 """What stands around a PyTorch model in a file of its own (common.tools.take): optimisers, hooks, loop, saving."""
 
 from common.specs.draws import Bernoulli, FanInNormal, FanInUniform, FixedNormal, GlorotUniform, Normal, OneHot, Uniform
-from common.specs.records import Adam
-from common.tools import take
+from common.specs.records import Adam, Spec
+from common.tools.take.around import Distribution, rule_of
+from common.tools.take.lines import body_of
 
 IMPORTS = "import math\n\nimport torch\nfrom torch import nn\nfrom torch.nn import functional as F\n"
 SETTINGS = 'DTYPE, DEVICE = torch.float32, "cuda" if torch.cuda.is_available() else "cpu"\n'
@@ -55,13 +56,14 @@ OWN = {
 DECORATED = SEEDED = ""
 
 
-def own(spec):
+def own(spec: Spec) -> dict[str, dict[str, str]]:
+    """{section: {name: source}}: OWN, as the specification needs it."""
     return OWN
 
 
-def step(spec, build, texts):
+def step(spec: Spec, build: str, texts: dict[str, str]) -> str:
     """`create` and `create_optimizers`."""
-    body = take.body_of(build).replace("\n", "\n    ")
+    body = body_of(build).replace("\n", "\n    ")
     lines = [f"def create():\n    {body}\n    return model.to(dtype=DTYPE, device=DEVICE)\n\n\n"]
     lines.append('def create_optimizers(model):\n    """One an update, each with moments of its own."""\n    return {')
     for update in spec.updates:
@@ -78,7 +80,7 @@ def _optimizer(rule, parameters):
     return f"torch.optim.RMSprop({parameters}, lr={rule.learning_rate}, alpha={rule.decay}, eps={rule.epsilon})"
 
 
-def draw(distribution, batch, shape, name):
+def draw(distribution: Distribution, batch: str, shape: tuple[int, ...], name: str) -> str:
     """An expression for `batch` rows of one random input; `name` is that of the input, an expression too."""
     sizes = ", ".join(map(str, (batch, *shape)))
     kind = "dtype=DTYPE, device=DEVICE"
@@ -95,7 +97,7 @@ def draw(distribution, batch, shape, name):
             return f"F.one_hot(torch.randint({shape[-1]}, ({classes},), device=DEVICE), {shape[-1]}).to(DTYPE)"
 
 
-def initialize(spec):
+def initialize(spec: Spec) -> str:
     """The hook of the weights."""
     gain, std = getattr(spec.initial, "gain", 0), getattr(spec.initial, "std", 0)
     drawn = {
@@ -107,7 +109,7 @@ def initialize(spec):
     kinds = "nn.Linear | nn.Conv2d | nn.ConvTranspose2d" if spec.convolutional else "nn.Linear"
     lines = [
         "def initialize(model):",
-        f'    """Weights ~ {take.rule_of(spec)}; replace it to start from others."""',
+        f'    """Weights ~ {rule_of(spec)}; replace it to start from others."""',
         "    for layer in model.modules():",
         f"        if isinstance(layer, {kinds}):",
     ]

@@ -5,8 +5,8 @@ import re
 import textwrap
 
 from common.specs.draws import Bernoulli, FanInNormal, FanInUniform, FixedNormal, GlorotUniform, Normal, OneHot, Uniform
-from common.specs.records import Adam
-from common.tools import take
+from common.specs.records import Adam, Spec
+from common.tools.take.around import Distribution, rule_of, together
 
 IMPORTS = (
     "import math\nimport warnings\n\nimport paddle\nfrom paddle import nn\nfrom paddle.nn import functional as F\n"
@@ -141,15 +141,15 @@ OWN = {
 DECORATED, SEEDED = "", "random = np.random.default_rng((SEED, step))\n    "
 
 
-def own(spec):
-    """OWN, of an Adam with L2 or without."""
+def own(spec: Spec) -> dict[str, dict[str, str]]:
+    """{section: {name: source}}: OWN, as the specification needs it."""
     l2 = any(getattr(update.optimizer, "l2", 0) for update in spec.updates)
     given = {"l2": ", l2", "decay": ", weight_decay=CoupledL2(l2)"}
     given = {name: value * l2 for name, value in given.items()}
     return OWN | {"updates": {name: text.format(**given) for name, text in OWN["updates"].items()}}
 
 
-def step(spec, build, texts):
+def step(spec: Spec, build: str, texts: dict[str, str]) -> str:
     """The model of a Program, what each Program holds, and `create`, which makes them all; `texts`: {name: source of a function of
     the model file}."""
     lines, made, begun = [f"SHAPES = {_shapes(spec)}", _network(build)], {}, []
@@ -178,7 +178,7 @@ def step(spec, build, texts):
             made[job] = f"evaluate({called})"
     programs = ", ".join(f'"{name}": program("{name}", {build})' for name, build in made.items())
     body = [
-        f"def create():",
+        "def create():",
         '    """{name: Program}, and the parameters, {name: tensor of the Scope}."""',
         f"    programs = {{{programs}}}",
     ]
@@ -206,7 +206,7 @@ def _network(build):
 def _shapes(spec):
     """Of everything that is fed, without the batch; those of one shape together."""
     declared = (*spec.inputs, *spec.noise, *spec.sampling_noise)
-    return take.together({one.name: repr(one.shape) for one in declared}, lambda name, shape: shape)
+    return together({one.name: repr(one.shape) for one in declared}, lambda name, shape: shape)
 
 
 def _networks(update):
@@ -221,7 +221,7 @@ def _optimizer(rule):
     return f"RMSProp({rule.learning_rate}, rho={rule.decay}, epsilon={rule.epsilon})"
 
 
-def draw(distribution, batch, shape, name):
+def draw(distribution: Distribution, batch: str, shape: tuple[int, ...], name: str) -> str:
     """An expression for `batch` rows of one random input; `name` is that of the input, an expression too."""
     sizes = f"({', '.join(map(str, (batch, *shape)))})"
     match distribution:
@@ -240,7 +240,7 @@ def draw(distribution, batch, shape, name):
             return f"np.eye({shape[-1]})[random.integers({shape[-1]}, size={rows})]"
 
 
-def initialize(spec):
+def initialize(spec: Spec) -> str:
     """The hook of the weights."""
     gain, std = getattr(spec.initial, "gain", 0), getattr(spec.initial, "std", 0)
     drawn = {
@@ -256,7 +256,7 @@ def initialize(spec):
         chosen = 'name.endswith(".weight") and ".bn" not in name'
     lines = [
         "def initialize(found):",
-        f'    """Weights ~ {take.rule_of(spec)}; `found`: {{name: tensor}}. Replace it to start from others."""',
+        f'    """Weights ~ {rule_of(spec)}; `found`: {{name: tensor}}. Replace it to start from others."""',
         "    random = np.random.default_rng(SEED)",
         "    for name, tensor in found.items():",
     ]

@@ -1,8 +1,9 @@
 """What stands around a JAX model in a file of its own (common.tools.take): optimisers, hooks, loop, saving."""
 
 from common.specs.draws import Bernoulli, FanInNormal, FanInUniform, FixedNormal, GlorotUniform, Normal, OneHot, Uniform
-from common.specs.records import Adam
-from common.tools import take
+from common.specs.records import Adam, Spec
+from common.tools.take.around import Distribution, rule_of
+from common.tools.take.lines import body_of
 
 IMPORTS = (
     "import math\nfrom functools import partial\n\nimport jax\nimport optax\nfrom flax import nnx\nfrom jax import numpy as jnp\n"
@@ -52,13 +53,14 @@ OWN = {
 DECORATED, SEEDED = "@jax.jit\n", "key = keys(step)\n    "
 
 
-def own(spec):
+def own(spec: Spec) -> dict[str, dict[str, str]]:
+    """{section: {name: source}}: OWN, as the specification needs it."""
     return OWN
 
 
-def step(spec, build, texts):
+def step(spec: Spec, build: str, texts: dict[str, str]) -> str:
     """`create` and `create_optimizers`."""
-    body = take.body_of(build).replace("dtype=dtype", "dtype=DTYPE").replace(" dtype, rngs", " DTYPE, rngs")
+    body = body_of(build).replace("dtype=dtype", "dtype=DTYPE").replace(" dtype, rngs", " DTYPE, rngs")
     body = body.replace("(dtype, rngs", "(DTYPE, rngs").replace("\n", "\n    ")
     names = "*networks"
     lines = [f"def create():\n    {body}\n    return model\n\n\n"]
@@ -83,7 +85,7 @@ def _optimizer(rule):
     return f"optax.rmsprop({rule.learning_rate}, decay={rule.decay}, eps={rule.epsilon}, eps_in_sqrt=False)"
 
 
-def draw(distribution, batch, shape, name):
+def draw(distribution: Distribution, batch: str, shape: tuple[int, ...], name: str) -> str:
     """An expression for `batch` rows of one random input; `name` is that of the input, an expression too."""
     sizes = f"({', '.join(map(str, (batch, *shape)))},)" if not shape else f"({', '.join(map(str, (batch, *shape)))})"
     match distribution:
@@ -103,7 +105,7 @@ def draw(distribution, batch, shape, name):
             return f"jax.nn.one_hot(jax.random.randint(next(key), {rows}, 0, {shape[-1]}), {shape[-1]}, dtype=DTYPE)"
 
 
-def initialize(spec):
+def initialize(spec: Spec) -> str:
     """The hook of the weights, and the keys of all draws."""
     gain, std = getattr(spec.initial, "gain", 0), getattr(spec.initial, "std", 0)
     drawn = {
@@ -123,7 +125,7 @@ def initialize(spec):
         "",
         "",
         "def initialize(model):",
-        f'    """Weights ~ {take.rule_of(spec)}; replace it to start from others."""',
+        f'    """Weights ~ {rule_of(spec)}; replace it to start from others."""',
         "    key = keys(STEPS)",
         "    for _, layer in nnx.iter_modules(model):",
         '        if hasattr(layer, "kernel"):' if not biases else '        if hasattr(layer, "kernel"):',

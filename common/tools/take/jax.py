@@ -23,22 +23,22 @@ REWRITTEN = (
 OWN = {
     "terms": {},
     "updates": {
-        "update": '''def update(model, optimizer, losses, objective, inputs, noise):
-    """One step of `optimizer` on the `objective` among what `losses(model, inputs, noise)` returns; returns them all."""
+        "update": '''def update(model, optimizer, losses_of, objective, inputs, noise):
+    """One step of `optimizer` on the `objective` among what `losses_of(model, inputs, noise)` returns; returns them all."""
 
     def of_model(model):
-        values = losses(model, inputs, noise)
+        values = losses_of(model, inputs, noise)
         return values[objective], values
 
     gradients, values = nnx.grad(of_model, argnums=nnx.DiffState(0, optimizer.wrt), has_aux=True)(model)
     optimizer.update(model, gradients)
     return values''',
-        "update_all": '''def update_all(model, optimizers, losses, objectives, inputs, noise):
-    """One step of every optimizer on its objective among what `losses(model, inputs, noise)` returns, all gradients from one
+        "update_all": '''def update_all(model, optimizers, losses_of, objectives, inputs, noise):
+    """One step of every optimizer on its objective among what `losses_of(model, inputs, noise)` returns, all gradients from one
     pass; returns the losses."""
 
     def of_model(model):
-        values = losses(model, inputs, noise)
+        values = losses_of(model, inputs, noise)
         return {name: values[objective] for name, objective in objectives.items()}, values
 
     taken, pull, values = nnx.vjp(of_model, model, has_aux=True, graph_updates=False)

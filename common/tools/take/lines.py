@@ -67,6 +67,7 @@ def _edit(text, spec, around):
     for pattern, replacement in (*REWRITTEN, *around.REWRITTEN):
         text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     text = _decided(text, known(spec))
+    text = re.sub(r"\n +images = images$", "", text, flags=re.MULTILINE)
     text = re.sub(r"\n +values_s = \{\}(.*) \| values_s", r"\1", text, flags=re.DOTALL)
     return _filled(text, spec)
 
@@ -82,6 +83,12 @@ REWRITTEN = (
     (r"model\.(category_weight|codes_weight|generator_weight|classes|categories|gamma)\b", r'spec.options["\1"]'),
     (r"^ +# (Two Adams|An optimiser an update).*\n( +names = .*\n)?", ""),
     (r" +# not in `aae_clusters`", ""),
+    (r" +# a fixed deviation is 1", ""),
+    (r"See conv_autoencoder\.py; one", "One"),
+    (r", see conv_autoencoder\.py", ""),
+    (r": with dropout or, in `aae_few_labels_paper`, with noise on the images\.", ", with dropout."),
+    (r", the paper none$", ""),
+    (r", where the specification has the leaky one: another", ", here the leaky one: another"),
 )
 
 
@@ -93,6 +100,7 @@ def known(spec: Spec) -> dict[str, bool]:
         '"labelled" in state.spec.rows': "labelled" in spec.rows,
         'model.reduction == "sum"': spec.reduction == "sum",
     }
+    known['f"{which}_input" in noise'] = any(one.name.endswith("_input") for one in spec.noise)
     if "codes" in options:
         known |= {
             '"category" in recognized': options["categories"] > 0,

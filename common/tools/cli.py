@@ -23,6 +23,7 @@ from common.errors import Interrupted, MissingFramework, RankLost, TetraplaError
 from common.terminal import ERR, OUT
 from common.tools.articles import ARTICLES
 from common.tools.launch import LAUNCHED, launch, this_command
+from common.tools.logs import LOGS
 from common.workers import World
 
 app = typer.Typer(
@@ -318,6 +319,9 @@ def train(
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds that several processes wait for each other.")
     ] = backends.TIMEOUT,
+    log: Annotated[
+        str | None, typer.Option(help="tensorboard: losses, evaluations and pictures for it, in OUT/tensorboard.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Default: runs/MODEL-BACKEND.")] = None,
     resume: Annotated[
         bool,
@@ -336,6 +340,9 @@ def train(
     _check_choice("--dtype", dtype, ("float32", "float64"))
     _check_choice("--noise", noise, ("native", "replayed"))
     _check_device(device)
+    if log:
+        _check_choice("--log", log, LOGS)
+        _check_extra("log", "tensorboardX")
     if epochs and steps:
         raise UsageError("--epochs and --steps exclude each other; give one of them")
     if resume and overwrite:
@@ -345,7 +352,7 @@ def train(
     total = training.steps_of(spec, dataset, batch, epochs, steps)
     out = out or Path("runs") / f"{spec.name}-{backend}"
     options = training.Options(
-        backend, total, batch, seed, dtype, device, noise, checkpoint_every, evaluate_every, keep
+        backend, total, batch, seed, dtype, device, noise, checkpoint_every, evaluate_every, keep, log
     )
     row_sets(spec, dataset.train, seed)  # told before anything is written
     World(count=workers).check_batch(batch)

@@ -39,7 +39,7 @@ from common.noise import draw, draw_steps
 from common.parameters import initial_parameters
 from common.specs.records import Spec
 from common.terminal import progress_bar
-from common.tools import figures
+from common.tools import figures, logs
 from common.workers import ALONE, World
 
 EVALUATION_BATCH = 1000
@@ -62,6 +62,7 @@ class Options:
     checkpoint_every: int | None = None  # steps; None: at each evaluation
     evaluate_every: int | None = None  # steps; None: every epoch, or every 200 steps where epochs are shorter
     keep: int = 0  # test images whose codes are kept at each evaluation, with samples
+    log: str | None = None  # of LOGS: what is written besides
 
 
 def batch_size(spec: Spec, data: Dataset) -> int:
@@ -304,6 +305,7 @@ class _Run(_Plan):
 
     def _begin_session(self, step):
         self.begin(step)
+        self.log = logs.begin(self.options.log, self.out, step)
         session = {
             "from_step": step,
             "backend": self.options.backend,
@@ -326,6 +328,7 @@ class _Run(_Plan):
         )
 
     def finish(self, step):
+        self.log.close()
         memory = environment.peak_memory()
         self.description["sessions"][-1] |= {
             "to_step": step,
@@ -348,6 +351,7 @@ class _Run(_Plan):
         return self.evaluation_due(step) if every is None else step % every == 0 or step == self.options.steps
 
     def save(self, column):
+        self.log.flush()
         with open(self.metrics_path, "a") as file:
             os.fsync(file.fileno())  # the checkpoint must not reach the disk before the steps that led to it
         checkpoint.save_checkpoint(self.checkpoint, self.spec, Snapshot.of(column), self.about)
@@ -361,6 +365,7 @@ class _Run(_Plan):
         rows = [{"step": first + k + 1} | {n: float(v[k]) for n, v in losses.items()} for k in range(good)]
         with open(self.metrics_path, "a") as file:
             file.write("".join(json.dumps(row) + "\n" for row in rows))
+        self.log.rows(rows)
         if good < len(steps):
             bad = ", ".join(f"{name} = {values[good]}" for name, values in losses.items())
             kept = (
@@ -375,11 +380,16 @@ class _Run(_Plan):
         row["seconds"] = round(time.perf_counter() - self.started, 3)
         with open(self.metrics_path, "a") as file:
             file.write(json.dumps(row) + "\n")
+        self.log.rows([row])
         images = pictures(column, self.data, self.options.seed)
         if "reconstructions" in images:
-            figures.reconstructions(self.spec, images, self.out / "figures" / f"reconstructions-{column.step:07d}.png")
+            path = self.out / "figures" / f"reconstructions-{column.step:07d}.png"
+            figures.reconstructions(self.spec, images, path)
+            self.log.picture(path, column.step)
         if "samples" in images:
-            figures.grid(self.spec, images["samples"], self.out / "figures" / f"samples-{column.step:07d}.png")
+            path = self.out / "figures" / f"samples-{column.step:07d}.png"
+            figures.grid(self.spec, images["samples"], path)
+            self.log.picture(path, column.step)
         if self.options.keep:
             self._keep(column, images)
         return row

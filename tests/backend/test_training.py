@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -175,3 +176,49 @@ def test_an_existing_folder_that_is_no_run_is_never_overwritten(tmp_path):
     with pytest.raises(UsageError, match="not a folder that tetrapla wrote"):
         training.prepare_folder(tmp_path, resume=False, overwrite=True)
     assert (tmp_path / "thesis.tex").exists()
+
+
+def events(folder):
+    """Of TensorBoard's files, in the order in which they were begun: the records of each, by their framing."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = []
+    for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns):
+        raw, at, records = path.read_bytes(), 0, []
+        while at < len(raw):
+            (length,) = struct.unpack("<Q", raw[at : at + 8])
+            records.append(Event.FromString(raw[at + 12 : at + 12 + length]))
+            at += length + 16
+        found.append(records)
+    return found
+
+
+def test_a_log_for_tensorboard(backend, tmp_path):
+    """What metrics.jsonl says, and the figures; a session that goes on says from where."""
+    out = tmp_path / "run"
+    words = ("train", "vae", "--backend", backend, "--log", "tensorboard", "--out", out)
+    for more in (("--steps", 3), ("--steps", 5, "--resume")):
+        done = tetrapla_here(*words, *more)
+        assert done.returncode == 0, done.stderr
+    first, second = events(out / "tensorboard")
+    assert [event.session_log.status for event in second if event.HasField("session_log")] == [1]  # START: purge from
+    assert [event.step for event in second if event.HasField("session_log")] == [4]
+    said, images = {}, {}
+    for event in (*first, *second):
+        for value in event.summary.value:
+            kept = images if value.HasField("image") else said
+            kept[event.step, value.tag] = value.image.width if value.HasField("image") else value.simple_value
+    expected = {}
+    for row in training.read_metrics(out / "metrics.jsonl"):
+        kind, values = ("test", row["test"]) if "test" in row else ("train", row)
+        expected |= {(row["step"], f"{kind}/{name}"): value for name, value in values.items() if name != "step"}
+    assert said == pytest.approx(expected, rel=1e-6)
+    assert {step for step, _ in said} == {1, 2, 3, 4, 5}
+    assert set(images) == {(step, name) for step in (3, 5) for name in ("samples", "reconstructions")}
+
+
+def test_a_log_that_nobody_knows_is_refused(backend, tmp_path):
+    done = tetrapla_here("train", "vae", "--backend", backend, "--log", "wandb", "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert "--log: 'wandb' is unknown; choose one of: tensorboard" in " ".join(done.stderr.split())
+    assert not (tmp_path / "run").exists()

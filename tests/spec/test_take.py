@@ -51,7 +51,9 @@ def test_nothing_of_the_engine_is_left(taken):
     _, spec, text = taken
     names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     assert not names & {"spec", "state", "backends", "common", "SOURCES", "world", "workers", "options"}
-    assert not re.search(r"the engine|specification|_autoencoder\.py|vae_gan\.py|infogan\.py|aae_few_labels_paper", text)
+    assert not re.search(
+        r"the engine|specification|_autoencoder\.py|vae_gan\.py|infogan\.py|aae_few_labels_paper", text
+    )
     for condition in lines.known(spec):
         if not condition.isidentifier():
             assert f"if {condition}:" not in text

@@ -5,17 +5,28 @@ needs, .nox/pytorch and its three siblings hold their framework and look into ba
 and .nox/all holds nothing and looks into all five. Together they fill 4.5 GB of disk.
 """
 
+import functools
 import hashlib
 import os
 import shutil
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import nox
 
 BACKENDS = ("pytorch", "tensorflow", "paddle", "jax")
 ENVIRONMENTS = Path(__file__).parent / ".nox"
+KEPT = (
+    "pytest",
+    "hypothesis",
+    "ruff",
+    "scipy",
+    "scikit-learn",
+    "statsmodels",
+    "matplotlib",
+)  # whatever a framework's release
 
 nox.options.default_venv_backend = "none"  # sessions share environments, which `environment` makes
 nox.options.sessions = [
@@ -29,7 +40,7 @@ nox.options.sessions = [
 ]
 
 
-def environment(session, name, *packages, sees=()):
+def environment(session, name, *packages, sees=(), constraints="constraints.txt"):
     """.nox/`name` with `packages`, where they are not found in the environments that it `sees`; put on the path.
 
     pip takes what it sees for installed, and installs another version beside it if that does not fit. It is asked again
@@ -37,13 +48,13 @@ def environment(session, name, *packages, sees=()):
     """
     folder = ENVIRONMENTS / name
     python, site = (_of(folder, place) / end for place, end in (("scripts", "python"), ("purelib", "")))
-    wanted = b"".join(Path(file).read_bytes() for file in ("pyproject.toml", "constraints.txt"))
+    wanted = b"".join(Path(file).read_bytes() for file in ("pyproject.toml", constraints))
     wanted = hashlib.sha256(f"{sys.version} {packages} {sees}".encode() + wanted).hexdigest()
     done = folder / "installed"
     if not done.exists() or done.read_text() != wanted:
         session.run(sys.executable, "-m", "venv", str(folder), external=True)
         (site / "seen.pth").write_text("".join(f"{_of(ENVIRONMENTS / other, 'purelib')}\n" for other in sees))
-        session.run(str(python), "-m", "pip", "install", "-c", "constraints.txt", *packages, external=True)
+        session.run(str(python), "-m", "pip", "install", "-c", str(constraints), *packages, external=True)
         done.write_text(wanted)
     session.env["PATH"] = os.pathsep.join((str(python.parent), os.environ["PATH"]))
     session.env["VIRTUAL_ENV"] = str(folder)
@@ -96,6 +107,10 @@ def test_spec(session):
 
 def test_backend(session, backend):
     backend_alone(session, backend)
+    tests_of(session, backend)
+
+
+def tests_of(session, backend):
     differences = sorted(map(str, Path("tests/differences").glob(f"test_{backend}*.py")))
     folders = ("tests/backend", "tests/probes", "tests/workers/test_stages.py")
     pytest(session, *folders, *differences, "--backend", backend)
@@ -123,6 +138,42 @@ def test_paddle(session):
 def test_jax(session):
     """The JAX column against the oracle."""
     test_backend(session, "jax")
+
+
+def test_release(session, backend, which):
+    base(session)
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+    least = project["project"]["optional-dependencies"][backend]
+    # What a framework asks for by itself is left to it.
+    kept = [line for line in Path("constraints.txt").read_text(encoding="utf-8").splitlines() if line.startswith(KEPT)]
+    lines = kept + [one.replace(">=", "==") for one in least if which == "oldest"]
+    file = ENVIRONMENTS / f"{backend}-{which}.txt"
+    file.write_text("".join(f"{line}\n" for line in lines))
+    environment(session, f"{backend}-{which}", "-e", f".[{backend},test]", sees=("base",), constraints=file)
+    tests_of(session, backend)
+
+
+def test_releases():
+    """`nox -s "test-jax(oldest)"`: at the least versions of pyproject.toml; `(newest)`: at the newest on the index."""
+    for backend in BACKENDS:
+        for which in ("oldest", "newest"):
+            function = functools.partial(test_release, backend=backend, which=which)
+            function.__name__ = f"test_{backend}_{which}"
+            function.__doc__ = f"As test-{backend}, at the {which} release of its framework."
+            function.__module__ = __name__
+            nox.session(function, name=f"test-{backend}({which})")
+
+
+test_releases()
+
+
+@nox.session
+def versions(session):
+    """Releases of the frameworks: proof, entries of the field guide, time; an hour and a half; docs/versions.md."""
+    for backend in BACKENDS:
+        if "--only" not in session.posargs or backend in session.posargs:
+            backend_alone(session, backend)  # the pinned release, for the time; it stays on the path
+    run(session, "python", "-P", "-m", "tests.versions", *session.posargs)
 
 
 @nox.session(name="test-parity")

@@ -146,7 +146,7 @@ def test_release(session, backend, which):
     least = project["project"]["optional-dependencies"][backend]
     # What a framework asks for by itself is left to it.
     kept = [line for line in Path("constraints.txt").read_text(encoding="utf-8").splitlines() if line.startswith(KEPT)]
-    lines = kept + [one.replace(">=", "==") for one in least if which == "oldest"]
+    lines = kept + [one.partition(",")[0].replace(">=", "==") for one in least if which == "oldest"]
     file = ENVIRONMENTS / f"{backend}-{which}.txt"
     file.write_text("".join(f"{line}\n" for line in lines))
     environment(session, f"{backend}-{which}", "-e", f".[{backend},test]", sees=("base",), constraints=file)

@@ -59,6 +59,16 @@ class Once:
         return self.found
 
 
+LOOK_UP = "get_pir_program_and_executor"  # of an Executor's `_executor_cache`: Paddle's own, and private
+
+
+def look_up_once(executor: paddle.static.Executor) -> None:
+    """Where this release of Paddle has LOOK_UP; where not, every run looks its Program up."""
+    cache = getattr(executor, "_executor_cache", None)
+    if hasattr(cache, LOOK_UP):
+        setattr(cache, LOOK_UP, Once(getattr(cache, LOOK_UP)))
+
+
 class Program:
     """A static Program (`main`, `startup`), its inputs, what it fetches, and an Executor of its own.
 
@@ -72,8 +82,7 @@ class Program:
         self.world = workers.shared_world()
         self.main, self.startup = paddle.static.Program(), paddle.static.Program()
         self.executor = paddle.static.Executor(place)
-        cache = self.executor._executor_cache
-        cache.get_pir_program_and_executor = Once(cache.get_pir_program_and_executor)
+        look_up_once(self.executor)
         self.fed, self.feeds, self.fetch = [], {}, {}  # Values, {name: dtype} of the same, {name: Value} of the results
         self.indices = Asked({rows: rows for rows in spec.rows}, lambda rows: self.data(f"{rows}.indices", (), "int32"))
 

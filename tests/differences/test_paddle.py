@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.paddle import process  # first: it turns static mode on
+from backends.paddle import (
+    process,  # first: it turns static mode on
+    steps,
+)
 from backends.paddle.exact import BatchNorm, CoupledL2, ExactMomentum, leaky_relu
 
 import paddle  # isort: skip
@@ -22,6 +25,8 @@ from paddle import nn, static  # isort: skip
 import backends
 from backends.paddle.printed import infogan as paddle_program
 from common import specs
+from common.data import digits
+from common.data.batches import batch_indices, row_sets
 from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.specs.records import Adam
@@ -580,3 +585,18 @@ def test_a_power_of_two_is_no_product():
     assert np.array_equal(found["square"], feed["x"] * feed["x"])
     assert found["power"] == pytest.approx(found["square"], rel=1e-6)
     assert least["power"] > 2 * least["square"]
+
+
+def test_without_the_executors_cache_a_run_is_the_same(monkeypatch):
+    """The fallback of `look_up_once`, for a release that has no such private method."""
+    spec, data = specs.get("vae"), digits.load()
+    rows = batch_indices(row_sets(spec, data.train, 0), 16, 0, range(3))
+    found = []
+    for name in (steps.LOOK_UP, "in no release"):
+        monkeypatch.setattr(steps, "LOOK_UP", name)
+        column = backends.create("paddle", spec, initial_parameters(spec, 0), dtype="float64")
+        cache = column.state.programs["train", "native"].executor._executor_cache
+        assert isinstance(cache.get_pir_program_and_executor, steps.Once) == (not found)
+        column.upload(data.train)
+        found.append(column.train_steps(rows)["loss"])
+    assert np.array_equal(*found)

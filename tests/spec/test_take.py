@@ -2,6 +2,7 @@
 
 import ast
 import gzip
+import json
 import re
 import subprocess
 import sys
@@ -11,11 +12,13 @@ import pytest
 from PIL import Image
 
 from backends import BACKENDS, TITLES
+from common.environment import ROOT
 from common.errors import UsageError
 from common.specs import SPECS, get
 from common.specs.inputs import Images
 from common.tools import take
 from common.tools.take import lines
+from common.tools.take.notebook import notebook_of
 from tests.conftest import tetrapla, tetrapla_here, write_idx
 
 PACKAGES = {
@@ -243,3 +246,21 @@ def test_without_the_formatter(monkeypatch):
         UsageError, match=r"take needs the formatter ruff; install it with: pip install 'tetrapla\[take\]'"
     ):
         take.take(get("vae"), "pytorch")
+
+
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_notebooks_of_the_articles_are_what_is_taken(path):
+    """Cell by cell, and each was run: its curves and its pictures are in it."""
+    model, _, backend = path.stem.rpartition("_")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    made = json.loads(notebook_of(get(model), backend, take.take(get(model), backend)))
+    assert [(one["cell_type"], one["source"]) for one in found["cells"]] == [
+        (one["cell_type"], one["source"]) for one in made["cells"]
+    ]
+    outputs = [one for cell in found["cells"] for one in cell.get("outputs", [])]
+    assert sum("image/png" in one.get("data", {}) for one in outputs) == 2
+    assert not [one for one in outputs if one["output_type"] == "error"]
+    assert f"({path.name})" in (path.parent / "README.md").read_text(encoding="utf-8")

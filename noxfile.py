@@ -193,10 +193,13 @@ def test_workers(session):
 
 @nox.session(name="test-full")
 def test_full(session):
-    """The largest models, which the other sessions prove by their narrow twins, at full width, one backend after another."""
+    """The largest models, which the other sessions prove by their narrow twins, at full width, and every model as a file of its own, one
+    backend after another."""
     all_backends(session)
     for backend in BACKENDS:
         tests = ("tests/backend/test_parity.py", "-k", "test_stages", "--thorough", "--backend", backend)
+        run(session, "python", "-m", "pytest", *tests, *session.posargs)
+        tests = ("tests/backend/test_take.py", "--thorough", "--backend", backend)
         run(session, "python", "-m", "pytest", *tests, *session.posargs)
 
 

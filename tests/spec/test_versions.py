@@ -14,13 +14,13 @@ FOUND = {
     "versions": {"jax": "0.9.2", "flax": "0.12.8", "optax": "0.2.8"},
     "parity": {
         "test_parity.py::test_stages[vae-float64]": "passed",
-        "test_parity.py::test_stages[gan-float64]": "failed",
+        "test_parity.py::test_stages[gan-float64]": "failed: AssertionError",
         "test_parity.py::x": "skipped",
     },
     "differences": {
-        "test_jax.py::test_optax_corrects_its_bias_in_the_default_float": "failed",
+        "test_jax.py::test_optax_corrects_its_bias_in_the_default_float": "failed: AssertionError",
         "test_jax.py::test_optax_adam_defaults": "passed",
-        "test_jax.py::test_that_no_entry_names[1]": "failed",
+        "test_jax.py::test_that_no_entry_names[1]": "failed: AssertionError",
     },
     "time": {"ms": 3.25, "pinned_ms": 3.0},
 }

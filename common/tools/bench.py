@@ -228,7 +228,9 @@ def _heading(over, result):
 
 def _matrix(rows, backends):
     """A row per model and mode, a column per backend: the median, next to it the multiple of the lower bound."""
-    lines = [f"| model, batch | mode | {' | '.join(BOUNDS.values())} | " + " | ".join(TITLES[b] for b in backends) + " |"]
+    lines = [
+        f"| model, batch | mode | {' | '.join(BOUNDS.values())} | " + " | ".join(TITLES[b] for b in backends) + " |"
+    ]
     lines.append("|---" * (4 + len(backends)) + "|")
     for case in dict.fromkeys(map(Case.of, rows)):
         for mode in MODES:

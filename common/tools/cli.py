@@ -84,7 +84,8 @@ WorkersOption = Annotated[
 ListOption = Annotated[
     bool,
     typer.Option(
-        "--list", help="Print the commands of its runs, one a line, to run them elsewhere; with --collect, of those that are missing."
+        "--list",
+        help="Print the commands of its runs, one a line, to run them elsewhere; with --collect, of those that are missing.",
     ),
 ]
 RunOption = Annotated[
@@ -138,7 +139,9 @@ def show(
     backend: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[BACKEND]...", help="With --code: whose implementations; default: all four.", autocompletion=BACKEND_NAMES
+            metavar="[BACKEND]...",
+            help="With --code: whose implementations; default: all four.",
+            autocompletion=BACKEND_NAMES,
         ),
     ] = None,
     code: Annotated[bool, typer.Option("--code", help="The model's files instead, side by side.")] = False,
@@ -161,15 +164,23 @@ def diff(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="A Python file with inputs(rng), reference() and port(); or, with --backend, a model of `tetrapla list`."
+            metavar="FILE",
+            help="A Python file with inputs(rng), reference() and port(); or, with --backend, a model of `tetrapla list`.",
         ),
     ],
     backend: Annotated[
         list[str] | None,
-        typer.Option(help="Given twice, for a model of `tetrapla list`: the reference's, then the port's.", autocompletion=BACKEND_NAMES),
+        typer.Option(
+            help="Given twice, for a model of `tetrapla list`: the reference's, then the port's.",
+            autocompletion=BACKEND_NAMES,
+        ),
     ] = None,
-    reference_python: Annotated[Path | None, typer.Option(help="Python interpreter that runs reference(); default: this one.")] = None,
-    port_python: Annotated[Path | None, typer.Option(help="Python interpreter that runs port(); default: this one.")] = None,
+    reference_python: Annotated[
+        Path | None, typer.Option(help="Python interpreter that runs reference(); default: this one.")
+    ] = None,
+    port_python: Annotated[
+        Path | None, typer.Option(help="Python interpreter that runs port(); default: this one.")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that a side may take for one answer.")] = 300.0,
     dtype: Annotated[str | None, typer.Option(help="float64 or float32; default: float64, if both sides can.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for verdict.json and page.html.")] = None,

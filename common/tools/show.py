@@ -157,7 +157,9 @@ def comparison_row(report: "ModelReport", backends: tuple[str, ...]) -> Text:
         else:
             kinds = (f"{report.worst(backend, dtype)[1].times_floor:.1f}" for dtype in ("float64", "float32"))
             cells.append(f"{backend} {' / '.join(kinds)}")
-    line = f"{mark} [bold]{report.spec.name}[/]: {', '.join(cells)} times the expected rounding error (float64 / float32)"
+    line = (
+        f"{mark} [bold]{report.spec.name}[/]: {', '.join(cells)} times the expected rounding error (float64 / float32)"
+    )
     return Text.from_markup(f"{line}, after {report.seconds:.0f} s")
 
 
@@ -175,7 +177,9 @@ def comparison_tables(
         f"makes of it; the largest allowed, its bar, is {parity.FACTOR} (docs/proof.md)."
     )
     passed = all(report.passed for report in reports)
-    result.append("[bold green]✓ all equal[/]" if passed else "[bold red]✗ not equal: see the first ✗ of each backend[/]")
+    result.append(
+        "[bold green]✓ all equal[/]" if passed else "[bold red]✗ not equal: see the first ✗ of each backend[/]"
+    )
     return result
 
 
@@ -204,7 +208,9 @@ def _stages(report, backends, steps):
         lines.append(f"[red]✗ {backend} did not finish:[/] {escape(crash)}")
     for backend, dtype, failed, advice in report.failures():
         what = failed.problem or f"deviates by {failed.deviation:.1e}, bar {failed.tolerance:.0e}"
-        lines.append(f"[red]✗ {backend}, {dtype}: diverges from the oracle at stage {failed.name!r}, tensor {failed.tensor}: {what}[/]")
+        lines.append(
+            f"[red]✗ {backend}, {dtype}: diverges from the oracle at stage {failed.name!r}, tensor {failed.tensor}: {what}[/]"
+        )
         lines.append(f"  {advice}")
     if report.stages:
         who, worst = report.worst()

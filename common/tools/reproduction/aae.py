@@ -172,6 +172,8 @@ def _measured(page, results):
     }
     rows = [[name, *(measure(result) for result in results)] for name, measure in what.items()]
     caption = "Measured, where nothing is published" + (
-        "; the erratum for comparison, with the same seed, initial values, batches and noise" if len(results) > 1 else ""
+        "; the erratum for comparison, with the same seed, initial values, batches and noise"
+        if len(results) > 1
+        else ""
     )
     page.tables.append((f"{caption}. {FRECHET_NOTE}", ["", *(NAMES[r.spec.name] for r in results)], rows))

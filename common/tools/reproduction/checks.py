@@ -14,7 +14,13 @@ ARTICLE, PAPER, ELSEWHERE, OURS = "the article", "the paper", "published elsewhe
 # Verdicts. IN_PART: as the criterion says. SHORT: runs stopped before their full length, so that nothing is decided. BESIDE:
 # the numbers stand next to each other, of other networks, other data or another length.
 REACHED, IN_PART, MISSED, SHORT, BESIDE = "reached", "in part", "missed", "not at full length", "beside"
-SIGNS = {REACHED: "✓ reached", IN_PART: "◐ in part", MISSED: "✗ missed", SHORT: "not at full length", BESIDE: "for comparison"}
+SIGNS = {
+    REACHED: "✓ reached",
+    IN_PART: "◐ in part",
+    MISSED: "✗ missed",
+    SHORT: "not at full length",
+    BESIDE: "for comparison",
+}
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ def found(lines: list[str]) -> list[str]:
         for pattern in ALLOWED:
             line = re.sub(pattern, lambda hit: "·" * len(hit[0]), line, flags=re.IGNORECASE)
         for pattern, word in OURS.items():
-            hits = re.finditer(rf".{{0,40}}\b(?:{pattern})\b.{{0,40}}", line, re.IGNORECASE)
-            wrong += [f"{hit[0].strip()!r} -> {word}" for hit in hits]
+            for hit in re.finditer(rf"\b(?:{pattern})\b", line, re.IGNORECASE):
+                wrong.append(f"{line[max(0, hit.start() - 40) : hit.end() + 40].strip()!r} -> {word}")
     return wrong
 
 

@@ -1,7 +1,7 @@
 """Tests and the main job: `nox` runs all tests, `nox -s compare` the comparison, `nox -s jax` one framework alone.
 
 Installs come from the package index with pip, at the versions of constraints.txt, each once: .nox/base holds what everything
-needs, .nox/pytorch and its three siblings hold their framework and look into base, so that no column can lean on another's,
+needs, .nox/pytorch and its three siblings hold their framework and look into base, so that no implementation can lean on another's,
 and .nox/all holds nothing and looks into all five. Together they fill 4.5 GB of disk.
 """
 
@@ -43,7 +43,7 @@ nox.options.sessions = [
 def environment(session, name, *packages, sees=(), constraints="constraints.txt"):
     """.nox/`name` with `packages`, where they are not found in the environments that it `sees`; put on the path.
 
-    pip takes what it sees for installed, and installs another version beside it if that does not fit. It is asked again
+    pip takes what it sees for installed, and installs another version next to it if that does not fit. It is asked again
     when the versions wanted have changed.
     """
     folder = ENVIRONMENTS / name
@@ -118,25 +118,25 @@ def tests_of(session, backend):
 
 @nox.session(name="test-pytorch")
 def test_pytorch(session):
-    """The PyTorch column against the oracle."""
+    """The PyTorch implementation against the oracle."""
     test_backend(session, "pytorch")
 
 
 @nox.session(name="test-tensorflow")
 def test_tensorflow(session):
-    """The TensorFlow column against the oracle."""
+    """The TensorFlow implementation against the oracle."""
     test_backend(session, "tensorflow")
 
 
 @nox.session(name="test-paddle")
 def test_paddle(session):
-    """The Paddle column against the oracle."""
+    """The Paddle implementation against the oracle."""
     test_backend(session, "paddle")
 
 
 @nox.session(name="test-jax")
 def test_jax(session):
-    """The JAX column against the oracle."""
+    """The JAX implementation against the oracle."""
     test_backend(session, "jax")
 
 
@@ -178,7 +178,7 @@ def versions(session):
 
 @nox.session(name="test-parity")
 def test_parity(session):
-    """All four columns in one environment: against each other, the `compare` command, and `diff`."""
+    """All four implementations in one environment: against each other, the `compare` command, and `diff`."""
     all_backends(session)
     pytest(session, "tests/parity", "tests/diff", "-m", "not long")
 
@@ -221,7 +221,7 @@ def test_portable(session):
 
 @nox.session
 def site(session):
-    """The pages that show the four columns side by side, with the results that are there; site/index.html."""
+    """The pages that show the four implementations side by side, with the results that are there; site/index.html."""
     base(session)
     run(session, "tetrapla", "site", *session.posargs)
 

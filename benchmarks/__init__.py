@@ -1,1 +1,1 @@
-"""Throughput of every model in every backend, beside a floor that no backend can beat: `tetrapla bench`."""
+"""Throughput of every model in every backend, next to a lower bound that no backend can beat: `tetrapla bench`."""

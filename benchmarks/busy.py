@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/busy.json"))
     options = parser.parse_args()
     loops, rows = environment.cores(), []
-    print(f"| model | framework | idle, ms a step | beside {loops} busy loops | times |\n|---|---|---|---|---|")
+    print(f"| model | framework | idle, ms a step | next to {loops} busy loops | times |\n|---|---|---|---|---|")
     for model in MODELS:
         for backend in options.backend or backends.installed():
             found = {"idle": [], "busy": []}

@@ -92,7 +92,9 @@ class Group:
                     "seconds": seconds,
                 }
         elif row["proof"] and not row["proof"]["passed"]:
-            row["problem"] = f"parts from the oracle at stage {row['proof']['stage']}, tensor {row['proof']['tensor']}"
+            row["problem"] = (
+                f"diverges from the oracle at stage {row['proof']['stage']}, tensor {row['proof']['tensor']}"
+            )
         else:
             lines = self.logs[0].read_text(errors="replace").strip().splitlines()
             row["problem"] = lines[-1] if lines else "ended without a word"

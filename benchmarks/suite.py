@@ -98,7 +98,7 @@ class Worker:
             row |= {"seconds": self.seconds, **last}
         elif about.get("proof") and not about["proof"]["passed"]:
             row["problem"] = (
-                f"parts from the oracle at stage {about['proof']['stage']}, tensor {about['proof']['tensor']}"
+                f"diverges from the oracle at stage {about['proof']['stage']}, tensor {about['proof']['tensor']}"
             )
         else:
             self.process.wait()

@@ -374,7 +374,11 @@ def parting(column: Column, truth: Truth, case: Case, dtype: str) -> Stage | Non
 
 def reading(failed: Stage, dtype: str, in_float64: Stage | None) -> str:
     """What to make of a stage that failed: `in_float64` is the one that failed in float64, if any did."""
-    beyond = f"{failed.times_floor:.2g} times its floor" if np.isfinite(failed.times_floor) else "beyond any rounding"
+    beyond = (
+        f"{failed.times_floor:.2g} times its expected rounding error"
+        if np.isfinite(failed.times_floor)
+        else "beyond any rounding"
+    )
     if failed.problem:
         return (
             "nothing to do with rounding: mend this first"

@@ -179,11 +179,11 @@ def write(out: Path, rows: list[dict]) -> None:
     lines = [
         "# Bars on other instruction sets",
         "",
-        f"The largest deviation in floors (the bar is {parity.FACTOR}; [how they are derived](proof.md)), on {processor}, over "
+        f"The largest deviation, as a multiple of the tensor's expected rounding error (the bar is {parity.FACTOR}; [how they are derived](proof.md)), on {processor}, over "
         f"{len(seeds)} seeds and {len(shown)} settings: {'; '.join(shown)}. Made by `nox -s test-portable`. All stages up to "
         "one update; of " + ", ".join(f"`{model}`" for model in COURSE) + " also 100 updates.",
         "",
-        "| model | backend | precision | runs | median, floors | largest | where |",
+        "| model | backend | precision | runs | median | largest | where |",
         "|---|---|---|---|---|---|---|",
     ]
     for model, backend, dtype in sorted({(row["model"], row["backend"], row["dtype"]) for row in proofs}):

@@ -23,7 +23,7 @@ ARTICLES = {
         Article("gan", "GAN入门实践", "Mo", "PyTorch"),
         Article("aae", "PyTorch实现对抗自编码器", "专知", "PyTorch"),
         Article("infogan", "InfoGAN：一种无监督生成方法 | 经典论文复现", "Huang Tao", "PaddlePaddle"),
-        Article("vae_gan", "VAE-GAN beside a VAE", "Larsen et al. 2015", "Theano, by deeppy", of="autoencoders"),
+        Article("vae_gan", "VAE-GAN next to a VAE", "Larsen et al. 2015", "Theano, by deeppy", of="autoencoders"),
         Article("infogan_streets", "InfoGAN on street numbers", "Chen et al. 2016", "TensorFlow", "streets", "infogan"),
         Article("infogan_heads", "InfoGAN on 3-D heads", "Chen et al. 2016", "TensorFlow", "heads", "infogan"),
         Article("infogan_chairs", "InfoGAN on 3-D chairs", "Chen et al. 2016", "TensorFlow", "chairs", "infogan"),

@@ -22,7 +22,8 @@ MODES = (*OURS, *peers.MODES)
 
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- results: made by tetrapla bench --publish -->", "<!-- end of results -->"
-NEAR = 2.0  # times the floor
+NEAR = 2.0  # times the lower bound
+BOUNDS = {"floor": "lower bound", "products": "products"}  # keys of a row, and their names in tables
 
 
 def read(path: Path) -> dict:
@@ -89,7 +90,7 @@ def tables(result: dict) -> list[Table | str]:
     for case in dict.fromkeys(map(Case.of, result["rows"])):
         rows = [row for row in result["rows"] if Case.of(row) == case]
         modes = list(dict.fromkeys(row["mode"] for row in rows))
-        least = "".join(f"; {word} {1e3 * value:.3g} ms" for word, value in _bounds(rows).items())
+        least = "".join(f"; {BOUNDS[key]} {1e3 * value:.3g} ms" for key, value in _bounds(rows).items())
         width = f", {case.hidden} hidden" if case.hidden else ""
         table = Table("backend", *modes, title=f"{case.model}{width}, batch {case.batch}: ms per update{least}")
         for backend in dict.fromkeys(row["backend"] for row in rows):
@@ -100,14 +101,14 @@ def tables(result: dict) -> list[Table | str]:
 
 
 def _bounds(rows):
-    """{"floor": seconds, "products": seconds} of one case, as far as known."""
-    return {key: row[key] for row in rows for key in ("floor", "products") if key in row}
+    """{"floor": seconds, "products": seconds} of one case, as far as known; what a user reads of them is in BOUNDS."""
+    return {key: row[key] for row in rows for key in BOUNDS if key in row}
 
 
 def doubts(rows: list[dict]) -> list[str]:
-    """Rows faster than the floor: then the yardstick was disturbed, and the multiples are worth nothing."""
+    """Rows faster than the lower bound: then the yardstick was disturbed, and the multiples are worth nothing."""
     return [
-        f"{' '.join(str(part) for part in key_of(row) if part is not None)}: faster than the floor; measure again"
+        f"{' '.join(str(part) for part in key_of(row) if part is not None)}: faster than the lower bound; measure again"
         for row in rows
         if row.get("times_floor", 1) < 1
     ]
@@ -130,14 +131,14 @@ def _cell(row, rows):
     best = min(other["median"] for other in rows if other["mode"] == row["mode"] and "median" in other)
     text = f"{1e3 * row['median']:.3g} ({1e3 * row['least']:.3g} to {1e3 * row['most']:.3g})"
     if "times_floor" in row:
-        text += f", {row['times_floor']:.1f}× floor"
+        text += f", {row['times_floor']:.1f}× lower bound"
     if row["median"] == best:
         return Text.assemble((text, "bold"), ", fastest")
     return f"{text}, {row['median'] / best:.1f}×"
 
 
 def near_the_floor(rows: list[dict]) -> list[str]:
-    """For a sweep: from where on each backend stays within NEAR of the floor; empty for any other result."""
+    """For a sweep: from where on each backend stays within NEAR of the lower bound; empty for any other result."""
     over, lines = swept(rows), []
     for model in _models(rows) if over else ():
         for backend in dict.fromkeys(row["backend"] for row in rows):
@@ -150,7 +151,7 @@ def near_the_floor(rows: list[dict]) -> list[str]:
                 if near
                 else f"not for good; {best['times_floor']:.1f} at {over} {best[over]}"
             )
-            lines.append(f"{model} in {TITLES[backend]}: within {NEAR:g} times the floor {where}")
+            lines.append(f"{model} in {TITLES[backend]}: within {NEAR:g} times the lower bound {where}")
     return lines
 
 
@@ -226,15 +227,17 @@ def _heading(over, result):
 
 
 def _matrix(rows, backends):
-    """A row per model and mode, a column per backend: the median, beside it the multiple of the floor or of the fastest."""
-    lines = ["| model, batch | mode | floor | products | " + " | ".join(TITLES[b] for b in backends) + " |"]
+    """A row per model and mode, a column per backend: the median, next to it the multiple of the lower bound."""
+    lines = [
+        f"| model, batch | mode | {' | '.join(BOUNDS.values())} | " + " | ".join(TITLES[b] for b in backends) + " |"
+    ]
     lines.append("|---" * (4 + len(backends)) + "|")
     for case in dict.fromkeys(map(Case.of, rows)):
         for mode in MODES:
             own = {row["backend"]: row for row in rows if Case.of(row) == case and row["mode"] == mode}
             if own:
                 bounds = _bounds(own.values())
-                least = " | ".join(_short(1e3 * bounds[key]) if key in bounds else "" for key in ("floor", "products"))
+                least = " | ".join(_short(1e3 * bounds[key]) if key in bounds else "" for key in BOUNDS)
                 cells = [_markdown_cell(own.get(backend), own) for backend in backends]
                 lines.append(f"| `{case.model}`, {case.batch} | {mode} | {least} | " + " | ".join(cells) + " |")
     return lines

@@ -27,7 +27,7 @@ from common.tools.logs import LOGS
 from common.workers import World
 
 app = typer.Typer(
-    help="Generative models written four times, and proven to be the same four times.",
+    help="Generative models written in PyTorch, TensorFlow, PaddlePaddle and JAX, and proven to compute the same.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -79,22 +79,23 @@ SeedOption = Annotated[int, typer.Option(callback=_check_seed, help="Of initial 
 DeviceOption = Annotated[str, typer.Option(help="cpu or gpu.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output folder if it exists.")]
 WorkersOption = Annotated[
-    int, typer.Option(min=1, help="Processes of this machine that train together, each with its part of the batch.")
+    int, typer.Option(min=1, help="Processes of this machine that train together, each with its share of the batch.")
 ]
 ListOption = Annotated[
     bool,
     typer.Option(
-        "--list", help="Print the commands of its single runs, a line each; with --collect, of those that are missing."
+        "--list",
+        help="Print the commands of its runs, one a line, to run them elsewhere; with --collect, of those that are missing.",
     ),
 ]
 RunOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Carry out one run of --list, or go on with it, and no more.")
+    str | None, typer.Option(metavar="NAME", help="Carry out, or go on with, this one run of --list and no other.")
 ]
 CollectOption = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Train nothing; make the tables and pages of the runs that are in this folder."),
 ]
-JobsOption = Annotated[int, typer.Option(min=1, help="Runs at a time; each gets its part of the cores.")]
+JobsOption = Annotated[int, typer.Option(min=1, help="Runs at a time; each gets its share of the cores.")]
 
 
 def _version(asked: bool) -> None:
@@ -106,7 +107,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version, and no more.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
@@ -114,7 +115,7 @@ def options(
 
 @app.command("list")
 def list_() -> None:
-    """Models, articles and backends."""
+    """List the models, articles and backends."""
     for title, found in (("Models", specs.SPECS), ("Variants of them", specs.VARIANTS)):
         models = Table("model", "parameters", "article", "original framework", "what it is", title=title)
         models.columns[0].no_wrap = True
@@ -138,16 +139,18 @@ def show(
     backend: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[BACKEND]...", help="With --code: the columns; default: all four.", autocompletion=BACKEND_NAMES
+            metavar="[BACKEND]...",
+            help="With --code: whose implementations; default: all four.",
+            autocompletion=BACKEND_NAMES,
         ),
     ] = None,
     code: Annotated[bool, typer.Option("--code", help="The model's files instead, side by side.")] = False,
 ) -> None:
-    """The specification of a model as tables: layers, shapes, parameter counts, noise, updates."""
+    """Show the specification of a model as tables: layers, shapes, parameter counts, noise, updates."""
     from common.tools import show
 
     if backend and not code:
-        raise UsageError("backends choose the columns of --code; add it, or leave them out")
+        raise UsageError("backends choose the implementations that --code shows; add it, or leave them out")
     if code:
         columns = tuple(dict.fromkeys(backends.check_name(name) for name in backend or backends.BACKENDS))
         OUT.print(show.code(specs.get(model), columns))
@@ -161,20 +164,28 @@ def diff(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="A Python file with inputs(rng), reference() and port(); or a model of ours."
+            metavar="FILE",
+            help="A Python file with inputs(rng), reference() and port(); or, with --backend, a model of `tetrapla list`.",
         ),
     ],
     backend: Annotated[
         list[str] | None,
-        typer.Option(help="Of a model of ours: the reference's, then the port's.", autocompletion=BACKEND_NAMES),
+        typer.Option(
+            help="Given twice, for a model of `tetrapla list`: the reference's, then the port's.",
+            autocompletion=BACKEND_NAMES,
+        ),
     ] = None,
-    reference_python: Annotated[Path | None, typer.Option(help="Interpreter of reference().")] = None,
-    port_python: Annotated[Path | None, typer.Option(help="Interpreter of port().")] = None,
+    reference_python: Annotated[
+        Path | None, typer.Option(help="Python interpreter that runs reference(); default: this one.")
+    ] = None,
+    port_python: Annotated[
+        Path | None, typer.Option(help="Python interpreter that runs port(); default: this one.")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that a side may take for one answer.")] = 300.0,
     dtype: Annotated[str | None, typer.Option(help="float64 or float32; default: float64, if both sides can.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for verdict.json and page.html.")] = None,
 ) -> None:
-    """Where a port of anybody's model parts from its original, and why. Exit code 0 equal, 1 different, 2 not judged."""
+    """Find where a port of any model diverges from its original, and why. Exit code 0: equal, 1: different, 2: not judged."""
     from common.tools.diff import judge, own, page, report, sides
     from common.tools.diff.verdict import DIFFERENT, EXIT
 
@@ -230,7 +241,7 @@ def compare(
     seed: SeedOption = 0,
     steps: Annotated[int, typer.Option(min=1, help="Updates in the last stage, and of the deviation's curve.")] = 100,
     rate: Annotated[
-        float | None, typer.Option(min=0, help="Compare at this times the learning rates; default: the model's choice.")
+        float | None, typer.Option(min=0, help="Multiply the learning rates by this; default: the model's choice.")
     ] = None,
     train_steps: Annotated[
         int | None,
@@ -303,7 +314,7 @@ def train(
         int | None, typer.Option(min=1, help="Steps between checkpoints. Default: at each evaluation.")
     ] = None,
     as_published: Annotated[
-        bool, typer.Option("--as-published", help="With the article's erratum: aae in PyTorch.")
+        bool, typer.Option("--as-published", help="With the mistake that the article's code has; for aae in PyTorch.")
     ] = False,
     evaluate_every: Annotated[
         int | None, typer.Option(min=1, help="Steps between evaluations. Default: an epoch, or 200 steps if longer.")
@@ -481,14 +492,14 @@ def results(
     jobs: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes at a time, each with its part of the cores; default: one a core, one on a GPU."
+            min=1, help="Processes at a time, each with its share of the cores; default: one a core, one on a GPU."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the runs; what is trained there already is used.")] = Path(
         "runs/results"
     ),
     page: Annotated[
-        Path | None, typer.Option(help="A page into which the tables are put, with their numbers as JSON beside it.")
+        Path | None, typer.Option(help="A page into which the tables are put, with their numbers as JSON next to it.")
     ] = None,
     listed: ListOption = False,
     run: RunOption = None,
@@ -561,7 +572,7 @@ def bench(
         str | None, typer.Option(help="Over several batch sizes (batch) or hidden units of vae (width).")
     ] = None,
     with_peers: Annotated[
-        bool, typer.Option("--peers", help="Beside them vae by Keras 3's fit and by PyTorch's own example loop.")
+        bool, typer.Option("--peers", help="Also time vae by Keras 3's fit and by PyTorch's own example loop.")
     ] = False,
     workers: Annotated[
         list[int] | None,
@@ -579,7 +590,7 @@ def bench(
     run: RunOption = None,
     collect: CollectOption = None,
 ) -> None:
-    """Time training steps and sampling of proven backends, interleaved, beside the floor of what arithmetic allows."""
+    """Time training steps and sampling of proven backends, interleaved, next to a lower bound that none can beat."""
     from benchmarks import groups, peers, suite
     from benchmarks.cases import SWEPT, cases
     from benchmarks.worker import LOWERED, MODES
@@ -687,7 +698,7 @@ def profile(
     data_dir: DataDirOption = None,
     top: Annotated[int, typer.Option(min=1, help="How many operators to name.")] = 15,
 ) -> None:
-    """Where the time of an update goes on this CPU, operator by operator, as the framework's own profiler tells it."""
+    """Show where the time of an update goes on this CPU, operator by operator, by the framework's own profiler."""
     from benchmarks.profile import profile, table
     from benchmarks.worker import enough
     from common.data import load
@@ -715,7 +726,7 @@ def site(
         typer.Option(help="A result.json of `tetrapla bench`; repeat for several; default: benchmarks/results/*.json."),
     ] = None,
 ) -> None:
-    """Write the pages that show the four columns side by side, with the results that are there; open them from disk."""
+    """Write the pages that show the four implementations side by side, with the results there are; open them from disk."""
     from common.tools.site.build import build
 
     if compare and not compare.exists():
@@ -745,7 +756,7 @@ def sample(
 def runs(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to look, at any depth.")] = Path("runs"),
 ) -> None:
-    """The training runs below a folder, with how far they are and their last losses."""
+    """List the training runs below a folder: how far they are, and their last losses."""
     from common.tools.runs import listing
 
     for part in listing(folder):

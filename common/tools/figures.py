@@ -101,7 +101,7 @@ def throughput(rows: list[dict], modes: tuple[str, ...], path: Path) -> None:
             spread = [[1e3 * abs(row["median"] - row[end]) for row in values.values()] for end in ("least", "most")]
             axis.bar(places, heights, 0.18, yerr=spread, color=style["color"], label=backend)
         if floors := {row["floor"] for row in own if "floor" in row}:
-            axis.axhline(1e3 * min(floors), color="#666666", linestyle="--", linewidth=1, label="floor")
+            axis.axhline(1e3 * min(floors), color="#666666", linestyle="--", linewidth=1, label="lower bound")
         axis.set(title=model, yscale="log", ylabel="ms per update")
         axis.set_xticks(range(len(shown)), shown, rotation=30 if len(shown) > 4 else 0)
         axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
@@ -113,7 +113,7 @@ def throughput(rows: list[dict], modes: tuple[str, ...], path: Path) -> None:
 
 
 def sweep(rows: list[dict], over: str, path: Path) -> None:
-    """Time of an update over `over` ("batch" or "hidden"), and its multiple of the floor: a panel each a model."""
+    """Time of an update over `over` ("batch" or "hidden"), and its multiple of the lower bound: a panel each a model."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     figure, axes = plt.subplots(len(models), 2, figsize=(9, 3.4 * len(models)), squeeze=False)
     for (left, right), model in zip(axes, models, strict=True):
@@ -125,10 +125,10 @@ def sweep(rows: list[dict], over: str, path: Path) -> None:
             left.plot(places, [1e3 * row["median"] for row in line], **shown)
             right.plot(places, [row["times_floor"] for row in line], **shown)
         floors = sorted({(row[over], 1e3 * row["floor"]) for row in own})
-        left.plot(*zip(*floors, strict=True), color="#666666", linestyle="--", linewidth=1, label="floor")
+        left.plot(*zip(*floors, strict=True), color="#666666", linestyle="--", linewidth=1, label="lower bound")
         right.axhline(1, color="#666666", linestyle="--", linewidth=1)
         name = {"batch": "batch size", "hidden": "hidden units"}[over]
-        for axis, label in ((left, "ms per update"), (right, "times the floor")):
+        for axis, label in ((left, "ms per update"), (right, "times the lower bound")):
             axis.set(title=model, xscale="log", yscale="log", xlabel=name, ylabel=label)
             axis.set_xticks([place for place, _ in floors], [str(place) for place, _ in floors])
             axis.minorticks_off()

@@ -71,7 +71,7 @@ MARGINS: dict[tuple[str, str], Margin] = {
     ("aae_style", "Fréchet distance"): _DISTANCE,
     ("aae_few_labels", "test loss, BCE per pixel"): _LOSS_OF_AAE,
     ("aae_few_labels", "error of labels, %"): Margin(
-        0.6, "what lies between the two public implementations that the article's page is set beside, 2.9% and 3.5%"
+        0.6, "what lies between the two public implementations that the article's page is compared with, 2.9% and 3.5%"
     ),
     ("aae_few_labels", "Fréchet distance"): _DISTANCE,
     ("aae_clusters", "test loss, BCE per pixel"): _LOSS_OF_AAE,

@@ -148,7 +148,7 @@ def _lines(source, section):
 
 
 def comparison_row(report: "ModelReport", backends: tuple[str, ...]) -> Text:
-    """One line of a model that has just been compared: per backend how near it comes to a bar, in floors."""
+    """One line of a model that has just been compared: per backend how near it comes to a bar, in expected rounding errors."""
     mark = "[green]✓[/]" if report.passed else "[bold red]✗[/]"
     cells = []
     for backend in backends:
@@ -157,7 +157,9 @@ def comparison_row(report: "ModelReport", backends: tuple[str, ...]) -> Text:
         else:
             kinds = (f"{report.worst(backend, dtype)[1].times_floor:.1f}" for dtype in ("float64", "float32"))
             cells.append(f"{backend} {' / '.join(kinds)}")
-    line = f"{mark} [bold]{report.spec.name}[/]: {', '.join(cells)} times the floor (float64 / float32)"
+    line = (
+        f"{mark} [bold]{report.spec.name}[/]: {', '.join(cells)} times the expected rounding error (float64 / float32)"
+    )
     return Text.from_markup(f"{line}, after {report.seconds:.0f} s")
 
 
@@ -171,17 +173,20 @@ def comparison_tables(
     if len(reports) > 1:
         result.append(_matrix(reports, backends))
     result.append(
-        f"A tensor's floor is what one rounding an operation makes of it; its bar is {parity.FACTOR} floors (docs/proof.md)."
+        "The number after a deviation: how many times the tensor's expected rounding error, what one rounding in every operation "
+        f"makes of it; the largest allowed, its bar, is {parity.FACTOR} (docs/proof.md)."
     )
     passed = all(report.passed for report in reports)
-    result.append("[bold green]✓ all equal[/]" if passed else "[bold red]✗ not equal: see the first ✗ of a column[/]")
+    result.append(
+        "[bold green]✓ all equal[/]" if passed else "[bold red]✗ not equal: see the first ✗ of each backend[/]"
+    )
     return result
 
 
 def _stages(report, backends, steps):
     table = Table(
         "stage",
-        title=f"{report.spec.name}: deviation from the oracle, and in floors{_at_rate(report)}",
+        title=f"{report.spec.name}: deviation from the oracle, and times the expected rounding error{_at_rate(report)}",
         box=box.SIMPLE_HEAD,
     )
     for backend in backends:
@@ -203,12 +208,14 @@ def _stages(report, backends, steps):
         lines.append(f"[red]✗ {backend} did not finish:[/] {escape(crash)}")
     for backend, dtype, failed, advice in report.failures():
         what = failed.problem or f"deviates by {failed.deviation:.1e}, bar {failed.tolerance:.0e}"
-        lines.append(f"[red]✗ {backend}, {dtype}: parts at stage {failed.name!r}, tensor {failed.tensor}: {what}[/]")
+        lines.append(
+            f"[red]✗ {backend}, {dtype}: diverges from the oracle at stage {failed.name!r}, tensor {failed.tensor}: {what}[/]"
+        )
         lines.append(f"  {advice}")
     if report.stages:
         who, worst = report.worst()
         lines.append(
-            f"  Nearest to its bar in float64: {worst.deviation:.1e}, {worst.times_floor:.2g} of {parity.FACTOR} floors ({who}), "
+            f"  Nearest to its bar in float64: {worst.deviation:.1e}, {worst.times_floor:.2g} times the expected rounding error ({who}), "
             f"{worst.name}: {worst.tensor}"
         )
     if report.growth:
@@ -244,7 +251,7 @@ def _at_rate(report):
 def _matrix(reports, backends):
     table = Table(
         "model",
-        title="Nearest to its bar in float64, any stage: deviation from the oracle, and in floors",
+        title="Nearest to its bar in float64, any stage: deviation from the oracle, and times the expected rounding error",
         box=box.SIMPLE_HEAD,
     )
     for backend in backends:

@@ -183,7 +183,7 @@ INTERPRETERS = {
     "absent": (None, "no such interpreter; name the python of an environment"),
     "no program": ("not a program", "cannot be started (Exec format error); name the python"),
     "not Python": ("#!/bin/sh\necho hello\n", "says 'hello' instead of an answer; name the python of an environment"),
-    "without NumPy": (f"#!/bin/sh\nexec {sys.executable} -I -S -c 'import numpy'\n", "has no NumPy, which a side needs beside its framework; install numpy there"),
+    "without NumPy": (f"#!/bin/sh\nexec {sys.executable} -I -S -c 'import numpy'\n", "has no NumPy, which a side needs in addition to its framework; install numpy there"),
     "old": ("#!/bin/sh\necho 'Unknown option: -P' >&2\nexit 2\n", "is older than Python 3.11; name a newer one"),
 }  # fmt: skip
 

@@ -197,12 +197,12 @@ def test_a_mismatch_exits_1_and_names_the_culprit(tmp_path):
     result, out = compare_with(KL_OF_THE_WRONG_SIGN, "jax", tmp_path)
     assert result.returncode == 1, result.stderr
     said = " ".join(result.stdout.split())
-    assert "jax, float64: parts at stage 'losses', tensor kl" in said
+    assert "jax, float64: diverges from the oracle at stage 'losses', tensor kl" in said
     assert "in float64: a mistake, in what this stage adds to the one before" in said
     assert "float64 differs as well (stage 'losses'): a mistake" in said
     assert "float64 differs as well" in (out / "report.html").read_text().replace("&#39;", "'")
     assert not json.loads((out / "report.json").read_text())["passed"]
-    assert "pytorch, float64: parts" not in result.stdout
+    assert "pytorch, float64: diverges" not in result.stdout
 
 
 def test_a_crash_of_one_backend_keeps_the_others(tmp_path):

@@ -28,7 +28,7 @@ def result():
         row("jax", "fast", [0.002, 0.0021, 0.0022]),
         row("jax", "sampling", [0.01]),
         {key: value for key, value in row("paddle", "fast", []).items() if key != "seconds"}
-        | {"problem": "parts from the oracle"},
+        | {"problem": "diverges from the oracle"},
     ]
     yardstick = {"product": 400e9, "copy": 50e9}
     for one in rows:
@@ -61,9 +61,9 @@ def test_the_table_marks_the_fastest_and_gives_ratios(result):
             console.print(part)
     text = capture.get()
     line = {word: next(one for one in text.splitlines() if f"│ {word}" in one) for word in ("pytorch", "jax", "paddle")}
-    assert "fastest" in line["jax"] and "2.0×" not in line["jax"].replace("× floor", "")
+    assert "fastest" in line["jax"] and "2.0×" not in line["jax"].replace("× lower bound", "")
     assert "4.5 (4 to 5)" in line["pytorch"] and "2.1×" in line["pytorch"]
-    assert "parts from the oracle" in line["paddle"]
+    assert "diverges from the oracle" in line["paddle"]
     assert "400 GFLOP/s" in text
 
 
@@ -104,8 +104,8 @@ def swept():
 def test_where_the_overhead_stops_mattering(swept, tmp_path):
     assert report.swept(swept) == "batch"
     assert report.near_the_floor(swept) == [
-        "vae in JAX: within 2 times the floor from batch 128 on",
-        "vae in Paddle: within 2 times the floor not for good; 3.0 at batch 512",
+        "vae in JAX: within 2 times the lower bound from batch 128 on",
+        "vae in Paddle: within 2 times the lower bound not for good; 3.0 at batch 512",
     ]
     report.plot({"rows": swept}, tmp_path / "plot.png")
     assert image.imread(tmp_path / "plot.png")[..., :3].std() > 0.05
@@ -125,7 +125,7 @@ def test_publish(result, tmp_path, monkeypatch):
     report.publish(result, "cpu-one")
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "| `vae`, 128 | fast | " in text and "| **2.1 (" in text and "parts from the oracle" in text
+    assert "| `vae`, 128 | fast | " in text and "| **2.1 (" in text and "diverges from the oracle" in text
     assert "a CPU, cpu, 2 threads, 2026-11-21; best matrix product 400 GFLOP/s" in text
     assert json.loads((tmp_path / "results" / "cpu-one.json").read_text())["rows"] == result["rows"]
     assert (tmp_path / "docs" / "images" / "bench-cpu-one.png").exists()

@@ -71,7 +71,7 @@ def test_the_terminal(width):
         "port: [red] has no <i>partner</i>", "1.2e-15 is left",
     ):  # fmt: skip
         assert words in text.replace("│ ", ""), words
-    assert lines[-1].startswith("✗ different: they part at layer encoder.<b>, stage “forward, evaluation”")
+    assert lines[-1].startswith("✗ different: diverging at layer encoder.<b>, stage “forward, evaluation”")
 
 
 def test_the_page_holds_all_of_it_and_escapes_names():
@@ -79,7 +79,7 @@ def test_the_page_holds_all_of_it_and_escapes_names():
     found = Reader(text)
     words = " ".join(found.text.split())
     for one in (
-        "✗ different: they part at layer encoder.<b>, stage “forward, evaluation”", "<mine>.py", "Cause, proven",
+        "✗ different: diverging at layer encoder.<b>, stage “forward, evaluation”", "<mine>.py", "Cause, proven",
         "How much is padded: 1 <i>here</i>", "✗ <b>", "~ [/]", "port: [red] has no <i>partner</i>", "print('<difference>')",
         "NumPy as the reference is set, from the reference 2.5e-16", "NumPy as the port is set, from the port 7.5e-16",
         "with this changed, from the reference 1.2e-15", "the port's layer from the reference's, on the same input 5.0e+00",

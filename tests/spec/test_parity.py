@@ -191,7 +191,7 @@ def test_what_to_make_of_a_failure():
     assert "float64 differs as well (stage 'losses'): a mistake" in parity.reading(single, "float32", double)
     assert "a mistake" in parity.reading(double, "float64", double)
     assert "in float32" in parity.reading(parity.Stage("losses", 1e-8, "kl", 1e-14), "float64", None)
-    assert parity.reading(single, "float32", None).startswith("1.6e+02 times its floor")
+    assert parity.reading(single, "float32", None).startswith("1.6e+02 times its expected rounding error")
 
 
 # ------------------------------------------------------------------------- mistakes of float32 size, in float32

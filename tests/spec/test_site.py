@@ -364,7 +364,7 @@ def test_show_code():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("show", "vae", "jax"), "backends choose the columns of --code"),
+        (("show", "vae", "jax"), "backends choose the implementations that --code shows"),
         (("show", "vae", "--code", "mxnet"), "unknown backend 'mxnet'"),
         (("site", "--compare", "no/such/folder"), "no/such/folder: expected a folder of `tetrapla compare`"),
         (("site", "--bench", "no/such/file"), "no/such/file: expected a result of `tetrapla bench`"),

@@ -38,7 +38,7 @@ def headline(verdict: Verdict) -> str:
     if (parted := verdict.parted) is None:
         return verdict.outcome
     where = spot(verdict, parted.where, parted.name) if parted.where else "at"
-    return f"{verdict.outcome}: they part {where}{',' * bool(parted.where)} stage “{parted.name}”"
+    return f"{verdict.outcome}: diverging {where}{',' * bool(parted.where)} stage “{parted.name}”"
 
 
 def spot(verdict: Verdict, where: str, stage: str) -> str:

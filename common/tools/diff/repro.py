@@ -10,7 +10,7 @@ from common.tools.diff.sides import Side
 
 HEAD = '''"""{title}
 
-Python with {frameworks} and NumPy; the numbers are in repro.npz beside this file, in PyTorch's layout.
+Python with {frameworks} and NumPy; the numbers are in repro.npz next to this file, in PyTorch's layout.
 """
 
 from pathlib import Path

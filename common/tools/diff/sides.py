@@ -109,7 +109,7 @@ class Side:
         said = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         last = said[-1] if said else ""
         if "No module named 'numpy'" in last:
-            return f"{self.python} has no NumPy, which a side needs beside its framework; install numpy there"
+            return f"{self.python} has no NumPy, which a side needs in addition to its framework; install numpy there"
         if any("unknown option: -p" in line.lower() or "no module named common" in line.lower() for line in said):
             return f"{self.python} is older than Python 3.11; name a newer one"
         how = f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -200,7 +200,7 @@ def trajectory(pair: Pair) -> None:
             apart, bar = found, allowed
     different = not apart <= bar
     if different:
-        words = f"the losses part over {STEPS} updates, though every stage before agrees"
+        words = f"the losses diverge over {STEPS} updates, though every stage before agrees"
         pair.verdict.causes += _biases(pair) or [Cause("trajectory", "losses", words)]
     pair.verdict.stages.append(Stage("trajectory", DIFFERENT if different else EQUAL, apart, bar))
 

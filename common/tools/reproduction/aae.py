@@ -24,7 +24,7 @@ SAYS = (
     "loss is said to fall, while the discriminator finds it ever harder to tell the two apart.",
     "It opens its series with what such models do: compress, separate content and style, classify with few labels, generate. The "
     "second and third of these are models of the paper (Makhzani et al. 2015, sections 4 to 6) and of the repository that the series "
-    "follows: the decoder is given the label beside the code; the encoder names a class, which a few labels or none teach it.",
+    "follows: the decoder is given the label with the code; the encoder names a class, which a few labels or none teach it.",
 )
 DEVIATIONS = (
     "The models with classes or clusters are trained for 15,000 steps: the repository's 500 epochs are as many batches of 100, each "
@@ -172,6 +172,8 @@ def _measured(page, results):
     }
     rows = [[name, *(measure(result) for result in results)] for name, measure in what.items()]
     caption = "Measured, where nothing is published" + (
-        "; the erratum beside, with the same seed, initial values, batches and noise" if len(results) > 1 else ""
+        "; the erratum for comparison, with the same seed, initial values, batches and noise"
+        if len(results) > 1
+        else ""
     )
     page.tables.append((f"{caption}. {FRECHET_NOTE}", ["", *(NAMES[r.spec.name] for r in results)], rows))

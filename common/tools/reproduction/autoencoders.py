@@ -28,7 +28,7 @@ SAYS = (
 )
 DEVIATIONS = (
     "Each model's notes stand with its run below; the errata of the VAE's loss among them.",
-    "The article has no GAN; the one beside which its VAE is set is that of article gan, at its own length.",
+    "The article has no GAN; the one that its VAE is compared with is that of article gan, at its own length.",
 )
 WALKS, STEPS = 6, 12
 PUBLISHED = 105.6  # nats per image after 10 epochs, public PyTorch VAE example
@@ -168,8 +168,8 @@ CHECKS = (
     Check(
         what="The VAE's pictures are blurrier than a GAN's",
         whose=ARTICLE,
-        claim="Its pictures are blurred beside those of a GAN.",
-        criterion="Beside the samples of article gan's model: less sharp (energy of the Laplacian, which noise raises too) and a larger part "
+        claim="Its pictures are blurred compared with those of a GAN.",
+        criterion="Compared with the samples of article gan's model: less sharp (energy of the Laplacian, which noise raises too) and a larger part "
         "of the ink grey (pixels from 0.25 to 0.75, which noise does not make); in part: one of them.",
         chance="One run each, 10,000 samples.",
         models=("vae", "gan"),

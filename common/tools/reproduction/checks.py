@@ -1,6 +1,6 @@
 """Checks: what is claimed, by whom, and when it counts as reached; written down before anything is measured.
 
-Each article's file has a tuple of them, CHECKS, beside its runs. What they look at is `evidence`.
+Each article's file has a tuple of them, CHECKS, next to its runs. What they look at is `evidence`.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,9 +12,15 @@ from common.tools.reproduction.evidence import Evidence
 ARTICLE, PAPER, ELSEWHERE, OURS = "the article", "the paper", "published elsewhere", "ours"
 
 # Verdicts. IN_PART: as the criterion says. SHORT: runs stopped before their full length, so that nothing is decided. BESIDE:
-# the numbers stand beside each other, of other networks, other data or another length.
+# the numbers stand next to each other, of other networks, other data or another length.
 REACHED, IN_PART, MISSED, SHORT, BESIDE = "reached", "in part", "missed", "not at full length", "beside"
-SIGNS = {REACHED: "✓ reached", IN_PART: "◐ in part", MISSED: "✗ missed", SHORT: "not at full length", BESIDE: "beside"}
+SIGNS = {
+    REACHED: "✓ reached",
+    IN_PART: "◐ in part",
+    MISSED: "✗ missed",
+    SHORT: "not at full length",
+    BESIDE: "for comparison",
+}
 
 
 @dataclass(frozen=True)

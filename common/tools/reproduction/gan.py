@@ -20,7 +20,7 @@ SAYS = (
     "each epoch go to a file. Where the two are in balance is a Nash equilibrium.",
     "The repository that it builds on (same networks and rate, batch 100, 200 epochs) logs mean losses D/G of 0.612/4.823 in "
     "epoch 1, 1.007/1.432 in epoch 100 and 0.853/1.727 in epoch 200; its notebook 0.915/2.447 in epoch 10.",
-    "It leaves a GAN of convolutions to its readers: `gan_conv`, of the paper of Radford et al. 2015, stands beside it.",
+    "It leaves a GAN of convolutions to its readers: `gan_conv`, of the paper of Radford et al. 2015, is compared with it.",
 )
 
 

@@ -38,7 +38,7 @@ DEVIATIONS = (
     "The article prints no sizes for InfoGAN and refers to the paper, whose MNIST network this is; each model's notes stand with "
     "its run below.",
     "The study over seeds takes 2,000 of the 5,000 steps, its variants 1,000, the plain GAN and the settings of the paper's code all of them; it runs in TensorFlow unless "
-    "--backend says otherwise: the columns are proven equal, and a step takes two thirds of Paddle's time on this CPU.",
+    "--backend says otherwise: the four implementations are proven equal, and a step takes two thirds of Paddle's time on this CPU.",
 )
 PROGRAM = ROOT / "backends/paddle/printed/infogan.py"  # the article's own
 WALK, VARIED = 9, 6  # columns of a walk; rows of the figure that varies c1

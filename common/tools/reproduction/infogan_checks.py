@@ -180,7 +180,7 @@ CHECKS = (
     Check(
         what="L_I(c1), of InfoGAN and of a plain GAN",
         whose=PAPER,
-        claim="For InfoGAN the bound reaches H(c1) = ln 10 ≈ 2.30, while it stays low for a plain GAN. (The article: beside a plain GAN, the "
+        claim="For InfoGAN the bound reaches H(c1) = ln 10 ≈ 2.30, while it stays low for a plain GAN. (The article: by comparison with a plain GAN, the "
         "authors prove that InfoGAN does optimise this lower bound.)",
         original="首先，通过和普通的 GAN 比较 LI ，作者证明了 InfoGAN 确实能够优化这一互信息的下界",
         criterion="At the end (mean of the last 100 steps) at least 2.25 in every run of full length, and at most 1 for the plain GAN, whose Q "
@@ -268,7 +268,7 @@ CHECKS = (
         whose=ARTICLE,
         claim="Paddle does not look for what a fetched value depends on: operations that are not used are computed too.",
         original="即使在计算 fetch_list 中的值的时候不会用到操作也会被计算",
-        criterion="A run that fetches one sum takes more than ten times as long with matrix products beside it that nobody fetches; in "
+        criterion="A run that fetches one sum takes more than ten times as long with matrix products next to it that nobody fetches; in "
         "part: more than twice.",
         chance="The least of several runs each.",
         models=("gan_two_layer",),

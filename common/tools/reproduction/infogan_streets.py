@@ -9,7 +9,7 @@ from common.data import Dataset
 from common.tools.evaluation.labels import chance_error
 from common.tools.evaluation.matching import match_each
 from common.tools.reproduction import codes, plots
-from common.tools.reproduction.checks import OURS, PAPER, Check, graded
+from common.tools.reproduction.checks import BESIDE, OURS, PAPER, Check, graded
 from common.tools.reproduction.evidence import Evidence
 from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Result, Run
@@ -62,7 +62,7 @@ def _bounds(evidence: Evidence):
 
 def _meaning(evidence: Evidence):
     if not evidence.data.test_factors:
-        return "the data set has no table of factors", "beside"
+        return "the data set has no table of factors", BESIDE
     wrong, chance = errors(evidence.one("infogan_svhn"), evidence.data)
     better = np.array(chance) - wrong
     best = better.argmax(axis=1)

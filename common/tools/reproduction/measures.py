@@ -15,7 +15,7 @@ VALIDATION = 0.1  # of the test images, to choose the Parzen bandwidth; the rest
 
 FRECHET_NOTE = (
     "Fréchet distance between 10,000 samples and the test images as Gaussians in a fixed feature space, the first 64 "
-    "principal components of the training images (pixels in [0, 1]): not the Inception FID, and not to be set beside one."
+    "principal components of the training images (pixels in [0, 1]): not the Inception FID, and not to be compared with one."
 )
 PARZEN_NOTE = (
     "Gaussian Parzen window on 10,000 samples, its bandwidth chosen on the first tenth of the test images, the mean over the "

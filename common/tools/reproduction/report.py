@@ -82,7 +82,7 @@ def checks_table(report: Report) -> Table:
     table = Table("what", "claimed by", "ours", "verdict", title=title, box=box.SIMPLE_HEAD)
     styles = {"reached": "green", "in part": "yellow", "missed": "red"}
     for one in report.judged:
-        table.add_row(one.check.what, one.check.whose, one.ours, Text(one.verdict, styles.get(one.verdict, "")))
+        table.add_row(one.check.what, one.check.whose, one.ours, Text(SIGNS[one.verdict], styles.get(one.verdict, "")))
     return table
 
 

@@ -22,7 +22,7 @@ SAYS = (
     "Article `autoencoders` ends by pointing to VAE-GAN: a VAE whose reconstructions are compared by the features of a GAN's "
     "discriminator, Dis_l, in place of pixels.",
     "The paper (Larsen et al. 2015, arXiv 1512.09300) trains it on aligned faces of 64 × 64; here it has 28 × 28 and sizes of ours, "
-    "beside the `vae` of the same article. It claims sharper pictures, and reconstructions that are nearer by features while not by "
+    "next to the `vae` of the same article. It claims sharper pictures, and reconstructions that are nearer by features while not by "
     "pixels.",
 )
 DEVIATIONS = (
@@ -108,7 +108,7 @@ CHECKS = (
         whose=PAPER,
         claim="Errors by the features of the discriminator are a better measure of likeness than those by elements (section 2.3)",
         criterion="Squared error of Dis_l of the reconstructed test images, as a part of its variance, is below the VAE's; in part: it "
-        "is less than a tenth above. That of pixels stands beside it.",
+        "is less than a tenth above. That of pixels is given with it.",
         chance=f"One run of each; {JUDGED:,} images.",
         models=BOTH,
         runs=0,

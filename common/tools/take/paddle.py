@@ -23,7 +23,7 @@ REWRITTEN = (
 OWN = {
     "terms": {
         "number": '''def number(value):
-    """A constant that is exact in float64 too: a Python number beside a Value is rounded to float32."""
+    """A constant that is exact in float64 too: a Python number combined with a Value is rounded to float32."""
     return paddle.full([], value, DTYPE)''',
         "BatchNorm": '''class BatchNorm(nn.Layer):
     """nn.BatchNorm, which rounds momentum and epsilon to float32. `momentum` is what is kept of the running statistics."""
@@ -65,7 +65,7 @@ OWN = {
     numbers = {{"beta1": number(beta1), "beta2": number(beta2), "epsilon": number(epsilon)}}
     return paddle.optimizer.Adam(learning_rate, **numbers{decay})''',
         "begin_adam": '''def begin_adam(name, names, networks, beta1, beta2):
-    """Adam keeps powers of its betas beside each parameter, which start from 0.9 and 0.999 where these are tensors."""
+    """Adam keeps powers of its betas next to each parameter, which start from 0.9 and 0.999 where these are tensors."""
     for parameter in (one for one in names if one.split(".")[0] in networks):
         for key, beta in (("beta1", beta1), ("beta2", beta2)):
             variable = SCOPE.find_var(f"{{name}}.{{parameter}}_{{key}}_pow_acc_0")

@@ -101,7 +101,9 @@ class _Site:
 
     def write(self):
         documents = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))]
-        documents = [path for path in documents if not path.endswith(".zh.md") and path not in (guide.PATH, RESULTS_PAGE)]
+        documents = [
+            path for path in documents if not path.endswith(".zh.md") and path not in (guide.PATH, RESULTS_PAGE)
+        ]
         documents = ["CONTRIBUTING.md", *documents]
         jobs = [(job,) for job in (self._index, self._guide, self._results, self._articles)]
         jobs += [(self._model, spec) for spec in specs.SPECS.values()]
@@ -205,7 +207,9 @@ class _Site:
 def _environment(language):
     found = environment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.i18n"])
     found.policies["ext.i18n.trimmed"] = True
-    found.install_gettext_callables(language.say, lambda one, many, n: language.say(one if n == 1 else many), newstyle=True)
+    found.install_gettext_callables(
+        language.say, lambda one, many, n: language.say(one if n == 1 else many), newstyle=True
+    )
     return found
 
 

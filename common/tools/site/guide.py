@@ -60,7 +60,9 @@ def entries(language: Language = ENGLISH) -> list[Entry]:
     path = language.document(PATH)
     found = _parsed(path)
     if [entry.places for entry in found] != [entry.places for entry in english]:
-        raise UsageError(f"{path}: expected the entries of {PATH}, each with the same places; tests/spec/test_chinese.py says more")
+        raise UsageError(
+            f"{path}: expected the entries of {PATH}, each with the same places; tests/spec/test_chinese.py says more"
+        )
     same = [{name: getattr(entry, name) for name in ("anchor", "group_anchor", "frameworks")} for entry in english]
     return [replace(entry, **values) for entry, values in zip(found, same, strict=True)]
 

@@ -78,7 +78,7 @@ class Parity:
     @property
     def axis(self) -> list[tuple[str, float]]:
         """(label, place in percent) of the axis: what is exact stands at its left end."""
-        return [(f"1e{power}", _place(10.0**power)) for power in range(AXIS[0] + 1, AXIS[1] + 1, 2)]
+        return [("0", 0.0)] + [(f"1e{power}", _place(10.0**power)) for power in range(AXIS[0] + 2, AXIS[1] + 1, 2)]
 
     def command(self, name: str = "") -> str:
         """The command that made the report, or the part of it that is about one model."""

@@ -45,7 +45,7 @@
       for (const entry of entries) {
         entry.element.hidden = entry.line.hidden = !words.every((word) => entry.text.includes(word));
       }
-      for (const group of groups) group.hidden = !group.querySelector(".entry:not([hidden]), li:not([hidden])");
+      for (const group of groups) group.hidden = !group.querySelector(".entry:not([hidden]), .toc li:not([hidden])");
       const found = entries.filter((entry) => !entry.element.hidden).length;
       const text = found ? status.dataset.found : status.dataset.none;
       status.textContent = words.length ? text.replace("{n}", found).replace("{all}", entries.length) : "";

@@ -459,6 +459,13 @@ def test_a_template_says_nothing_but_phrases():
         assert re.findall(r'(?:aria-label|alt|title)="[^"]*\w', text) == [], name
 
 
+def test_the_templates_say_it_in_the_words_of_the_field():
+    """As the documents do, of which tests/spec/test_words.py says it; what is a link's anchor is not read."""
+    ours = re.compile(r"\b(?:columns?|floors?|beside|parts? from)\b", re.IGNORECASE)
+    assert ours.search("The four columns")
+    assert [phrase for phrase in CHINESE_PHRASES if ours.search(FRAGMENT.sub("", phrase))] == []
+
+
 def test_every_page_is_there_in_both_languages(pages):
     ours = {place for place in pages if not place.startswith("code/")}
     english, chinese = (

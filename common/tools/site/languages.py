@@ -150,8 +150,8 @@ CHINESE_PHRASES = {
     "After %(steps)s training steps in float32, per test image": "以 float32 训练 %(steps)s 步之后，每张测试图像",
     "framework": "框架",
     "Throughput": "速度",
-    "The line across a bar is the lower bound, which no backend can beat: <a href=\"%(href)s#the-lower-bound\">how it is counted</a>.": "竖线是下限，"
-    '任何后端都不可能突破：<a href="%(href)s#the-lower-bound">怎样计算</a>。',
+    "The line across a bar is the lower bound, which no backend can beat: <a href=\"%(href)s#the-floor\">how it is counted</a>.": "竖线是下限，"
+    '任何后端都不可能突破：<a href="%(href)s#the-floor">怎样计算</a>。',
     "No comparison is here; the command:": "这里还没有比较结果；命令：",
     # ------------------------------------------------------------------------------------ times
     "Milliseconds of each framework in each mode, as bars": "各框架在各种写法下的毫秒数，条形图",

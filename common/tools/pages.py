@@ -12,12 +12,12 @@ from common.errors import UsageError
 FOLDER = Path(__file__).parent / "templates"
 
 
-def template(name: str, **settings: object) -> jinja2.Template:
-    """The template `name`; a value that it names and is not given is an error. HTML is escaped, and `embed` makes a
+def environment(**settings: object) -> jinja2.Environment:
+    """Where templates come from; a value that one names and is not given is an error. HTML is escaped, and `embed` makes a
     picture's path the data of an img; `settings` are further ones of jinja2.Environment."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=name.endswith(".html"),
+        autoescape=lambda name: name is not None and name.endswith(".html"),
         undefined=jinja2.StrictUndefined,
         **settings,
     )
@@ -25,7 +25,12 @@ def template(name: str, **settings: object) -> jinja2.Template:
         f"data:image/{path.suffix[1:]};base64," + base64.b64encode(path.read_bytes()).decode()
     )
     environment.filters["cell"] = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
-    return environment.get_template(name)
+    return environment
+
+
+def template(name: str, **settings: object) -> jinja2.Template:
+    """The template `name` of `environment(**settings)`."""
+    return environment(**settings).get_template(name)
 
 
 def slug(text: str) -> str:

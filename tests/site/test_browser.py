@@ -14,7 +14,8 @@ from tests.site.invented import invented_results
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")  # fmt: skip
 SHOWN = ["index.html", "models/vae.html", "models/infogan.html", "models/gan.html", "pairs/paddle-jax.html", "guide.html",
          "results.html", "articles/index.html", "articles/gan.html", "articles/infogan.html", "docs/benchmarks.html", "docs/diff.html",
-         "code/backends/paddle/steps.py.html"]  # fmt: skip
+         "code/backends/paddle/steps.py.html", "zh/index.html", "zh/models/vae.html", "zh/guide.html", "zh/docs/diff.html",
+         "zh/results.html"]  # fmt: skip
 
 # Of every element that has text of its own: the WCAG contrast of its colour and the ground behind it.
 CONTRASTS = """() => {
@@ -135,7 +136,7 @@ def test_the_choice_of_columns(open_page):
     assert page.locator("[data-key=train_step]").is_visible()
     page.get_by_label("Paddle", exact=True).click()
     assert page.get_by_label("Paddle", exact=True).is_checked()  # two stay
-    assert "Two columns stay" in page.get_by_role("status").inner_text()
+    assert "Two frameworks stay" in page.get_by_role("status").inner_text()
     page.get_by_label("Wrap long lines").check()
     page.reload()
     assert page.evaluate(shown) == ["paddle", "tensorflow"]
@@ -161,6 +162,69 @@ def test_a_line_number_leads_to_its_line(open_page):
     page = open_page("guide.html")
     page.get_by_role("link", name=re.compile(r"test_softplus_gives_up_at_20$")).click()
     assert page.locator("span:target").inner_text().startswith("def test_softplus_gives_up_at_20")
+
+
+@pytest.mark.parametrize("place", ["index.html", "zh/index.html"])
+def test_the_first_page_says_in_one_screen_what_this_is(open_page, place):
+    page = open_page(place, 1280)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    for part in (".commands", ".four", ".panels img", ".panels .dots", ".panels .bars", ".panels figcaption >> nth=2"):
+        box = page.locator(part).first.bounding_box()
+        assert box["y"] + box["height"] <= 800, part
+        assert box["width"] > 200, part
+    for backend in ("pytorch", "tensorflow", "paddle", "jax"):
+        assert page.locator(f".four .cell.{backend}").first.is_visible()
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "title", "none"),
+    [
+        ("guide.html", "Softplus  20", "Softplus gives up early (Paddle)", "No entry has all of these words."),
+        ("zh/guide.html", "softplus 过早", "Softplus 过早", "没有条目同时含有这些词。"),
+    ],
+)
+def test_the_search_of_the_guide(open_page, place, words, title, none):
+    """By the keyboard alone; how many are found is what is shown, in the list of entries too."""
+    page = open_page(place)
+    said, entries, lines = page.get_by_role("status"), page.locator(".entry:visible"), page.locator(".toc li:visible")
+    everything = entries.count()
+    assert everything == lines.count() > 50
+    assert said.inner_text() == ""
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "words":
+            break
+    page.keyboard.type(words)
+    found = entries.count()
+    assert 0 < found < 10
+    assert lines.count() == found
+    assert str(found) in said.inner_text()
+    assert str(everything) in said.inner_text()
+    for text in entries.all_inner_texts():
+        assert all(word in text.lower() for word in words.lower().split())
+    assert any(title in text for text in entries.all_inner_texts())
+    page.keyboard.press("Enter")
+    assert page.locator(":focus").evaluate("e => e.tagName") == "H3"
+    page.locator("#words").fill("no such word anywhere")
+    assert said.inner_text().startswith(none)
+    assert (entries.count(), lines.count(), page.locator(".entries h2:visible").count()) == (0, 0, 0)
+    page.keyboard.press("Escape")
+    assert (entries.count(), said.inner_text()) == (everything, "")
+    page.locator("#words").fill(words)
+    page.evaluate("location.hash = 'adams-default-ε'")  # which the search had hidden
+    page.wait_for_function("n => document.querySelectorAll('.entry:not([hidden])').length === n", arg=everything)
+
+
+def test_the_switch_of_languages(open_page):
+    page = open_page("models/vae.html")
+    page.get_by_role("link", name="中文").click()
+    assert page.url.endswith("/zh/models/vae.html")
+    assert page.get_by_role("heading", name="变分自编码器").is_visible()
+    page.get_by_role("button").click()
+    assert page.get_by_role("button").inner_text() == "主题：浅色"
+    page.get_by_role("link", name="English").click()
+    assert page.url.endswith("/site/models/vae.html")
+    assert page.get_by_role("button").inner_text() == "Theme: light"
 
 
 def test_light_and_dark(open_page):
@@ -202,7 +266,7 @@ def test_keyboard_and_headings(open_page):
         page = open_page(place)
         page.keyboard.press("Tab")
         link = page.locator(":focus")
-        assert link.inner_text() == "Skip to the content"
+        assert link.inner_text() == ("跳到正文" if place.startswith("zh/") else "Skip to the content")
         assert link.bounding_box()["x"] >= 0
         assert link.evaluate("link => getComputedStyle(link).outlineStyle") == "solid"
         levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => Number(h.tagName[1]))")

@@ -1,4 +1,4 @@
-"""The site without a browser: sections and their alignment, links, sizes, what is said where results are missing."""
+"""The site without a browser: sections and their alignment, links, sizes, two languages, what is said where results are missing."""
 
 import html
 import posixpath
@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends import BACKENDS
-from common import specs
+from common import parity, specs
 from common.environment import ROOT
 from common.errors import UsageError
 from common.tools import sections
+from common.tools.pages import FOLDER, environment
+from common.tools.reproduction.checks import SIGNS
 from common.tools.site import guide, measured, pairs
 from common.tools.site.build import build
+from common.tools.site.languages import CHINESE, CHINESE_PHRASES, ENGLISH
 from tests.conftest import tetrapla_here
 from tests.site.invented import invented_results
 
@@ -264,7 +267,8 @@ def test_results_are_shown(site):
         "an abacus",
         "2001-01-02",
         "64,000",
-        "Paddle, fast: no time; exit code 9",
+        "Paddle, fast: no time;",
+        "exit code 9",
     ):
         assert word in text
     assert 'width="300" height="200"' in text
@@ -291,6 +295,264 @@ def test_the_specification_is_on_the_model_page(site, spec):
         *spec.about.notes,
     ):
         assert html.escape(word, quote=False) in html.unescape(text).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def test_places_on_the_axis_of_magnitudes():
+    """From 1e-18 to 1e-10, in percent; what is exact stands at the left end, what is too large at the right."""
+    stages = [
+        {"name": "parameters", "deviation": 0.0, "tolerance": 0.0},
+        {"name": "losses", "deviation": 1e-14, "tolerance": 1e-12},
+        {"name": "gradients", "deviation": 0.5, "tolerance": 1e-13},
+        {"name": "complex step", "deviation": 1e-13, "tolerance": 1e-12},
+    ]
+    report = {"models": {"vae": {"against_oracle": {"jax float64": stages}}}}
+    found = measured.Parity(ROOT, report).places("vae")
+    assert [row["stage"] for row in found] == ["parameters", "losses", "gradients"]
+    assert [row["at"]["jax"] for row in found] == pytest.approx([0, 50, 100])
+    assert found[0]["bar"] is None
+    assert [row["bar"] for row in found[1:]] == pytest.approx([75, 62.5])
+
+
+def test_the_command_of_a_report():
+    report = {"settings": {"steps": 500, "seed": 0, "rate": None, "device": "cpu"}, "data": {"name": "mnist"}}
+    assert measured.Parity(ROOT, report).command("gan") == "tetrapla compare gan --data mnist --steps 500"
+    report = {"settings": {"steps": 100, "seed": 3}, "data": {}}
+    assert measured.Parity(ROOT, report).command() == "tetrapla compare --seed 3"
+
+
+def test_measured_figures_name_their_command(site):
+    for folder in ("", "zh/"):
+        for place, commands in {
+            "index.html": ["tetrapla compare", "tetrapla bench vae", "nox -s compare"],
+            "models/vae.html": ["tetrapla compare vae", "tetrapla compare vae --train-steps 300", "tetrapla bench vae"],
+            "results.html": ["tetrapla bench vae", "tetrapla train", "nox -s results"],
+            "articles/index.html": [f"tetrapla reproduce {name}" for name in ("gan", "aae", "infogan")],
+            "articles/gan.html": ["tetrapla reproduce gan"],
+        }.items():
+            text = (site / folder / place).read_text(encoding="utf-8")
+            assert [command for command in commands if command not in html.unescape(text)] == [], (folder, place)
+
+
+def test_the_first_page_shows_a_train_step_from_the_files(site):
+    """In each framework what differentiates and what moves the parameters."""
+    words = {"pytorch": (".backward()", ".step()"), "tensorflow": ("GradientTape", ".apply("),
+             "paddle": ("state.run(", ".minimize("), "jax": ("nnx.grad(", ".update(")}  # fmt: skip
+    for place in ("index.html", "zh/index.html"):
+        text = (site / place).read_text(encoding="utf-8")
+        for backend in BACKENDS:
+            cells = re.findall(rf'<div class="cell {backend}">.*?<code>(.*?)</code></pre>', text, re.DOTALL)
+            shown = html.unescape(re.sub(r"<[^>]+>", "", "\n".join(cells)))
+            assert "def train_step(state, inputs, noise):" in shown
+            assert all(word in shown for word in words[backend]), (place, backend)
+
+
+# ------------------------------------------------------------------------------------------- two languages
+
+# Of the shown data, what templates hand to `_`.
+SAID = {
+    *(text for topic in pairs.TOPICS for text in (topic.title, topic.about)),
+    *measured.PICTURES.values(),
+    *(stage for stage in (*parity.STAGES, parity.COMPLEX_STEP) if stage != parity.MANY),
+    *SIGNS.values(),
+    *(spec.about.title for spec in specs.SPECS.values()),
+    *(" ".join(spec.initial.__doc__.split()) for spec in specs.SPECS.values()),
+}
+TEMPLATES = {path.name: path.read_text(encoding="utf-8") for path in sorted((FOLDER / "site").glob("*.html"))}
+WORDS_IN_A_ROW = re.compile(r"[^\u4e00-\u9fff]*[A-Za-z]{2,}(?: [a-z]{2,}){2,}[^\u4e00-\u9fff]*")  # and nothing Chinese
+FRAGMENT = re.compile(r"%\(\w+\)s|<[^>]+>|\{\w+\}")  # what stands between the words of a phrase
+
+
+def unpaired(templates, phrases):
+    """One line for each phrase that is said in one language and not in the other."""
+    reader = environment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.i18n"])
+    reader.policies["ext.i18n.trimmed"] = True
+    said = {said for text in templates.values() for _, _, said in reader.extract_translations(text) if said} | SAID
+    return [f"no Chinese: {one}" for one in sorted(said - phrases.keys())] + [
+        f"no English: {one}" for one in sorted(phrases.keys() - said)
+    ]
+
+
+class Spoken(HTMLParser):
+    """The texts and spoken attributes of a page, but for code and for what is marked as another language."""
+
+    SILENT, VOID = {"code", "pre", "script", "style"}, {"meta", "link", "img", "input", "br", "hr"}
+
+    def __init__(self, text, language):
+        super().__init__()
+        self.language, self.texts = language, []
+        self.open = [(language, False)]  # (language, whether it is code) of the elements that are open
+        self.feed(text)
+
+    def heard(self):
+        return self.open[-1] == (self.language, False)
+
+    def handle_starttag(self, tag, attributes):
+        found, (language, silent) = dict(attributes), self.open[-1]
+        self.open.append((found.get("lang", language), silent or tag in self.SILENT))
+        if self.heard():
+            spoken = [
+                "aria-label",
+                "alt",
+                "title",
+                *(name for name in found if name.startswith("data-") and tag in ("output", "button")),
+            ]
+            self.texts += [found[name] for name in spoken if name in found]
+        if tag in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_data(self, data):
+        if data.strip() and self.heard():
+            self.texts.append(data.strip())
+
+
+def english_in(text):
+    """What a Chinese page says in English: a phrase of the templates or a part of one, or three words in a row."""
+    parts = set()
+    for phrase, chinese in CHINESE_PHRASES.items():
+        parts |= {part.strip(" ,;:.") for part in FRAGMENT.split(phrase) if re.search(r"[a-z]{3}", part)}
+        parts -= {part.strip(" ，；：。、") for part in FRAGMENT.split(chinese)}
+    found = Spoken(text, CHINESE.code).texts
+    return [one for one in found if one.strip(" ,;:.") in parts or WORDS_IN_A_ROW.fullmatch(one)]
+
+
+def astray(site, pages):
+    """One line for each page whose switch, or whose note of the other language, does not lead to its other side."""
+    lines = []
+    for place, page in pages.items():
+        chinese, shared = place.startswith("zh/"), place.startswith("code/")
+        other = "zh/index.html" if shared else place.removeprefix("zh/") if chinese else f"zh/{place}"
+        ours, theirs = (CHINESE, ENGLISH) if chinese else (ENGLISH, CHINESE)
+        here = lambda a, place=place: posixpath.normpath(posixpath.join(posixpath.dirname(place), a["href"]))  # noqa: E731
+        if [a["lang"] for tag, a in page.tags if tag == "html"] != [ours.code]:
+            lines.append(f"{place}: not marked as {ours.name}")
+        if [(here(a), a["lang"]) for tag, a in page.tags if a.get("class") == "language"] != [(other, theirs.code)]:
+            lines.append(f"{place}: no switch to {other}")
+        elif not (site / other).is_file():
+            lines.append(f"{place}: its switch leads nowhere, there is no {other}")
+        notes = {a["hreflang"]: here(a) for tag, a in page.tags if a.get("rel") == "alternate"}
+        if notes != ({} if shared else {ours.code: place, theirs.code: other}):
+            lines.append(f"{place}: notes {notes}")
+    return lines
+
+
+def test_every_phrase_is_said_in_both_languages():
+    assert unpaired(TEMPLATES, CHINESE_PHRASES) == []
+
+
+def test_a_template_says_nothing_but_phrases():
+    """What stands outside of {% trans %} would be English on every page."""
+    for name, text in TEMPLATES.items():
+        for part in (
+            r"\{#.*?#\}",
+            r"\{% block width %\}\w+",
+            r"\{% trans\b.*?\{% endtrans %\}",
+            r"<(code|title)\b.*?</\1>",
+            r"\{%.*?%\}",
+            r"\{\{.*?\}\}",
+        ):
+            text = re.sub(part, "", text, flags=re.DOTALL)
+        assert re.findall(r"[a-z]{2,}", re.sub(r"<[^>]*>|Tetrapla", "", text)) == [], name
+        assert re.findall(r'(?:aria-label|alt|title)="[^"]*\w', text) == [], name
+
+
+def test_the_templates_say_it_in_the_words_of_the_field():
+    """As the documents do, of which tests/spec/test_words.py says it; what is a link's anchor is not read."""
+    ours = re.compile(r"\b(?:columns?|floors?|beside|parts? from)\b", re.IGNORECASE)
+    assert ours.search("The four columns")
+    assert [phrase for phrase in CHINESE_PHRASES if ours.search(FRAGMENT.sub("", phrase))] == []
+
+
+def test_every_page_is_there_in_both_languages(pages):
+    ours = {place for place in pages if not place.startswith("code/")}
+    english, chinese = (
+        {place for place in ours if not place.startswith("zh/")},
+        {place for place in ours if place.startswith("zh/")},
+    )
+    assert {f"zh/{place}" for place in english} == chinese
+    for place in english:
+        ids = {a["id"] for tag, a in pages[place].tags if "id" in a and tag != "h1"}  # a title's is made of its words
+        assert ids - set(pages[f"zh/{place}"].ids) == set(), place
+
+
+def test_every_switch_leads_to_the_same_page_in_the_other_language(site, pages):
+    assert astray(site, pages) == []
+
+
+def test_chinese_pages_are_chinese(site):
+    for path in sorted((site / "zh").rglob("*.html")):
+        text = path.read_text(encoding="utf-8")
+        assert english_in(text) == [], path
+        assert re.search(r"[\u4e00-\u9fff]{2}", text), path
+
+
+def test_what_is_in_english_only_is_said_to_be(site):
+    note = CHINESE_PHRASES["In English only:"]
+    assert note in (site / "zh/docs/benchmarks.html").read_text(encoding="utf-8")
+    for place in ("zh/docs/diff.html", "zh/guide.html", "docs/benchmarks.html"):
+        assert note not in (site / place).read_text(encoding="utf-8"), place
+
+
+def test_links_of_a_chinese_document_stay_chinese(pages):
+    links = {a.get("href") for tag, a in pages["zh/docs/diff.html"].tags if tag == "a"}
+    assert {"../guide.html#gelu-erf-or-tanh", "../../code/tests/diff/threads/keras_19291.py.html"} <= links
+    assert links.isdisjoint({"../../guide.html#gelu-erf-or-tanh", "../../code/docs/diff.md.html"})
+
+
+def test_planted_phrases_are_named():
+    phrase = "Wrap long lines"
+    assert unpaired(TEMPLATES, {key: said for key, said in CHINESE_PHRASES.items() if key != phrase}) == [
+        f"no Chinese: {phrase}"
+    ]
+    assert unpaired(TEMPLATES, CHINESE_PHRASES | {"No such phrase": "没有"}) == ["no English: No such phrase"]
+    with pytest.raises(UsageError, match="expected 'No such phrase' in 中文; add it there"):
+        CHINESE.say("No such phrase")
+
+
+@pytest.mark.parametrize(
+    ("chinese", "english"),
+    [("跳到正文", "Skip to the content"), ("性能测试</h2>", "Benchmarks</h2>"), ('aria-label="网站"', 'aria-label="Site"'), ("主题：深色", "Theme: dark"),
+     ("竖线是下限", "And whatever else"), ("以 float32 训练 300 步之后，每张测试图像", "After 300 training steps in float32, per test image")],
+)  # fmt: skip
+def test_planted_english_is_seen(site, chinese, english):
+    texts = [(site / "zh" / place).read_text(encoding="utf-8") for place in ("results.html", "models/vae.html")]
+    text = next(text for text in texts if chinese in text)
+    assert english_in(text.replace(chinese, english, 1))
+
+
+def test_planted_switches_are_named(site, pages, tmp_path):
+    text = (site / "guide.html").read_text(encoding="utf-8")
+    for right, wrong in (
+        ('href="zh/guide.html">中文', 'href="zh/index.html">中文'),
+        ('hreflang="zh-Hans" href="zh/guide.html">\n', 'hreflang="zh-Hans" href="zh/results.html">\n'),
+        ('<html lang="en">', '<html lang="zh-Hans">'),
+        ('class="language"', 'class="other"'),
+    ):
+        assert right in text
+        (tmp_path / "guide.html").write_text(text.replace(right, wrong, 1), encoding="utf-8")
+        (line,) = astray(site, {"guide.html": Reader(tmp_path / "guide.html")})
+        assert line.startswith("guide.html: ")
+    (line,) = astray(tmp_path, {"guide.html": pages["guide.html"]})
+    assert line == "guide.html: its switch leads nowhere, there is no zh/guide.html"
+
+
+def test_the_guide_has_the_same_entries_in_both_languages(monkeypatch):
+    english, chinese = guide.entries(), guide.entries(CHINESE)
+    assert [(one.anchor, one.places, one.frameworks) for one in english] == [
+        (one.anchor, one.places, one.frameworks) for one in chinese
+    ]
+    assert chinese[0].title == "Adam 在哪里加 ε，它的数值经过什么精度"
+    assert len({one.anchor for one in chinese}) == len(chinese)
+    text = guide.read(CHINESE.document(guide.PATH))
+    short = text[: text.rindex('<a id="')]
+    monkeypatch.setattr(
+        guide, "read", lambda path: short if ".zh." in path else (ROOT / path).read_text(encoding="utf-8")
+    )
+    with pytest.raises(UsageError, match=r"docs/differences.zh.md: expected the entries of docs/differences.md"):
+        guide.entries(CHINESE)
 
 
 # ----------------------------------------------------------------------------------- pairs, guide, requests

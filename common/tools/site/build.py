@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,15 +16,19 @@ from common.tools import sections
 from common.tools.articles import ARTICLES
 from common.tools.bench import RESULTS
 from common.tools.figures import STYLES
-from common.tools.pages import slug, template
+from common.tools.pages import environment, slug
 from common.tools.reproduction.publish import SIGNS
 from common.tools.show import kind, numbers, size
 from common.tools.site import guide, measured, pairs, source
+from common.tools.site.languages import ENGLISH, LANGUAGES
 from common.tools.site.pages import Page, Shelf, code_lines, page_of, read
 
 GENERATOR = "tetrapla site"  # the mark by which an earlier site is known
 COMPARE, RESULTS_PAGE = "docs/parity", "docs/results.md"
 PAIRS = tuple(itertools.combinations(BACKENDS, 2))
+DOOR = "vae"  # the model that the first page shows
+# Its pictures, with the same draws in each framework, and the command that made them: docs/results.md.
+PICTURES, PICTURED = "docs/images/vae-samples.png", "nox -s compare -- --data mnist --train-epochs 10"
 
 
 def build(out: Path, compare: Path | None = None, bench: list[Path] | None = None) -> Path:
@@ -73,10 +78,12 @@ def _is_ours(out):
 class _Site:
     def __init__(self, shelf, parity, benchmarks):
         self.shelf, self.parity, self.benchmarks = shelf, parity, benchmarks
-        self.entries, self.templates = guide.entries(), {}
+        self.entries = {language: guide.entries(language) for language in LANGUAGES}
+        self.environments = {language: _environment(language) for language in LANGUAGES}
         self.articles = {name: _report(name) for name in ARTICLES}
         self.common = {
             "generator": GENERATOR,
+            "languages": LANGUAGES,
             "backends": BACKENDS,
             "titles": TITLES,
             "specs": specs.SPECS,
@@ -94,13 +101,16 @@ class _Site:
 
     def write(self):
         documents = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))]
-        documents = [path for path in documents if page_of(path) and path not in (guide.PATH, RESULTS_PAGE)]
+        documents = [
+            path for path in documents if not path.endswith(".zh.md") and path not in (guide.PATH, RESULTS_PAGE)
+        ]
         documents = ["CONTRIBUTING.md", *documents]
         jobs = [(job,) for job in (self._index, self._guide, self._results, self._articles)]
         jobs += [(self._model, spec) for spec in specs.SPECS.values()]
         jobs += [(self._pair, *pair) for pair in PAIRS]
         jobs += [(self._article, name) for name in ARTICLES]
         jobs += [(self._document, path) for path in documents]
+        jobs = [(job, language, *arguments) for language in LANGUAGES for job, *arguments in jobs]
         with progress_bar("site") as progress:
             task = progress.add_task("", total=len(jobs), note="pages")
             for job, *arguments in jobs:
@@ -113,23 +123,31 @@ class _Site:
         self.shelf.write("site.css", self._text("site.css", styles=STYLES, hidden=PAIRS, tokens=source.stylesheet()))
         self.shelf.write("site.js", self._text("site.js"))
 
-    def _text(self, name, **values):
-        if name not in self.templates:
-            self.templates[name] = template(f"site/{name}", trim_blocks=True, lstrip_blocks=True)
-        return self.templates[name].render(self.common | values)
+    def _text(self, name, language=ENGLISH, **values):
+        return self.environments[language].get_template(f"site/{name}").render(self.common | values)
 
-    def _page(self, place, name, **values):
-        page = values.pop("page", None) or Page(self.shelf, place)
-        self.shelf.write(place, self._text(name, page=page, **values))
+    def _page(self, page, template, **values):
+        self.shelf.write(page.place, self._text(template, page.language, page=page, **values))
 
-    def _index(self):
-        self._page("index.html", "index.html", entries=self.entries)
+    def _index(self, language):
+        page = Page(self.shelf, "index.html", language)
+        self._page(
+            page,
+            "index.html",
+            entries=self.entries[language],
+            step=pairs.STEP,
+            door=DOOR,
+            compared=self.parity.model(DOOR) if self.parity else None,
+            throughput=self._times(DOOR)[:1],
+            picture=page.picture(ROOT / PICTURES, "docs/images"),
+            pictured=PICTURED,
+        )
 
-    def _model(self, spec):
+    def _model(self, language, spec):
         files = {backend: f"backends/{backend}/{spec.module}.py" for backend in BACKENDS}
         rows = sections.align({backend: sections.split(read(path)) for backend, path in files.items()})
         self._page(
-            f"models/{spec.name}.html",
+            Page(self.shelf, f"models/{spec.name}.html", language),
             "model.html",
             spec=spec,
             files=files,
@@ -139,47 +157,60 @@ class _Site:
             compared=self.parity.model(spec.name) if self.parity else None,
         )
 
-    def _pair(self, a, b):
-        about = [entry for entry in self.entries if entry.about(a) and entry.about(b)]
-        self._page(f"pairs/{a}-{b}.html", "pair.html", pair=(a, b), topics=pairs.TOPICS, entries=about)
+    def _pair(self, language, a, b):
+        about = [entry for entry in self.entries[language] if entry.about(a) and entry.about(b)]
+        page = Page(self.shelf, f"pairs/{a}-{b}.html", language)
+        self._page(page, "pair.html", pair=(a, b), topics=pairs.TOPICS, entries=about)
 
-    def _guide(self):
-        page = Page(self.shelf, "guide.html")
-        head = page.markdown(read(guide.PATH).partition("\n## ")[0], guide.PATH)
-        groups = {name: list(found) for name, found in itertools.groupby(self.entries, key=lambda entry: entry.group)}
-        lines = guide.lines(self.entries)
-        self._page(page.place, "guide.html", page=page, head=head, groups=groups, lines=lines, source=guide.PATH)
+    def _guide(self, language):
+        page, path = Page(self.shelf, "guide.html", language), language.document(guide.PATH)
+        head = page.markdown(re.split(r'\n(?:<a id="[^"]+"></a>\n\n)?## ', read(path), maxsplit=1)[0], path)
+        entries = self.entries[language]
+        groups = {name: list(found) for name, found in itertools.groupby(entries, key=lambda entry: entry.group)}
+        self._page(page, "guide.html", head=head, groups=groups, lines=guide.lines(entries), source=path)
 
-    def _results(self):
-        page = Page(self.shelf, "results.html")
+    def _results(self, language):
+        page = Page(self.shelf, "results.html", language)
         models = {name: times for name in specs.SPECS if (times := self._times(name))}
-        body = page.markdown(read(RESULTS_PAGE), RESULTS_PAGE)
-        self._page(page.place, "results.html", page=page, body=body, models=models)
+        path = language.document(RESULTS_PAGE)
+        self._page(page, "results.html", body=page.markdown(read(path), path), path=path, models=models)
 
     def _times(self, name):
         """(result, rows) of each benchmark that measured the model."""
         found = ((result, measured.throughput(result, name)) for result in self.benchmarks)
         return [(result, rows) for result, rows in found if rows]
 
-    def _articles(self):
-        self._page("articles/index.html", "articles.html")
+    def _articles(self, language):
+        self._page(Page(self.shelf, "articles/index.html", language), "articles.html")
 
-    def _article(self, name):
-        page, path, body = Page(self.shelf, f"articles/{name}.html"), f"docs/articles/{name}/README.md", None
+    def _article(self, language, name):
+        page, body = Page(self.shelf, f"articles/{name}.html", language), None
+        path = language.document(f"docs/articles/{name}/README.md")
         if self.articles[name]:
             title = ARTICLES[name].title
             body = page.markdown(read(path), path).replace(title, f'<span lang="zh">{title}</span>')
-        self._page(page.place, "article.html", page=page, article=ARTICLES[name], body=body)
+        self._page(page, "article.html", article=ARTICLES[name], body=body, path=path)
 
-    def _document(self, path):
-        page, text = Page(self.shelf, page_of(path)), read(path)
+    def _document(self, language, path):
+        page, path = Page(self.shelf, page_of(path), language), language.document(path)
+        text = read(path)
         title = text.partition("\n")[0].removeprefix("# ")
-        self._page(page.place, "document.html", page=page, title=title, body=page.markdown(text, path), path=path)
+        self._page(page, "document.html", title=title, body=page.markdown(text, path), path=path)
 
     def _code(self, path):
         found = sections.split(read(path)) if path.endswith(".py") else []
         found = [section for section in found if section.kind in ("function", "class")]
-        self._page(f"code/{path}.html", "code.html", path=path, lines=code_lines(path), sections=found)
+        page = Page(self.shelf, f"code/{path}.html")
+        self._page(page, "code.html", path=path, lines=code_lines(path), sections=found)
+
+
+def _environment(language):
+    found = environment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.i18n"])
+    found.policies["ext.i18n.trimmed"] = True
+    found.install_gettext_callables(
+        language.say, lambda one, many, n: language.say(one if n == 1 else many), newstyle=True
+    )
+    return found
 
 
 def _shown(row, files):

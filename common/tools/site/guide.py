@@ -1,11 +1,13 @@
 """The entries of the field guide, docs/differences.md."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backends import KNOWN
+from common.errors import UsageError
 from common.tools import sections
 from common.tools.pages import slug
+from common.tools.site.languages import ENGLISH, Language
 from common.tools.site.pages import read
 
 PATH = "docs/differences.md"
@@ -13,12 +15,14 @@ PATH = "docs/differences.md"
 WORDS = {name: backend.words for name, backend in KNOWN.items()}
 
 
-COLUMNS = "\nIn the columns:"  # what stands behind it are places, as `paddle/exact.py::number` or a file alone
+# What stands behind it are places, as `paddle/exact.py::number` or a file alone.
+COLUMNS = re.compile(r"\n(?:In the columns:|各栏中：)")
+ANCHOR = re.compile(r'\s*<a id="[^"]+"></a>\s*$')  # of the next heading, which has the anchor of the English one
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a column handles a difference; a file alone has no lines."""
+    """Where an implementation handles a difference; a file alone has no lines."""
 
     path: str
     name: str
@@ -32,40 +36,56 @@ class Place:
 
 @dataclass(frozen=True)
 class Entry:
-    """One difference: its heading, the group that it stands in, what is said of it, and where the columns handle it."""
+    """One difference: its heading, the group that it stands in, what is said of it, where the implementations handle it, its
+    anchor and the group's, and the frameworks that it speaks of. Those three are the same in every language."""
 
     title: str
     group: str
     text: str
     places: tuple[Place, ...]
-
-    @property
-    def anchor(self) -> str:
-        return slug(self.title)
+    anchor: str
+    group_anchor: str
+    frameworks: frozenset[str]
 
     def about(self, backend: str) -> bool:
         """Whether its heading or text names the framework. The names of files and tests do not count."""
-        prose = re.sub(r"`[\w/]*(?:\.py)?(?:::)?test_\w+`|`[\w/]+\.py(?:::[\w.]+)?`", "", f"{self.title}\n{self.text}")
-        return bool(re.search(WORDS[backend], prose))
+        return backend in self.frameworks
 
 
-def entries() -> list[Entry]:
-    """Every entry, in order. Raises UsageError where a place is not found."""
+def entries(language: Language = ENGLISH) -> list[Entry]:
+    """Every entry, in order. Raises UsageError where a place is not found, or where a language has other entries."""
+    english = _parsed(PATH)
+    if language is ENGLISH:
+        return english
+    path = language.document(PATH)
+    found = _parsed(path)
+    if [entry.places for entry in found] != [entry.places for entry in english]:
+        raise UsageError(
+            f"{path}: expected the entries of {PATH}, each with the same places; tests/spec/test_chinese.py says more"
+        )
+    same = [{name: getattr(entry, name) for name in ("anchor", "group_anchor", "frameworks")} for entry in english]
+    return [replace(entry, **values) for entry, values in zip(found, same, strict=True)]
+
+
+def _parsed(path):
     found = []
-    for group in read(PATH).split("\n## ")[1:]:
+    for group in read(path).split("\n## ")[1:]:
         name, *parts = re.split(r"\n### ", group)
+        name = name.splitlines()[0].strip()
         for part in parts:
-            title, _, text = part.partition("\n")
-            text, _, places = text.partition(COLUMNS)
+            title, _, text = ANCHOR.sub("", part).partition("\n")
+            text, *places = COLUMNS.split(text, maxsplit=1)
+            spans = re.findall(r"`([^`]+)`", "".join(places))
+            title, text = title.strip(), text.strip()
             found.append(
-                Entry(
-                    title.strip(),
-                    name.splitlines()[0].strip(),
-                    text.strip(),
-                    tuple(_place(span) for span in re.findall(r"`([^`]+)`", places)),
-                )
+                Entry(title, name, text, tuple(map(_place, spans)), slug(title), slug(name), _frameworks(title, text))
             )
     return found
+
+
+def _frameworks(title, text):
+    prose = re.sub(r"`[\w/]*(?:\.py)?(?:::)?test_\w+`|`[\w/]+\.py(?:::[\w.]+)?`", "", f"{title}\n{text}")
+    return frozenset(backend for backend, words in WORDS.items() if re.search(words, prose))
 
 
 def lines(found: list[Entry]) -> dict[str, list[Place]]:

@@ -1,6 +1,7 @@
 """What was measured: the report of `tetrapla compare` and result files of `tetrapla bench`, where there are any."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,10 @@ PICTURES = {
     "samples": "Samples of each backend after the training, from the same draws of the prior.",
     "growth": "Largest relative deviation of any parameter or running statistic from the float64 oracle.",
 }
+
+
+AXIS = (-18, -10)  # powers of ten: from below the rounding of float64 to where no bar may lie (CEILING)
+USUAL = {"steps": 100, "seed": 0, "device": "cpu", "rate": None}  # what `tetrapla compare` takes without being told
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,46 @@ class Parity:
             for backend, stages in self.columns(name, "float64").items()
         }
 
-    def pictures(self, name: str) -> list[tuple[Path, str]]:
-        """(file, what it shows) of the pictures that are there."""
-        paths = ((self.folder / f"{name}-{kind}.png", text) for kind, text in PICTURES.items())
+    def most(self, name: str) -> float:
+        """The largest float64 deviation of any backend at any stage."""
+        return max(stage["deviation"] for stage in self.worst(name).values())
+
+    def places(self, name: str) -> list[dict]:
+        """Of every stage, on an axis of float64 magnitudes: `at`, {backend: place of its deviation in percent of the axis}, and
+        `bar`, that of the bar, or None where nothing may deviate."""
+        columns = self.columns(name, "float64")
+        stages = [rows for rows in zip(*columns.values(), strict=True) if rows[0]["name"] in STAGES]
+        return [
+            {
+                "stage": rows[0]["name"],
+                "at": {backend: _place(row["deviation"]) for backend, row in zip(columns, rows, strict=True)},
+                "bar": _place(rows[0]["tolerance"]) if rows[0]["tolerance"] else None,
+            }
+            for rows in stages
+        ]
+
+    @property
+    def axis(self) -> list[tuple[str, float]]:
+        """(label, place in percent) of the axis: what is exact stands at its left end."""
+        return [("0", 0.0)] + [(f"1e{power}", _place(10.0**power)) for power in range(AXIS[0] + 2, AXIS[1] + 1, 2)]
+
+    def command(self, name: str = "") -> str:
+        """The command that made the report, or the part of it that is about one model."""
+        settings, data = self.report["settings"], self.report["data"].get("name")
+        words = ["tetrapla compare", name, f"--data {data}" if data else ""]
+        words += [f"--{key} {settings[key]}" for key, usual in USUAL.items() if settings.get(key, usual) != usual]
+        return " ".join(filter(None, words))
+
+    def pictures(self, name: str, kinds: list[str]) -> list[tuple[Path, str]]:
+        """(file, what it shows) of the pictures that are there, of the `kinds` that PICTURES names."""
+        paths = ((self.folder / f"{name}-{kind}.png", PICTURES[kind]) for kind in kinds)
         return [(path, text) for path, text in paths if path.exists()]
+
+
+def _place(deviation):
+    low, high = AXIS
+    power = math.log10(deviation) if deviation else low
+    return 100 * min(1.0, max(0.0, (power - low) / (high - low)))
 
 
 def parity(folder: Path) -> Parity | None:

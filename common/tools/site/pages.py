@@ -21,6 +21,7 @@ from common.errors import UsageError
 from common.tools import sections
 from common.tools.pages import slug
 from common.tools.site import source
+from common.tools.site.languages import ENGLISH, Language
 
 # The pages that a Markdown file becomes; another one below docs becomes the page of the same name there.
 MARKDOWN = {
@@ -32,8 +33,14 @@ MARKDOWN = {
 }
 
 
+SHARED = ("code/", "images/", "site.")  # how the places begin that there is one of for all languages
+# Below a document's title, for who reads the file itself; a page has it in its header.
+SWITCH = re.compile(r"^(?:English \| \[[^]]+\]|\[English\]\([^)]+\) \| ).*\n", re.MULTILINE)
+
+
 def page_of(path: str) -> str | None:
-    """The page that a Markdown file of the repository becomes."""
+    """The page that a Markdown file of the repository becomes, of one name in every language."""
+    path = path.replace(".zh.md", ".md")
     if path in MARKDOWN:
         return MARKDOWN[path]
     if match := re.fullmatch(r"docs/articles/(\w+)/README\.md", path):
@@ -94,15 +101,23 @@ class Shelf:
 
 
 class Page:
-    """One page: its place in the site, and what is written relative to it."""
+    """One page in one language: its name, which is the same in all of them, and what is written relative to its place."""
 
-    def __init__(self, shelf: Shelf, place: str):
-        self.shelf, self.place = shelf, place
+    def __init__(self, shelf: Shelf, name: str, language: Language = ENGLISH):
+        self.shelf, self.name, self.language = shelf, name, language
+        self.shared = name.startswith(SHARED)
+        self.place = name if self.shared else language.folder + name
 
-    def to(self, target: str) -> str:
-        """A place of the site, with or without an anchor, as a link from this page."""
+    def to(self, target: str, language: Language | None = None) -> str:
+        """A page or file of the site, with or without an anchor, as a link from this page; a page in this one's language,
+        or in `language`."""
         path, hash_, anchor = target.partition("#")
+        path = path if path.startswith(SHARED) else (language or self.language).folder + path
         return posixpath.relpath(path, posixpath.dirname(self.place) or ".") + hash_ + anchor
+
+    def translated(self, language: Language) -> str:
+        """This page in another language as a link; what all languages share leads to the first page."""
+        return self.to("index.html" if self.shared else self.name, language)
 
     def code(self, path: str, line: int | None = None) -> str:
         return self.to(self.shelf.code_page(path, line))
@@ -140,8 +155,14 @@ class Page:
 
     def markdown(self, text: str, path: str) -> str:
         """A Markdown file of the repository as HTML: anchors, links into the site, pictures with their sizes, tables that
-        scroll by themselves, and a link on every code span that names a file or a test."""
-        return _Markdown(self, path).render(text)
+        scroll by themselves, and a link on every code span that names a file or a test. An `<a id="x"></a>` above a heading
+        is the heading's anchor."""
+        return _Markdown(self, path).render(SWITCH.sub("", text))
+
+
+# The anchor of a translated heading stands above it, and for the reader of Markdown is made a part of its text.
+ANCHOR = re.compile(r'^<a id="([^"]+)"></a>\n\n(#+)( )', re.MULTILINE)
+GIVEN = re.compile(r"\{#(\S+)\} ")
 
 
 class _Markdown:
@@ -165,12 +186,16 @@ class _Markdown:
         self.reader.renderer.rules.update(rules)
 
     def render(self, text):
-        return self.reader.render(text)
+        return self.reader.render(ANCHOR.sub(r"\2 {#\1}\3", text))
 
     def _heading(self, tokens, index, options, env):
-        text = tokens[index + 1].content
-        self.heading, self.file = re.sub(r"[`\[\]]|\([^)]*\.md\)", "", text), None
-        return f'<{tokens[index].tag} id="{slug(self.heading)}">'
+        inline = tokens[index + 1]
+        anchor = GIVEN.match(inline.content)
+        if anchor:
+            inline.content = inline.content[anchor.end() :]
+            inline.children[0].content = inline.children[0].content[anchor.end() :]
+        self.heading, self.file = re.sub(r"[`\[\]]|\([^)]*\.md\)", "", inline.content), None
+        return f'<{tokens[index].tag} id="{anchor[1] if anchor else slug(self.heading)}">'
 
     def _span(self, tokens, index, options, env):
         text = tokens[index].content

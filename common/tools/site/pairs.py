@@ -11,7 +11,7 @@ Places = tuple[tuple[str, str], ...]  # (file in the backend's folder, definitio
 
 @dataclass(frozen=True)
 class Topic:
-    """One thing that every framework has a way of saying, and where each column says it."""
+    """One thing that every framework has a way of saying, and where each implementation says it."""
 
     title: str
     about: str
@@ -42,6 +42,18 @@ def _each(**places: tuple[str, ...]) -> dict[str, Places]:
                 found[backend] += ((file, word),)
     return found
 
+
+# What the first page shows: one training step, down to the gradients.
+STEP = Topic(
+    "A train step",
+    "",
+    _each(
+        pytorch=("vae.py", "train_step", "optimizer.py", "update"),
+        tensorflow=("vae.py", "train_step", "optimizer.py", "update"),
+        paddle=("vae.py", "train_step", "build"),
+        jax=("vae.py", "train_step", "optimizer.py", "update"),
+    ),
+)
 
 TOPICS = (
     Topic(

@@ -1,4 +1,5 @@
-// Theme and choice of columns, remembered. Loaded in the head, so that both are set before the first paint.
+// Theme and choice of frameworks, remembered; the search of the field guide. Loaded in the head, so that the first two are set
+// before the first paint. What is said stands in the pages, as data-* in their language.
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -26,9 +27,52 @@
   addEventListener("load", reach);
   addEventListener("resize", reach);
 
+  // An entry is found if it has every word, in any order and any case; its lines of code are left out. Words are parts of words,
+  // as Chinese has no spaces.
+  const find = (form) => {
+    const input = form.querySelector("input");
+    const status = form.querySelector("output");
+    const plain = (text) => text.normalize("NFKC").toLowerCase();
+    const entries = [...document.querySelectorAll(".entry")].map((element) => ({
+      element,
+      heading: element.querySelector("h3"),
+      line: document.querySelector(`.toc a[href="#${CSS.escape(element.querySelector("h3").id)}"]`).parentElement,
+      text: plain([...element.children].filter((part) => part.tagName !== "DETAILS").map((part) => part.textContent).join(" ")),
+    }));
+    const groups = [...document.querySelectorAll(".entries > section, .toc details > div")];
+    const show = () => {
+      const words = plain(input.value).split(/\s+/).filter(Boolean);
+      for (const entry of entries) {
+        entry.element.hidden = entry.line.hidden = !words.every((word) => entry.text.includes(word));
+      }
+      for (const group of groups) group.hidden = !group.querySelector(".entry:not([hidden]), .toc li:not([hidden])");
+      const found = entries.filter((entry) => !entry.element.hidden).length;
+      const text = found ? status.dataset.found : status.dataset.none;
+      status.textContent = words.length ? text.replace("{n}", found).replace("{all}", entries.length) : "";
+      reach();
+    };
+    const clear = () => { input.value = ""; show(); };
+    input.addEventListener("input", show);
+    input.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.preventDefault(); clear(); } });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const first = entries.find((entry) => !entry.element.hidden);
+      if (!first || !input.value.trim()) return;
+      first.heading.tabIndex = -1;
+      first.heading.focus();
+      first.heading.scrollIntoView();
+    });
+    // A link between entries may lead to one that the search has hidden.
+    addEventListener("hashchange", () => {
+      const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      if (target?.closest("[hidden]")) { clear(); target.scrollIntoView(); }
+    });
+    show();
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
-    const say = () => { button.textContent = `Theme: ${root.dataset.theme}`; };
+    const say = () => { button.textContent = button.dataset[root.dataset.theme]; };
     button.addEventListener("click", () => {
       const order = ["auto", "light", "dark"];
       setTheme(order[(order.indexOf(root.dataset.theme) + 1) % order.length]);
@@ -37,9 +81,12 @@
     });
     say();
 
-    // The list of entries stands beside the text where there is room for it, and is closed above it where there is none.
+    // The list of entries stands next to the text where there is room for it, and is closed above it where there is none.
     const entries = document.querySelector(".toc details");
     if (entries) entries.open = matchMedia("(min-width: 64rem)").matches;
+
+    const search = document.getElementById("search");
+    if (search) find(search);
 
     const form = document.getElementById("choice");
     if (!form) return;
@@ -51,7 +98,7 @@
       status.textContent = "";
       if (boxes.filter((box) => box.checked).length < LEAST) {
         event.target.checked = true;
-        status.textContent = "Two columns stay: choose another first.";
+        status.textContent = status.dataset.least;
       }
       setHidden(boxes.filter((box) => !box.checked).map((box) => box.value));
       setWrap(form.elements.wrap.checked);

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from functools import partial
 
 import jax
+from jax import numpy as jnp
 
 from backends.jax import process  # noqa: F401
 from common.specs.draws import Bernoulli, Normal, OneHot, Uniform
@@ -37,6 +38,7 @@ def _draw(distribution, key, shape, dtype):
         case Uniform(low, high):
             return jax.random.uniform(key, shape, dtype, low, high)
         case Bernoulli(keep):
-            return jax.random.bernoulli(key, keep, shape).astype(dtype)
+            # A Python number would be one of float64 here, and what it is compared with drawn as that.
+            return jax.random.bernoulli(key, jnp.asarray(keep, dtype), shape).astype(dtype)
         case OneHot():
             return jax.nn.one_hot(jax.random.randint(key, shape[:-1], 0, shape[-1]), shape[-1], dtype=dtype)

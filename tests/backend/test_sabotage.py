@@ -22,14 +22,20 @@ from common.specs.records import Momentum, RMSProp
 from common.specs.vae import _spec as vae_spec
 
 
+def planted(module, old, new):
+    """A copy of the module with one replacement in its text."""
+    text = Path(module.__file__).read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{module.__file__} must contain {old!r} once"
+    copy = types.ModuleType("planted")
+    exec(compile(text.replace(old, new), "planted", "exec"), copy.__dict__)
+    return copy
+
+
 def with_text(backend, spec, old, new):
     """The backend's model file with one replacement in its text."""
     engine, module = backends.load(backend, spec)
-    text = Path(module.__file__).read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{module.__file__} must contain {old!r} once"
-    planted = types.ModuleType("planted")
-    exec(compile(text.replace(old, new), "planted", "exec"), planted.__dict__)
-    return lambda spec, parameters: engine.Column(spec, planted, parameters, dtype="float64", device="cpu", seed=0)
+    copy = planted(module, old, new)
+    return lambda spec, parameters: engine.Column(spec, copy, parameters, dtype="float64", device="cpu", seed=0)
 
 
 def with_adam(backend, spec, **changes):

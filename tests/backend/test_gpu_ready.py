@@ -35,9 +35,9 @@ MISTAKES = {
     "pytorch": [
         ("z = mean +", "z = mean + torch.zeros(mean.shape) +", "not on the expected device meta"),
         ("z = mean +", "z = mean + torch.tensor(0.0) +", r"float32 \(\) on cpu"),
-        ("-0.5 * torch.sum", "-0.5 * float(logvar.sum()) * torch.sum", "item"),
+        ("-0.5 * torch.sum", "-0.5 * float(logvar.detach().sum()) * torch.sum", "item"),
         ("-0.5 * torch.sum(1", "-0.5 * torch.sum(1.0 + 0 * logvar.double()", "torch.float64"),
-        ("torch.sigmoid(model.decoder", "torch.sigmoid(model.decoder.cpu()", "on cpu"),
+        ("torch.sigmoid(model.decoder", "torch.sigmoid(model.decoder.cpu()", "copy out of meta"),
     ],
     "jax": [
         ("z = mean +", "import numpy as np\n    z = np.float64(1) * mean +", "float64: .*multiply"),

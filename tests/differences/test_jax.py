@@ -11,11 +11,16 @@ import pytest
 from flax import nnx
 from jax import numpy as jnp
 
-from backends.jax import process  # noqa: F401  (turns x64 on, as every run here has it)
+import backends
+from backends.jax import (
+    process,  # noqa: F401  (turns x64 on, as every run here has it)
+    steps,
+)
 from backends.jax.exact import ConvTranspose, leaky_relu
 from backends.jax.terms import complement
 from common.specs import get
-from tests.backend.test_sabotage import failure, with_text
+from tests.backend.ready import jax as ready
+from tests.backend.test_sabotage import failure, planted, with_text
 
 BIAS_CORRECTION = """
 import jax, numpy as np, optax
@@ -243,3 +248,17 @@ def test_our_transposed_convolution_is_that_of_flax(padding):
 
     for expected, found in zip(result(flax), result(ours), strict=True):
         assert found == pytest.approx(expected, rel=1e-12, abs=1e-13)
+
+
+def test_a_loop_in_python_would_reach_a_gpu_as_many_steps(train):
+    scan = "return jax.lax.scan(lambda values, row: self.step(values, *self.given(data, key, row)), values, rows)"
+    loop = (
+        "losses = []\n        for k in range(len(rows[0])):\n"
+        "            row = jax.tree.map(lambda one, k=k: one[k], rows)\n"
+        "            values, one = self.step(values, *self.given(data, key, row))\n"
+        "            losses.append(one)\n        return values, losses"
+    )
+    spec, module = get("vae_z100"), backends.load("jax", get("vae_z100"))[1]
+    assert ready.findings(spec, module, train) == []
+    found = ready.findings(spec, module, train, steps=planted(steps, scan, loop))
+    assert found[0] == "0 loops, where the scan is one"

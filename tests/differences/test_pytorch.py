@@ -1,6 +1,5 @@
 """docs/differences.md, the entries that PyTorch shows by itself."""
 
-import contextlib
 import inspect
 import math
 
@@ -11,7 +10,6 @@ from torch.nn import functional as F
 
 import backends
 from backends.pytorch import process
-from backends.pytorch.steps import Graph
 from common import parity
 from common.errors import UsageError
 from common.reference.adam import adam_update
@@ -180,56 +178,6 @@ def test_an_optimiser_changes_parameters_in_place():
     parameter.grad = torch.ones(1)
     torch.optim.SGD([parameter], lr=0.25).step()
     assert seen.item() == 0.75
-
-
-class Stream:
-    def wait_stream(self, other):
-        pass
-
-
-@pytest.fixture
-def captured(monkeypatch):
-    """The steps that were captured, with a processor in the place of CUDA; a replay runs the last one again."""
-    calls = []
-
-    class CUDAGraph:
-        def replay(self):
-            step, indices, noise, output = calls[-1]
-            output.copy_(step(indices, noise))
-
-    monkeypatch.setattr(torch.cuda, "Stream", Stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
-    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
-    monkeypatch.setattr(torch.cuda, "graph", lambda graph: contextlib.nullcontext())
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", CUDAGraph)
-    return calls
-
-
-@pytest.mark.parametrize("model", ["vae", "infogan"])
-def test_launches_of_a_graph_are_steps(captured, monkeypatch, train, model):
-    """The same bits as without a graph: the warming up leaves no trace, inputs arrive, outputs are not overwritten."""
-    case = parity.Case(get(model), train, batch=8, steps=3)
-
-    def column():
-        made = backends.create("pytorch", case.spec, case.parameters(), dtype="float32", device="cpu")
-        made.upload(train)
-        return made
-
-    class Captured(Graph):
-        def __init__(self, step, *given):
-            super().__init__(step, *given)
-            captured.append((step, self.indices, self.noise, self.output))
-
-    monkeypatch.setattr("backends.pytorch.steps.Graph", Captured)
-    plain, graphed = column(), column()
-    graphed.steps.with_graphs = True
-    expected, found = (one.train_steps(case.indices(), case.noise()) for one in (plain, graphed))
-    assert expected.keys() == found.keys()
-    for name, curve in expected.items():
-        assert np.array_equal(curve, found[name]) and len(set(curve)) == 3
-    for before, after in zip(parity._state(plain).values(), parity._state(graphed).values(), strict=True):
-        assert np.array_equal(before, after)
-    assert len(captured) == 1
 
 
 def test_output_padding_keeps_more_of_the_end():

@@ -58,9 +58,8 @@ def faults(program):
         if fixed or one.name() in FROM_SHAPES or (one.name() in WITH_SHAPES and theirs and all(theirs)):
             host += one.results()
             continue
-        for value, name, from_host in zip(given, _names(one), theirs, strict=True):
-            if from_host and name not in NUMBERS:
-                found.append(f"{one.name()}: operand {name} on the host")
+        wrong = [n for n, from_host in zip(_names(one), theirs, strict=True) if from_host and n not in NUMBERS]
+        found += [f"{one.name()}: operand {name} on the host" for name in wrong]
     return found
 
 

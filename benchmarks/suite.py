@@ -25,6 +25,7 @@ from common.errors import UsageError
 from common.processes import Children, end
 from common.terminal import progress_bar
 
+PREPARED = 15.0  # seconds that a worker takes at a guess until it builds: imports and the proof
 KEY = ("model", "batch", "hidden", "backend", "mode")  # what names a row
 
 
@@ -127,11 +128,8 @@ def run(
     with tempfile.TemporaryDirectory() as folder, progress_bar("bench") as progress:
         task = progress.add_task("", total=len(cases) * len(modes), note="")
         for case in cases:
-            spec = case.spec
-            chosen = _of(spec, modes)
-            for group in [[mode] for mode in chosen] if spec.convolutional else [chosen]:  # memory: gigabytes a process
+            for group, pairs in _groups(case, backends, modes):
                 progress.update(task, note=f"{case.model}, batch {case.batch}: {', '.join(group)}")
-                pairs = [(b, mode) for mode in group for b in backends if _offered(case, b, mode)]
                 wanted = {(*vars(case).values(), *pair) for pair in pairs}
                 if not wanted <= set(map(key_of, rows)):
                     rows = [row for row in rows if key_of(row) not in wanted]
@@ -139,8 +137,61 @@ def run(
                     result = _result(rows, *about)
                     keep(result)
                 progress.advance(task, len(group))
-            progress.advance(task, len(modes) - len(chosen))
+            progress.advance(task, len(modes) - len(_of(case.spec, modes)))
     return result
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What would be started for a case, (backend, mode) in the order of their start, and how many seconds it takes at a guess."""
+
+    case: Case
+    workers: list[tuple[str, str]]
+    seconds: float
+
+
+def plan(
+    cases: list[Case], backends: tuple[str, ...], modes: list[str], settings: Settings, earlier: list[dict]
+) -> list[Planned]:
+    """What `run` would do, starting nothing; its time from the `earlier` results.
+
+    A worker takes PREPARED, what building and the first call took earlier, and in each repeat a call to warm up and the repeat's
+    seconds, or what its updates took if that was more, where it was measured on the same kind of device.
+    """
+    known = [
+        (row, one["settings"]["device"] == settings.device) for one in earlier for row in one["rows"] if "median" in row
+    ]
+    planned = []
+    for case in cases:
+        workers = [pair for _, pairs in _groups(case, backends, modes) for pair in pairs]
+        planned.append(Planned(case, workers, sum(_guess(case, *pair, settings, known) for pair in workers)))
+    return planned
+
+
+def _guess(case, backend, mode, settings, known):
+    # Compiled as `fast` is.
+    alike = [
+        (row, same)
+        for row, same in known
+        if (row["backend"], row["mode"]) == (backend, "fast" if mode in LOWERED else mode)
+    ]
+    own = [(row, same) for row, same in alike if row["model"] == case.model] or alike
+    start = statistics.median([row["build_seconds"] + row["first_seconds"] for row, _ in own] or [0.0])
+    repeat = max(
+        [
+            settings.seconds,
+            *(row["updates"] * row["median"] for row, same in own if same and row["model"] == case.model),
+        ]
+    )
+    return PREPARED + start + settings.repeats * 2 * repeat
+
+
+def _groups(case, backends, modes):
+    """(modes, (backend, mode) of them that are measured together), one after another: of a convolutional model one mode, for
+    memory, since each process takes gigabytes."""
+    chosen = _of(case.spec, modes)
+    for group in [[mode] for mode in chosen] if case.spec.convolutional else [chosen]:
+        yield group, [(b, mode) for mode in group for b in backends if _offered(case, b, mode)]
 
 
 def keys(case: Case, backends: tuple[str, ...], modes: list[str]) -> set[tuple]:

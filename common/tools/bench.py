@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from backends import TITLES
+from backends import TITLES, versions
 from benchmarks import peers
 from benchmarks.cases import SWEPT, Case
-from benchmarks.suite import KEY, key_of
+from benchmarks.suite import KEY, PREPARED, Planned, Settings, key_of
 from benchmarks.worker import MODES as OURS
 from common.checkpoint import write_json
 from common.environment import ROOT
@@ -155,6 +155,30 @@ def near_the_floor(rows: list[dict]) -> list[str]:
     return lines
 
 
+def plan(planned: list[Planned], settings: Settings) -> list[Table | str]:
+    """What would be measured, a row per case, and how long it would take at a guess."""
+    columns = list(dict.fromkeys(backend for one in planned for backend, _ in one.workers))
+    table = Table("model", "batch", "hidden", "modes", "processes", "minutes")
+    for one in planned:
+        modes = ", ".join(dict.fromkeys(mode for _, mode in one.workers))
+        width = str(one.case.hidden or "")
+        table.add_row(
+            one.case.model, str(one.case.batch), width, modes, str(len(one.workers)), f"{one.seconds / 60:.1f}"
+        )
+    count, seconds = sum(len(one.workers) for one in planned), sum(one.seconds for one in planned)
+    gone = [TITLES[backend] for backend in columns if versions(backend) is None]
+    return [
+        f"{settings.device}, {settings.threads} threads, {settings.repeats} repeats of {settings.seconds:g} s, data "
+        f"{settings.data}: {', '.join(TITLES[backend] for backend in columns)}",
+        table,
+        f"{len(planned)} cases, {count} processes, about {seconds / 60:.0f} minutes: for each process {PREPARED:g} s of imports "
+        f"and proof, what building and the first call took in benchmarks/results, whatever they were measured on, and twice the "
+        f"{settings.seconds:g} s of each repeat, or what its updates took there on a {settings.device} if that was more",
+        *([f"not installed here: {', '.join(gone)}"] if gone else []),
+        "Nothing was started.",
+    ]
+
+
 def compare(old: dict, new: dict) -> list[str]:
     """What moved beyond the noise: rows of both results whose ranges of repeats do not overlap."""
     before = {key_of(row): row for row in old["rows"] if "median" in row}
@@ -187,11 +211,15 @@ def kept_as(name: str, below: str = "") -> Path:
     return RESULTS / below / f"{name}.json"
 
 
+def kept() -> dict[str, dict]:
+    """{name: result} of benchmarks/results, in order of their names."""
+    return {path.stem: read(path) for path in sorted(RESULTS.glob("*.json"))}
+
+
 def published() -> str:
-    """The Markdown of all results that are kept, sweeps last, otherwise in order of their names."""
-    found = [(read(path), path.stem) for path in sorted(RESULTS.glob("*.json"))]
-    found.sort(key=lambda one: swept(one[0]["rows"]) is not None)
-    return "\n".join(markdown(*one) for one in found) or "Not run yet.\n"
+    """The Markdown of all results that are kept, sweeps last."""
+    found = sorted(kept().items(), key=lambda one: swept(one[1]["rows"]) is not None)
+    return "\n".join(markdown(result, name) for name, result in found) or "Not run yet.\n"
 
 
 def markdown(result: dict, name: str) -> str:

@@ -586,6 +586,9 @@ def bench(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted benchmark in --out.")] = False,
     against: Annotated[Path | None, typer.Option(help="An older result.json: say what moved beyond the noise.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for result.json and the plot.")] = Path("runs/bench"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be measured, and for how long; start nothing.")
+    ] = False,
     listed: ListOption = False,
     run: RunOption = None,
     collect: CollectOption = None,
@@ -615,7 +618,7 @@ def bench(
         if device != "cpu" or peers.MODEL not in chosen:
             raise UsageError(f"--peers: they train {peers.MODEL} on a CPU; name it among the models, with --device cpu")
         modes += peers.MODES
-    columns = _named(backend) if listed or collect else _columns(backend)
+    columns = _named(backend) if listed or collect or dry_run else _columns(backend)
     _check_device(device)
     old = report.read(against) if against else None
     settings = suite.Settings(
@@ -627,8 +630,8 @@ def bench(
         seconds=seconds,
     )
     if workers:
-        if listed or run or collect:
-            raise UsageError("--workers is one measurement; leave out --list, --run and --collect")
+        if listed or run or collect or dry_run:
+            raise UsageError("--workers is one measurement; leave out --list, --run, --collect and --dry-run")
         from common.tools import bench_workers as shared
 
         shown = cases(chosen, batch_size, sweep)
@@ -640,6 +643,11 @@ def bench(
         OUT.print(f"Result: {', '.join(map(str, paths))}", soft_wrap=True)
         if any("problem" in row for row in result["rows"]):
             raise typer.Exit(1)
+        return
+    if dry_run and not listed:
+        shown = cases(chosen, batch_size, sweep)
+        for part in report.plan(suite.plan(shown, columns, modes, settings, [*report.kept().values()]), settings):
+            OUT.print(part)
         return
     out, wanted = collect or out, {case.name: case for case in cases(chosen, batch_size, sweep)}
 

@@ -13,8 +13,18 @@ import typer
 from common.data import absolute
 from common.errors import UsageError
 
-OF_ALL = ("listed", "collect", "jobs", "page", "publish", "against", "resume", "overwrite")  # not of a single run
-NOT_TO_COLLECT = ("jobs", "resume", "overwrite", "out")
+OF_ALL = (
+    "listed",
+    "collect",
+    "jobs",
+    "page",
+    "publish",
+    "against",
+    "resume",
+    "overwrite",
+    "dry_run",
+)  # not of a single run
+NOT_TO_COLLECT = ("jobs", "resume", "overwrite", "out", "dry_run")
 SHOWN = 8  # names of missing runs
 
 

@@ -171,9 +171,9 @@ def plan(planned: list[Planned], settings: Settings) -> list[Table | str]:
         f"{settings.device}, {settings.threads} threads, {settings.repeats} repeats of {settings.seconds:g} s, data "
         f"{settings.data}: {', '.join(TITLES[backend] for backend in columns)}",
         table,
-        f"{len(planned)} cases, {count} processes, about {seconds / 60:.0f} minutes: for each process {PREPARED:g} s of imports "
-        f"and proof, what building and the first call took in benchmarks/results, whatever they were measured on, and twice the "
-        f"{settings.seconds:g} s of each repeat, or what its updates took there on a {settings.device} if that was more",
+        f"{len(planned)} cases, {count} processes, about {seconds / 60:.0f} minutes: a process takes {PREPARED:g} s for imports and "
+        f"proof, what building and the first call took in benchmarks/results, on whatever device, and twice the {settings.seconds:g} s "
+        f"of each repeat, or twice what its updates took there on this kind of device, if that was more",
         *([f"not installed here: {', '.join(gone)}"] if gone else []),
         "Nothing was started.",
     ]

@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from matplotlib import image
@@ -10,11 +12,12 @@ from rich.console import Console
 
 import backends
 from benchmarks import cases, floor, suite
+from benchmarks.worker import MODES
 from common import environment
 from common.errors import UsageError
 from common.specs import get
 from common.tools import bench as report
-from tests.conftest import tetrapla
+from tests.conftest import tetrapla, tetrapla_here
 
 
 def row(backend, mode, seconds, model="vae", batch=128):
@@ -187,6 +190,65 @@ def test_of_the_environment_only_our_own_settings_are_published():
     for path in report.RESULTS.glob("*.json"):
         for row in report.read(path)["rows"]:
             assert row.get("environment", {}).keys() <= known, path
+
+
+def test_the_time_of_a_plan():
+    """In closed form, from an earlier result of one model on a CPU."""
+    timed = {"build_seconds": 2.0, "first_seconds": 3.0, "updates": 10, "median": 0.5}
+    earlier = [{"settings": {"device": "cpu"}, "rows": [row("jax", "fast", []) | timed, row("jax", "naive", [])]}]
+
+    def seconds(model, modes, device):
+        settings = suite.Settings(device=device, repeats=7, seconds=1.5)
+        (one,) = suite.plan(cases.cases([model], None, None), ("jax",), modes, settings, earlier)
+        return one.seconds - suite.PREPARED * len(one.workers)
+
+    assert seconds("vae", ["fast"], "cpu") == pytest.approx(2 + 3 + 7 * 2 * (10 * 0.5))
+    assert seconds("vae", ["fast"], "gpu") == pytest.approx(
+        2 + 3 + 7 * 2 * 1.5
+    )  # a CPU's updates say nothing of a GPU's
+    assert seconds("gan", ["fast"], "cpu") == pytest.approx(2 + 3 + 7 * 2 * 1.5)
+    assert seconds("vae", ["tf32"], "gpu") == seconds("vae", ["fast"], "gpu")
+    assert seconds("vae", ["naive"], "cpu") == pytest.approx(7 * 2 * 1.5)  # of a row without a number nothing is known
+    assert seconds("vae", ["naive", "fast"], "gpu") == pytest.approx(5 + 2 * 7 * 2 * 1.5)
+
+
+def test_a_plan_has_the_processes_of_the_benchmark(tmp_path, monkeypatch):
+    """A convolutional model's and another's, on a GPU, with the modes that each framework has there."""
+    started, columns = [], ("paddle", "jax")
+    monkeypatch.setattr(
+        suite, "_together", lambda case, pairs, *_: started.extend((case, *pair) for pair in pairs) or []
+    )
+    given = (cases.cases(["conv_autoencoder", "vae"], None, None), columns, list(MODES), suite.Settings(device="gpu"))
+    suite.run(*given, [], keep=lambda result: None)
+    planned = suite.plan(*given, [])
+    assert [(one.case, *pair) for one in planned for pair in one.workers] == started
+    assert len(started) == (5 - 1 + 5) + (6 - 1 + 6)  # no bfloat16 in Paddle, no sampling from conv_autoencoder
+
+
+class NoFramework:
+    """The first to be asked when something is imported."""
+
+    def find_spec(self, name, path=None, target=None):
+        assert name.partition(".")[0] not in FRAMEWORKS, f"{name} was imported"
+
+
+FRAMEWORKS = {package for one in backends.KNOWN.values() for package in one.packages}
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_a_dry_run_imports_no_framework_and_starts_nothing(device, monkeypatch):
+    for name in FRAMEWORKS & set(sys.modules):  # from other tests
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [NoFramework(), *sys.meta_path])
+    monkeypatch.setattr(subprocess.Popen, "__init__", lambda *given, **more: pytest.fail("a process was started"))
+    columns = [word for name in backends.BACKENDS for word in ("--backend", name)]
+    result = tetrapla_here("bench", "vae", "infogan", *columns, "--device", device, "--dry-run", "--threads", "4")
+    monkeypatch.undo()
+    assert (result.returncode, result.stderr) == (0, "")
+    said = " ".join(result.stdout.split())
+    assert f"{device}, 4 threads, 5 repeats of 1 s" in said and "PyTorch, TensorFlow, Paddle, JAX" in said
+    assert ("bfloat16" in said) == (device == "gpu")
+    assert re.search(rf"2 cases, {44 if device == 'gpu' else 32} processes, about [1-9]\d* minutes", said)
 
 
 def test_workers_are_told_whole_paths(tmp_path, monkeypatch):

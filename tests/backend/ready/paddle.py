@@ -46,17 +46,16 @@ def findings(spec, module, train):
 
 def faults(program):
     """Of a Program's operators, in their order, in which no value comes before what it is made of."""
-    found, host = [], []
+    found, host = [], set()  # by hash: between Values == is an operator
     for one in program.global_block().ops:
         results = [(value, _dtype(value)) for value in one.results()]
         found += [f"{one.name()}: {dtype}" for _, dtype in results if dtype in ("float64", "float16", "bfloat16")]
         if one.name() in ("pd_op.py_func", "pd_op.memcpy", "pd_op.memcpy_d2h", "pd_op.memcpy_h2d", "pd_op.print"):
             found.append(f"{one.name()}: by way of the host")
-        given = one.operands_source()
-        theirs = [any(value.is_same(own) for own in host) for value in given]
+        theirs = [hash(value) in host for value in one.operands_source()]
         fixed = str(one.attrs().get("place")) == "Place(cpu)"
         if fixed or one.name() in FROM_SHAPES or (one.name() in WITH_SHAPES and theirs and all(theirs)):
-            host += one.results()
+            host |= {hash(value) for value in one.results()}
             continue
         wrong = [n for n, from_host in zip(_names(one), theirs, strict=True) if from_host and n not in NUMBERS]
         found += [f"{one.name()}: operand {name} on the host" for name in wrong]

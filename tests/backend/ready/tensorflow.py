@@ -56,6 +56,6 @@ def _all(graph):
 
 def _has_kernel(operator):
     """Whether one of XLA's for a GPU takes the types that the operator has."""
-    types = {name: value.type for name, value in operator.node_def.attr.items()}
+    types = {name: {value.type, *value.list.type} - {0} for name, value in operator.node_def.attr.items()}
     own = (one for one in kernels.get_registered_kernels_for_op(operator.type).kernel if one.device_type == KERNEL)
-    return any(all(types[kind.name] in kind.allowed_values.list.type for kind in one.constraint) for one in own)
+    return any(all(types[kind.name] <= {*kind.allowed_values.list.type} for kind in one.constraint) for one in own)

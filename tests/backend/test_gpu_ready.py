@@ -30,7 +30,7 @@ def test_ready(backend, model, train):
     assert look(backend, model, train) == []
 
 
-# In vae's file {backend: [(text, in its place, what must be found)]}; the pictures stay what they are but for the planted.
+# {backend: [(text in the file of `vae`, what is put in its place, what must then be found)]}.
 MISTAKES = {
     "pytorch": [
         ("z = mean +", "z = mean + torch.zeros(mean.shape) +", "not on the expected device meta"),

@@ -262,3 +262,5 @@ def test_a_loop_in_python_would_reach_a_gpu_as_many_steps(train):
     assert ready.findings(spec, module, train) == []
     found = ready.findings(spec, module, train, steps=planted(steps, scan, loop))
     assert found[0] == "0 loops, where the scan is one"
+    only_on_a_cpu = "%0 = stablehlo.while(%1)\n%2 = stablehlo.custom_call @xla_ffi_python_cpu_callback(%0)"
+    assert ready.faults(only_on_a_cpu) == ["custom call: xla_ffi_python_cpu_callback"]

@@ -24,6 +24,11 @@ class Stream:
         pass
 
 
+def places(tensors):
+    """{what: addresses}"""
+    return {kind: [tensor.data_ptr() for tensor in own] for kind, own in tensors.items()}
+
+
 @pytest.fixture
 def captured(monkeypatch):
     """The graphs that were captured. A launch runs the step of the last one again, on the graph's own inputs, and wants all that it
@@ -35,32 +40,29 @@ def captured(monkeypatch):
             self.step, self.state = step, state
             made.append(self)
             super().__init__(step, state, *given)
-            self.held = self.places()
+            self.held = self.kept() | {"output": [self.output]}
             graphs.append(self)
 
-        def places(self):
-            """{what: addresses} of all that is there before a step."""
-            inputs = [*getattr(self, "indices", {}).values(), *getattr(self, "noise", {}).values()]
-            kinds = {
-                "state": steps._moved(self.state),
-                "data": self.step.__self__.data.values(),
-                "inputs": inputs,
-                "output": [self.output] if hasattr(self, "output") else [],
-            }
-            return {kind: [tensor.data_ptr() for tensor in tensors] for kind, tensors in kinds.items()}
+        def kept(self):
+            """{what: tensors} that outlive a step, without their gradients; what has them keeps their memory from being given
+            to others."""
+            own = {"state": steps._moved(self.state), "data": self.step.__self__.data.values()}
+            own |= {"inputs": (*self.indices.values(), *self.noise.values())}
+            return {kind: [tensor.detach() for tensor in tensors] for kind, tensors in own.items()}
 
     class CUDAGraph:
         def replay(self):
             graph = graphs[-1]
-            assert graph.places() == graph.held, "launched, but what it holds lies elsewhere"
+            now = graph.kept() | {"output": [graph.output]}
+            assert places(now) == places(graph.held), "launched, but what it holds lies elsewhere"
             graph.output.copy_(graph.step(graph.indices, graph.noise))
 
     @contextlib.contextmanager
     def capture(graph):
-        before = made[-1].places()
+        before = made[-1].kept()
         assert all(one.grad is None for one in made[-1].state.model.parameters()), "gradients are not the graph's own"
         yield
-        assert made[-1].places() == before, "what outlives a step was allocated in it"
+        assert places(made[-1].kept()) == places(before), "what outlives a step was allocated in it"
 
     monkeypatch.setattr(steps, "Graph", Captured)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)

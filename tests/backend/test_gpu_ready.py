@@ -45,8 +45,16 @@ MISTAKES = {
         ("z = mean +", "import jax\n    jax.debug.callback(print, mean)\n    z = mean +", "cannot be lowered"),
     ],
     "tensorflow": [
-        ("z = mean +", "z = tf.py_function(lambda one: one, [mean], mean.dtype) +", "EagerPyFunc: no kernel"),
-        ("z = mean +", "z = tf.numpy_function(lambda one: one, [mean], mean.dtype) +", "PyFunc: no kernel"),
+        (
+            "z = mean +",
+            "z = tf.reshape(tf.py_function(lambda one: one, [mean], mean.dtype), mean.shape) +",
+            "EagerPyFunc: no kernel",
+        ),
+        (
+            "z = mean +",
+            "z = tf.reshape(tf.numpy_function(lambda one: one, [mean], mean.dtype), mean.shape) +",
+            "PyFunc: no kernel",
+        ),
         ("z = mean +", "tf.print(mean)\n    z = mean +", "StringFormat: no kernel"),
         ("z = mean +", "with tf.device('/CPU:0'):\n        mean = 1 * mean\n    z = mean +", "pinned to .*CPU"),
         ("z = mean +", "z = tf.cast(tf.cast(mean, tf.float64), mean.dtype) +", r"Cast: float64 \(8, 20\)"),

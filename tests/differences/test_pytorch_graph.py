@@ -158,7 +158,7 @@ def not_forgotten(case, train, monkeypatch):
 @pytest.mark.parametrize(
     ("plant", "error", "message"),
     [
-        (lazily, ValueError, "longer than"),
+        (lazily, ValueError, "is shorter than"),
         (made_in_the_step, AssertionError, "allocated in it"),
         (replaced, AssertionError, "allocated in it"),
         (gradients_kept, AssertionError, "the graph's own"),

@@ -169,21 +169,12 @@ def plan(
 
 
 def _guess(case, backend, mode, settings, known):
-    # Compiled as `fast` is.
-    alike = [
-        (row, same)
-        for row, same in known
-        if (row["backend"], row["mode"]) == (backend, "fast" if mode in LOWERED else mode)
-    ]
-    own = [(row, same) for row, same in alike if row["model"] == case.model] or alike
-    start = statistics.median([row["build_seconds"] + row["first_seconds"] for row, _ in own] or [0.0])
-    repeat = max(
-        [
-            settings.seconds,
-            *(row["updates"] * row["median"] for row, same in own if same and row["model"] == case.model),
-        ]
-    )
-    return PREPARED + start + settings.repeats * 2 * repeat
+    mode = "fast" if mode in LOWERED else mode  # compiled alike
+    alike = [(row, same) for row, same in known if (row["backend"], row["mode"]) == (backend, mode)]
+    own = [(row, same) for row, same in alike if row["model"] == case.model]
+    starts = [row["build_seconds"] + row["first_seconds"] for row, _ in own or alike]
+    took = [row["updates"] * row["median"] for row, same in own if same and Case.of(row) == case]
+    return PREPARED + statistics.median(starts or [0.0]) + settings.repeats * 2 * max([settings.seconds, *took])
 
 
 def _groups(case, backends, modes):
@@ -196,9 +187,7 @@ def _groups(case, backends, modes):
 
 def keys(case: Case, backends: tuple[str, ...], modes: list[str]) -> set[tuple]:
     """What names the rows of a case."""
-    return {
-        (*vars(case).values(), b, mode) for mode in _of(case.spec, modes) for b in backends if _offered(case, b, mode)
-    }
+    return {(*vars(case).values(), *pair) for _, pairs in _groups(case, backends, modes) for pair in pairs}
 
 
 def joined(results: list[dict]) -> dict:

@@ -25,7 +25,8 @@ from common.errors import UsageError
 from common.processes import Children, end
 from common.terminal import progress_bar
 
-PREPARED = 15.0  # seconds that a worker takes at a guess until it builds: imports and the proof
+# Seconds that a worker takes at a guess until it builds, for imports and the proof; `vae` in JAX needs 10 of one CPU core.
+PREPARED = 15.0
 KEY = ("model", "batch", "hidden", "backend", "mode")  # what names a row
 
 

@@ -55,10 +55,13 @@ def test_every_cause_that_diff_knows_has_an_entry_in_the_field_guide():
     assert sorted(named - {*headings}) == []
 
 
+OUTSIDE = ("https://github.com/", "https://colab.research.google.com", "https://aistudio.baidu.com")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-        assert target.startswith("https://github.com/") or (page.parent / target).exists(), target
+        assert target.startswith(OUTSIDE) or (page.parent / target).exists(), target
 
 
 def test_every_report_for_a_framework_is_listed_and_shown_with_the_versions_that_the_tests_run_with():

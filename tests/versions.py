@@ -45,6 +45,7 @@ RELEASES = {
 # What goes with a framework, in the release that its own requirements choose.
 WITH = {"pytorch": [], "tensorflow": ["keras"], "paddle": [], "jax": ["flax", "optax"]}
 PROVEN = ("vae", "conv_autoencoder", "gan", "aae_style", "infogan")
+KEPT = ("pytest", "hypothesis", "scipy", "scikit-learn", "statsmodels", "matplotlib")  # whatever a framework's release
 CUDA = re.compile(r"nvidia[-_]\S+|triton")  # gigabytes, which are not fetched
 ROUNDS, STEPS = 5, 200  # of the timing
 TIME = """
@@ -78,20 +79,10 @@ def backend_of(release: str) -> str:
     raise UsageError(f"--release: {release!r} is of no framework here; expected NAME==VERSION of one of: {known}")
 
 
-def constraints(backend: str) -> str:
-    """constraints.txt without what goes with the framework, so that its own requirements decide."""
-    free = {
-        "pytorch": {"torch"},
-        "tensorflow": {"tensorflow", "keras"},
-        "paddle": {"paddlepaddle"},
-        "jax": {"jax", "jaxlib", "flax", "optax", "orbax-checkpoint"},
-    }[backend]
+def constraints() -> str:
+    """Of constraints.txt what tests and measures; all else a framework's own requirements decide."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    return "".join(
-        f"{line}\n"
-        for line in lines
-        if line.partition("==")[0] not in free | {"protobuf", "ml-dtypes", "numpy", "h5py"}
-    )
+    return "".join(f"{line}\n" for line in lines if line.startswith(KEPT))
 
 
 def make(release: str, backend: str, folder: Path) -> str | None:
@@ -107,22 +98,22 @@ def make(release: str, backend: str, folder: Path) -> str | None:
     )
     base = next((ROOT / ".nox" / "base" / "lib").glob("python*/site-packages"))
     Path(where.stdout.strip(), "seen.pth").write_text(f"{base}\n")
-    (folder / "constraints.txt").write_text(constraints(backend))
+    (folder / "constraints.txt").write_text(constraints())
     wanted = [release, *([release.replace("jax==", "jaxlib==")] if backend == "jax" else []), *WITH[backend]]
     command = [str(python), "-m", "pip", "install", "-c", str(folder / "constraints.txt"), *wanted]
     plan = subprocess.run([*command, "--dry-run", "--report", "-", "--quiet"], capture_output=True, text=True)
     if plan.returncode:
-        return _last(plan.stderr)
+        return _error(plan.stderr)
     names = [one["metadata"]["name"] for one in json.loads(plan.stdout)["install"]]
     if found := [name for name in names if CUDA.fullmatch(name)]:
         return f"its build for this machine brings CUDA along ({len(found)} packages); no build for processors on the index"
     done = subprocess.run([*command, "--quiet"], capture_output=True, text=True)
-    return _last(done.stderr) if done.returncode else None
+    return _error(done.stderr) if done.returncode else None
 
 
-def _last(text):
-    lines = [line for line in text.splitlines() if line.startswith("ERROR")] or text.splitlines() or ["pip failed"]
-    return lines[-1].removeprefix("ERROR: ")[:300]
+def _error(text):
+    lines = [line for line in text.splitlines() if line.startswith("ERROR")] or text.splitlines()[-1:] or ["pip failed"]
+    return lines[0].removeprefix("ERROR: ")[:300]
 
 
 def _reason(failure):
@@ -150,7 +141,7 @@ def tested(python: Path, out: Path, *arguments: str) -> dict[str, str]:
     ]
     done = subprocess.run(command, cwd=ROOT, env=variables(), capture_output=True, text=True)
     if not report.exists():
-        return {"pytest": f"failed: {_last(done.stderr or done.stdout)}"}
+        return {"pytest": f"failed: {_error(done.stderr or done.stdout)}"}
     found = {}
     for case in ElementTree.parse(report).iter("testcase"):
         failure = next((one for one in case if one.tag in ("failure", "error")), None)

@@ -257,6 +257,7 @@ class _Run(_Plan):
         self.out, self.world = out, world
         self.started, self.count = time.perf_counter(), len(data.train_images)
         self.checkpoint, self.metrics_path = out / "checkpoint.safetensors", out / "metrics.jsonl"
+        self.log = logs.Nothing()
         # What a run depends on; the backend may change at a checkpoint, and the length.
         self.about = {
             "data": data.name,

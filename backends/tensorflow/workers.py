@@ -29,8 +29,9 @@ def join(place: Place, device: str, timeout: float) -> World:
     _choose_devices(ends, place.rank, device)
     meet(place, timeout)  # TensorFlow's own way of waiting has no end in rank 0
     try:
-        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=timeout)
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+        # Without a timeout of its own for each operation: for one TensorFlow makes a thread that sleeps that long, two an
+        # update of `vae`, hundreds where batch norms sum, and after minutes the machine has no more.
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except LOST as error:
         raise not_met(place, error) from None
     # TensorFlow has taken SIGTERM for a notice that this process may go on after.

@@ -154,6 +154,27 @@ def test_what_listens_is_on_the_loopback_address(backend, tmp_path):
             process.communicate()
 
 
+def test_threads_do_not_become_more(backend, tmp_path):
+    """From the hundredth update to the four hundredth: where each operation had a timeout TensorFlow left a thread behind it."""
+    ports = worlds.free_ports(2)
+    both = [start(backend, r, ports, "--epochs", 100000, "--out", tmp_path / "run") for r in (0, 1)]
+    found = []
+    try:
+        for count in (100, 400):
+            wait_for(lambda count=count: len(losses(tmp_path / "run")) >= count, both[0])
+            found.append(psutil.Process(both[0].pid).num_threads())
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
+    assert found[1] - found[0] < 50, found
+
+
+def losses(run):
+    path = run / "metrics.jsonl"
+    return [row for row in training.read_metrics(path) if "test" not in row] if path.exists() else []
+
+
 def test_json_of_a_run_says_how_batch_norms_were_taken(backend, tmp_path):
     result = tetrapla(
         "train", "infogan", "--backend", backend, "--workers", 2, "--steps", 1, "--batch-size", 4, "--out", tmp_path / "run"

@@ -46,20 +46,31 @@ def findings(spec, module, train):
 
 def faults(program):
     """Of a Program's operators, in their order, in which no value comes before what it is made of."""
-    found, host = [], set()  # by hash: between Values == is an operator
+    found, host = (
+        [],
+        set(),
+    )  # by `id`: == between Values is an operator, and their hash that of a Python object made anew
     for one in program.global_block().ops:
         results = [(value, _dtype(value)) for value in one.results()]
         found += [f"{one.name()}: {dtype}" for _, dtype in results if dtype in ("float64", "float16", "bfloat16")]
         if one.name() in ("pd_op.py_func", "pd_op.memcpy", "pd_op.memcpy_d2h", "pd_op.memcpy_h2d", "pd_op.print"):
             found.append(f"{one.name()}: by way of the host")
-        theirs = [hash(value) in host for value in one.operands_source()]
+        theirs = [_id(value) in host for value in one.operands_source()]
         fixed = str(one.attrs().get("place")) == "Place(cpu)"
         if fixed or one.name() in FROM_SHAPES or (one.name() in WITH_SHAPES and theirs and all(theirs)):
-            host |= {hash(value) for value in one.results()}
+            host |= {_id(value) for value in one.results()} - {None}
             continue
         wrong = [n for n, from_host in zip(_names(one), theirs, strict=True) if from_host and n not in NUMBERS]
         found += [f"{one.name()}: operand {name} on the host" for name in wrong]
     return found
+
+
+def _id(value):
+    """None of an operand that is left out."""
+    try:
+        return value.id
+    except ValueError:
+        return None
 
 
 def _names(operator):

@@ -15,7 +15,8 @@ class TensorBoard:
     def __init__(self, folder: Path, step: int):
         from tensorboardX import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        # Its files are named by the second: a session that goes on within one would overwrite the one before it.
+        self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None, filename_suffix=f".{step}")
 
     def rows(self, rows: Iterable[dict]) -> None:
         """Rows of metrics.jsonl: losses as train/NAME, evaluations as test/NAME."""

@@ -218,13 +218,13 @@ def test_the_search_of_the_guide(open_page, place, words, title, none):
 def test_the_switch_of_languages(open_page):
     page = open_page("models/vae.html")
     page.get_by_role("link", name="中文").click()
-    assert page.url.endswith("/zh/models/vae.html")
-    assert page.get_by_role("heading", name="变分自编码器").is_visible()
+    page.wait_for_url("**/zh/models/vae.html")
+    page.get_by_role("heading", name="变分自编码器").wait_for()
     page.get_by_role("button").click()
-    assert page.get_by_role("button").inner_text() == "主题：浅色"
+    page.get_by_role("button", name="主题：浅色", exact=True).wait_for()
     page.get_by_role("link", name="English").click()
-    assert page.url.endswith("/site/models/vae.html")
-    assert page.get_by_role("button").inner_text() == "Theme: light"
+    page.wait_for_url("**/site/models/vae.html")
+    page.get_by_role("button", name="Theme: light", exact=True).wait_for()
 
 
 def test_light_and_dark(open_page):

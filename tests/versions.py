@@ -118,7 +118,8 @@ def _error(text):
 
 def _reason(failure):
     lines = [line for line in (failure.text or "").splitlines() if line.startswith("E  ")]
-    return " ".join((lines or [failure.get("message") or "?"])[-1].removeprefix("E").split())[:200]
+    line = " ".join((lines or [failure.get("message") or "?"])[-1].removeprefix("E").split())
+    return re.sub(r"(/[\w.+-]+){3,}", lambda path: path[0].rpartition("/")[2], line)[:200]  # places are of this machine
 
 
 def variables() -> dict[str, str]:

@@ -47,9 +47,8 @@ paddle.enable_static()
 
 
 def _tf32(permitted):
-    if paddle.is_compiled_with_cuda():  # before Paddle 3.3 a build for processors has no such switch
-        paddle.base.core.set_cublas_switch(permitted)
-        paddle.base.core.set_cudnn_switch(permitted)
+    paddle.base.core.set_cublas_switch(permitted)
+    paddle.base.core.set_cudnn_switch(permitted)
 
 
 # TF32 rounds float32 inputs to 10 bits of mantissa on recent GPUs; Paddle leaves it on for convolutions.

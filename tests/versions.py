@@ -218,10 +218,10 @@ def measure(release: str) -> dict:
 
 def changed(found: dict) -> list[str]:
     """The field guide's entries whose tests failed, with the tests that no entry names."""
-    titles = []
+    titles, entries = [], guide.entries()
     for test in [name for name, how in found["differences"].items() if how.startswith("failed")]:
         name = test.partition("::")[2].partition("[")[0]
-        entry = next((one for one in guide.entries() if name and name in one.text), None)
+        entry = next((one for one in entries if name and name in one.text), None)
         titles.append(f"[{entry.title}](differences.md#{entry.anchor})" if entry else f"`{test}`")
     return list(dict.fromkeys(titles))
 

@@ -801,7 +801,6 @@ def take(
     """Write one model in one framework as a single file of yours: it needs that framework and NumPy, and nothing of ours."""
     from common.tools.take import file_name, take_file
 
-    _check_extra("take", "ruff")
     if notebook:
         _check_extra("take", "nbformat")
     spec, backend = specs.get(model), backends.check_name(backend)

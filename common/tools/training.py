@@ -364,9 +364,7 @@ class _Run(_Plan):
         finite = np.all([np.isfinite(values) for values in losses.values()], axis=0)
         good = len(steps) if finite.all() else int(np.argmin(finite))
         rows = [{"step": first + k + 1} | {n: float(v[k]) for n, v in losses.items()} for k in range(good)]
-        with open(self.metrics_path, "a") as file:
-            file.write("".join(json.dumps(row) + "\n" for row in rows))
-        self.log.rows(rows)
+        self._write(rows)
         if good < len(steps):
             bad = ", ".join(f"{name} = {values[good]}" for name, values in losses.items())
             kept = (
@@ -375,13 +373,16 @@ class _Run(_Plan):
             raise NonFiniteLoss(f"{self.spec.name} in {options.backend}: at step {first + good + 1} {bad}; {kept}")
         return rows[-1]
 
+    def _write(self, rows):
+        with open(self.metrics_path, "a") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in rows))
+        self.log.rows(rows)
+
     def evaluate(self, column):
         epoch = column.step / self.per_epoch
         row = {"step": column.step, "epoch": round(epoch, 3), "test": evaluate(column, self.data, self.options.seed)}
         row["seconds"] = round(time.perf_counter() - self.started, 3)
-        with open(self.metrics_path, "a") as file:
-            file.write(json.dumps(row) + "\n")
-        self.log.rows([row])
+        self._write([row])
         images = pictures(column, self.data, self.options.seed)
         if "reconstructions" in images:
             path = self.out / "figures" / f"reconstructions-{column.step:07d}.png"

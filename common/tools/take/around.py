@@ -27,9 +27,19 @@ def is_mnist(spec: Spec) -> bool:
     return spec.images.picture == (1, 28, 28)
 
 
+def sources(spec: Spec) -> list[str]:
+    """What the file loads: its `batches` and `train` are given "images", or "images" and "labels"."""
+    return [name for name in ("images", "labels") if name in {one.source for one in spec.inputs}]
+
+
+def sizes(*numbers: str | int) -> str:
+    """An expression for a tuple: (BATCH,) or (BATCH, 10)."""
+    return f"({', '.join(map(str, numbers))}{',' * (len(numbers) == 1)})"
+
+
 def data(spec: Spec) -> str:
     """Loading, batches, and a PNG file of pictures, by NumPy alone."""
-    labels = any(not isinstance(one, Images) for one in spec.inputs)
+    labels = "labels" in sources(spec)
     channels, *sides = spec.images.picture
     low, high = spec.images.pixels
     shape = (*sides, 3) if channels == 3 else tuple(sides)
@@ -41,11 +51,10 @@ def data(spec: Spec) -> str:
         shape=shape,
         sizes=", ".join(map(str, shape)),
     )
-    return text + ORDERS + _batches(spec, labels) + _pictures(spec, low, high)
+    return text + ORDERS + _batches(spec) + _pictures(spec, low, high)
 
 
-def _batches(spec, labels):
-    taken = "images, labels" if labels else "images"
+def _batches(spec):
     lines = []
     for one in spec.inputs:
         rows = "chosen" if one.rows == "labelled" else "rows"
@@ -73,7 +82,7 @@ def _batches(spec, labels):
 
 
 '''
-    return f'''def batches({taken}):
+    return f'''def batches({", ".join(sources(spec))}):
     """What one step after another is given, {{name: (B, ...)}}."""
     for rows in orders(len(images), SEED):
         yield {made}
@@ -127,7 +136,7 @@ def _pictures(spec, low, high):
     return f'''def save_pictures(path, pixels):
     """pixels (N, ...) in [{low:g}, {high:g}], N a multiple of 8, as one PNG file, eight pictures across."""
     pictures = np.rint(np.clip({scaled}, 0, 255)).astype(np.uint8).reshape({shape})
-    {"rows" if not colour else "rows"} = pictures.transpose{axes if not colour else "(0, 3, 1, 4, 2)"}.reshape(-1, 8 * {width}{" * 3" * colour})
+    rows = pictures.transpose{axes}.reshape(-1, 8 * {width}{" * 3" * colour})
     raw = b"".join(b"\\0" + row.tobytes() for row in rows)
 
     def chunk(kind, content):
@@ -197,8 +206,15 @@ def rule_of(spec: Spec) -> str:
             return f"N(0, {std:g}²), biases 0"
 
 
+def drawn(spec: Spec, said: dict[type, str]) -> str:
+    """What is `said` of the specification's rule for weights, with its number where GAIN or STD stands."""
+    rule = spec.initial
+    return (
+        said[type(rule)].replace("GAIN", f"{getattr(rule, 'gain', 0):g}").replace("STD", f"{getattr(rule, 'std', 0):g}")
+    )
+
+
 def training(spec: Spec, around: ModuleType) -> str:
     """The loop, saving, and what pictures are made of."""
-    labels = any(one.source == "labels" for one in spec.inputs)
     shown = around.SAMPLES.format(noise=draws(spec.sampling_noise, around, "count")) if spec.sample else around.COPIES
-    return around.TRAINING.format(taken="images, labels" if labels else "images") + shown
+    return around.TRAINING.format(taken=", ".join(sources(spec))) + shown

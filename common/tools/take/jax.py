@@ -2,7 +2,7 @@
 
 from common.specs.draws import Bernoulli, FanInNormal, FanInUniform, FixedNormal, GlorotUniform, Normal, OneHot, Uniform
 from common.specs.records import Adam, Spec
-from common.tools.take.around import Distribution, rule_of
+from common.tools.take.around import Distribution, drawn, rule_of, sizes
 from common.tools.take.lines import body_of
 
 IMPORTS = (
@@ -62,16 +62,15 @@ def step(spec: Spec, build: str, texts: dict[str, str]) -> str:
     """`create` and `create_optimizers`."""
     body = body_of(build).replace("dtype=dtype", "dtype=DTYPE").replace(" dtype, rngs", " DTYPE, rngs")
     body = body.replace("(dtype, rngs", "(DTYPE, rngs").replace("\n", "\n    ")
-    names = "*networks"
     lines = [f"def create():\n    {body}\n    return model\n\n\n"]
-    lines.append(f'''def of({names}):
+    lines.append('''def of(*networks):
     """The parameters of some of the model's networks."""
     return nnx.All(nnx.Param, nnx.Any(*map(nnx.PathContains, networks)))
 
 
 def create_optimizers(model):
     """One an update, each with moments of its own."""
-    return {{''')
+    return {''')
     for update in spec.updates:
         networks = ", ".join(f'"{name}"' for name in update.networks)
         lines.append(f'"{update.name}": nnx.Optimizer(model, {_optimizer(update.optimizer)}, wrt=of({networks})),')
@@ -87,34 +86,31 @@ def _optimizer(rule):
 
 def draw(distribution: Distribution, batch: str, shape: tuple[int, ...], name: str) -> str:
     """An expression for `batch` rows of one random input; `name` is that of the input, an expression too."""
-    sizes = f"({', '.join(map(str, (batch, *shape)))},)" if not shape else f"({', '.join(map(str, (batch, *shape)))})"
+    rows = sizes(batch, *shape)
     match distribution:
         case Normal(mean, std):
             scale = f"{std:g} * " if std != 1 else ""
-            return f"{scale}jax.random.normal(next(key), {sizes}, DTYPE)" + (f" + {mean:g}" if mean else "")
+            return f"{scale}jax.random.normal(next(key), {rows}, DTYPE)" + (f" + {mean:g}" if mean else "")
         case Uniform(low, high):
-            return f"jax.random.uniform(next(key), {sizes}, DTYPE, {low:g}, {high:g})"
+            return f"jax.random.uniform(next(key), {rows}, DTYPE, {low:g}, {high:g})"
         case Bernoulli(keep):
-            return f"jax.random.bernoulli(next(key), {keep:g}, {sizes}).astype(DTYPE)"
+            return f"jax.random.bernoulli(next(key), {keep:g}, {rows}).astype(DTYPE)"
         case OneHot():
-            rows = (
-                f"({', '.join(map(str, (batch, *shape[:-1])))},)"
-                if len(shape) < 2
-                else f"({', '.join(map(str, (batch, *shape[:-1])))})"
-            )
+            rows = sizes(batch, *shape[:-1])
             return f"jax.nn.one_hot(jax.random.randint(next(key), {rows}, 0, {shape[-1]}), {shape[-1]}, dtype=DTYPE)"
+
+
+INITIAL = {
+    FanInUniform: "jax.random.uniform(next(key), {0}.shape, DTYPE, -(fan_in**-0.5), fan_in**-0.5)",
+    FanInNormal: "(GAIN / fan_in) ** 0.5 * jax.random.normal(next(key), {0}.shape, DTYPE)",
+    GlorotUniform: "jax.nn.initializers.glorot_uniform()(next(key), {0}.shape, DTYPE)",
+    FixedNormal: "STD * jax.random.normal(next(key), {0}.shape, DTYPE)",
+}
 
 
 def initialize(spec: Spec) -> str:
     """The hook of the weights, and the keys of all draws."""
-    gain, std = getattr(spec.initial, "gain", 0), getattr(spec.initial, "std", 0)
-    drawn = {
-        FanInUniform: "jax.random.uniform(next(key), {0}.shape, DTYPE, -(fan_in**-0.5), fan_in**-0.5)",
-        FanInNormal: f"({gain:g} / fan_in) ** 0.5 * jax.random.normal(next(key), {{0}}.shape, DTYPE)",
-        GlorotUniform: "jax.nn.initializers.glorot_uniform()(next(key), {0}.shape, DTYPE)",
-        FixedNormal: f"{std:g} * jax.random.normal(next(key), {{0}}.shape, DTYPE)",
-    }[type(spec.initial)]
-    biases = isinstance(spec.initial, FanInUniform)
+    rule = drawn(spec, INITIAL)
     lines = [
         "def keys(step):",
         '    """Keys of the generator, as many as are asked for."""',
@@ -128,15 +124,13 @@ def initialize(spec: Spec) -> str:
         f'    """Weights ~ {rule_of(spec)}; replace it to start from others."""',
         "    key = keys(STEPS)",
         "    for _, layer in nnx.iter_modules(model):",
-        '        if hasattr(layer, "kernel"):' if not biases else '        if hasattr(layer, "kernel"):',
+        '        if hasattr(layer, "kernel"):',
     ]
-    if "fan_in" in drawn:
+    if "fan_in" in rule:
         lines.append("            fan_in = math.prod(layer.kernel.shape[:-1])")
-    lines.append(f"            layer.kernel.set_value({drawn.format('layer.kernel')})")
-    if biases:
-        lines.append(f"            layer.bias.set_value({drawn.format('layer.bias')})")
-    else:
-        lines[9] = lines[9]  # biases are 0 as nnx makes them
+    lines.append(f"            layer.kernel.set_value({rule.format('layer.kernel')})")
+    if isinstance(spec.initial, FanInUniform):  # else they are 0 as nnx makes them
+        lines.append(f"            layer.bias.set_value({rule.format('layer.bias')})")
     return "\n".join(lines) + "\n\n\n"
 
 

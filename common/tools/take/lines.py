@@ -29,11 +29,13 @@ def parts(spec: Spec, backend: str, around: ModuleType) -> dict[str, list[str] |
                 needed.add(name)
                 left.append(name)
     needed |= set(roots)
-    parts = {name: [] for name in ("terms", "networks", "forward, losses", "updates", "train step", "coding, sampling")}
+    chosen = {
+        name: [] for name in ("terms", "networks", "forward, losses", "updates", "train step", "coding, sampling")
+    }
     for name, (section, text) in edited.items():
         if name in needed:
-            parts[section].append(text)
-    return parts | {"create": made}
+            chosen[section].append(text)
+    return chosen | {"create": made}
 
 
 def _definitions(backend, stem, around):
@@ -56,6 +58,13 @@ def _definitions(backend, stem, around):
             kept = "terms" if isinstance(node, ast.Assign) else section
             own |= dict.fromkeys(sections.defined(node), (kept, text))
     return {name: value for name, value in found.items() if name not in own} | own
+
+
+def definition(backend: str, stem: str, name: str) -> str:
+    """The source of one function or class of a file of ours."""
+    source = _source(backend, stem)
+    node = next(one for one in ast.parse(source).body if name in sections.defined(one))
+    return ast.get_source_segment(source, node)
 
 
 def _source(backend, stem):
@@ -120,9 +129,10 @@ def _decided(text, known):
     """`text` without the branches that are not taken where a condition is `known`; comments stay."""
     while True:
         for node in ast.walk(ast.parse(text)):
-            if not isinstance(node, ast.If | ast.IfExp) or ast.unparse(node.test).replace("'", '"') not in known:
+            test = ast.unparse(node.test).replace("'", '"') if isinstance(node, ast.If | ast.IfExp) else None
+            if test not in known:
                 continue
-            taken = known[ast.unparse(node.test).replace("'", '"')]
+            taken = known[test]
             if isinstance(node, ast.IfExp):
                 text = _put(text, node, ast.get_source_segment(text, node.body if taken else node.orelse))
             else:

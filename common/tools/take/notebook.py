@@ -8,6 +8,7 @@ from common.data import mnist
 from common.errors import UsageError
 from common.specs.records import Spec
 from common.tools import sections
+from common.tools.take.around import is_mnist, sources
 
 STEPS = 2_000  # minutes on a processor
 INSTALL = {"pytorch": "torch", "tensorflow": "tensorflow", "paddle": "paddlepaddle", "jax": "jax flax optax"}
@@ -15,14 +16,13 @@ INSTALL = {"pytorch": "torch", "tensorflow": "tensorflow", "paddle": "paddlepadd
 
 def notebook_of(spec: Spec, backend: str, text: str) -> str:
     """The notebook's JSON, of the file `text`. Raises UsageError for a model that is not trained on MNIST."""
-    if spec.images.picture != (1, 28, 28):
+    if not is_mnist(spec):
         raise UsageError(f"{spec.name} takes pictures that a notebook cannot download; take it as a file")
     head, *parts = _parts(text)
     start, _, imports = head.removeprefix('"""').partition('"""\n')
     title, _, about = start.partition("\n\n")
     imports = imports.replace("import argparse\n", "")
-    labels = "images, labels" if "def batches(images, labels)" in text else "images"
-    names = [name for name in mnist.FILES if name.startswith("train") and ("images" in name or labels != "images")]
+    names = [name for name in mnist.FILES if name.startswith(tuple(f"train-{source}" for source in sources(spec)))]
     shown = "pictures(model)" if spec.sample else "pictures(model, *data)"
     cells = [
         new_markdown_cell(f"# {title}\n\n{about.partition(chr(10))[0]}\n\n{_how(backend)}"),
@@ -33,7 +33,7 @@ def notebook_of(spec: Spec, backend: str, text: str) -> str:
         cells += [new_markdown_cell(f"## {name[0].upper()}{name[1:]}"), new_code_cell(code.strip())]
     cells += [
         new_markdown_cell("## MNIST"),
-        new_code_cell(DOWNLOAD.format(mirror=mnist.MIRRORS[1], names=names, labels=labels)),
+        new_code_cell(DOWNLOAD.format(mirror=mnist.MIRRORS[1], names=names)),
         new_markdown_cell(f"## {STEPS:,} steps\n\nThe whole training is `STEPS`."),
         new_code_cell(f"model, history = train(*data, steps={STEPS})"),
         new_code_cell(PLOT),

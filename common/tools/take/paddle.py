@@ -6,7 +6,8 @@ import textwrap
 
 from common.specs.draws import Bernoulli, FanInNormal, FanInUniform, FixedNormal, GlorotUniform, Normal, OneHot, Uniform
 from common.specs.records import Adam, Spec
-from common.tools.take.around import Distribution, rule_of, together
+from common.tools.take.around import Distribution, drawn, rule_of, sizes, together
+from common.tools.take.lines import definition
 
 IMPORTS = (
     "import math\nimport warnings\n\nimport paddle\nfrom paddle import nn\nfrom paddle.nn import functional as F\n"
@@ -70,20 +71,6 @@ OWN = {
         for key, beta in (("beta1", beta1), ("beta2", beta2)):
             variable = SCOPE.find_var(f"{{name}}.{{parameter}}_{{key}}_pow_acc_0")
             variable.get_tensor().set(np.full([1], beta, DTYPE), PLACE)''',
-        "RMSProp": '''class RMSProp(paddle.optimizer.RMSProp):
-    """With epsilon outside the root; paddle.optimizer.RMSProp has it inside."""
-
-    def _create_accumulators(self, block, parameters):
-        for parameter in parameters:
-            self._add_accumulator(self._mean_square_acc_str, parameter)
-
-    def _append_optimize_op(self, block, param_and_grad):
-        parameter, gradient = param_and_grad
-        square = self._get_accumulator_master(self._mean_square_acc_str, parameter)
-        moved = number(self._rho) * square + number(1 - self._rho) * gradient * gradient
-        paddle.assign(moved, square)  # in place, so in every run of the Program
-        step = self._create_param_lr(param_and_grad) * gradient / (paddle.sqrt(moved) + number(self._epsilon))
-        paddle.assign(parameter - step, parameter)''',
         "parameters": '''def parameters(*networks):
     """Those that training moves, of some of the model's networks."""
     return [one for network in networks for one in network.parameters() if one.trainable]''',
@@ -146,7 +133,8 @@ def own(spec: Spec) -> dict[str, dict[str, str]]:
     l2 = any(getattr(update.optimizer, "l2", 0) for update in spec.updates)
     given = {"l2": ", l2", "decay": ", weight_decay=CoupledL2(l2)"}
     given = {name: value * l2 for name, value in given.items()}
-    return OWN | {"updates": {name: text.format(**given) for name, text in OWN["updates"].items()}}
+    updates = {name: text.format(**given) for name, text in OWN["updates"].items()}
+    return OWN | {"updates": {"RMSProp": definition("paddle", "exact", "RMSProp")} | updates}
 
 
 def step(spec: Spec, build: str, texts: dict[str, str]) -> str:
@@ -223,37 +211,31 @@ def _optimizer(rule):
 
 def draw(distribution: Distribution, batch: str, shape: tuple[int, ...], name: str) -> str:
     """An expression for `batch` rows of one random input; `name` is that of the input, an expression too."""
-    sizes = f"({', '.join(map(str, (batch, *shape)))})"
+    rows = sizes(batch, *shape)
     match distribution:
         case Normal(mean, std):
-            return f"random.normal({mean:g}, {std:g}, {sizes})"
+            return f"random.normal({mean:g}, {std:g}, {rows})"
         case Uniform(low, high):
-            return f"random.uniform({low:g}, {high:g}, {sizes})"
+            return f"random.uniform({low:g}, {high:g}, {rows})"
         case Bernoulli(keep):
-            return f"random.uniform(size={sizes}) < {keep:g}"
+            return f"random.uniform(size={rows}) < {keep:g}"
         case OneHot():
-            rows = (
-                f"({', '.join(map(str, (batch, *shape[:-1])))},)"
-                if len(shape) < 2
-                else f"({', '.join(map(str, (batch, *shape[:-1])))})"
-            )
+            rows = sizes(batch, *shape[:-1])
             return f"np.eye({shape[-1]})[random.integers({shape[-1]}, size={rows})]"
+
+
+INITIAL = {
+    FanInUniform: "random.uniform(-(fan_in**-0.5), fan_in**-0.5, shape)",
+    FanInNormal: "random.normal(0, (GAIN / fan_in) ** 0.5, shape)",
+    GlorotUniform: "random.uniform(-((6 / sum(shape)) ** 0.5), (6 / sum(shape)) ** 0.5, shape)",
+    FixedNormal: "random.normal(0, STD, shape)",
+}
 
 
 def initialize(spec: Spec) -> str:
     """The hook of the weights."""
-    gain, std = getattr(spec.initial, "gain", 0), getattr(spec.initial, "std", 0)
-    drawn = {
-        FanInUniform: "random.uniform(-(fan_in**-0.5), fan_in**-0.5, shape)",
-        FanInNormal: f"random.normal(0, ({gain:g} / fan_in) ** 0.5, shape)",
-        GlorotUniform: "random.uniform(-((6 / sum(shape)) ** 0.5), (6 / sum(shape)) ** 0.5, shape)",
-        FixedNormal: f"random.normal(0, {std:g}, shape)",
-    }[type(spec.initial)]
-    chosen = '".bn" not in name' if spec.statistic_shapes() else 'name.endswith(".weight")'
-    if isinstance(spec.initial, FanInUniform):
-        chosen = ""
-    elif spec.statistic_shapes():
-        chosen = 'name.endswith(".weight") and ".bn" not in name'
+    rule, biases = drawn(spec, INITIAL), isinstance(spec.initial, FanInUniform)
+    chosen = [] if biases else ['name.endswith(".weight")', *['".bn" not in name'] * bool(spec.statistic_shapes())]
     lines = [
         "def initialize(found):",
         f'    """Weights ~ {rule_of(spec)}; `found`: {{name: tensor}}. Replace it to start from others."""',
@@ -261,18 +243,14 @@ def initialize(spec: Spec) -> str:
         "    for name, tensor in found.items():",
     ]
     inner = ["shape = tensor.shape()"]
-    if "fan_in" in drawn:
-        of = 'found[name.replace(".bias", ".weight")].shape()' if isinstance(spec.initial, FanInUniform) else "shape"
-        if of != "shape":
-            inner.append(f"_, *sizes = reversed({of})" if False else f"weight = {of}")
-        weight = "weight" if of != "shape" else "shape"
-        conv = (
-            f"{weight}[0] if len({weight}) == 2 else math.prod({weight}[1:])" if spec.convolutional else f"{weight}[0]"
-        )
-        inner.append(f"fan_in = {conv}")
-    inner.append(f"tensor.set({drawn}.astype(DTYPE), PLACE)")
+    if "fan_in" in rule:
+        weight = "weight" if biases else "shape"
+        inner += ['weight = found[name.replace(".bias", ".weight")].shape()'] * biases
+        dense, conv = f"{weight}[0]", f"{weight}[0] if len({weight}) == 2 else math.prod({weight}[1:])"
+        inner.append(f"fan_in = {conv if spec.convolutional else dense}")
+    inner.append(f"tensor.set({rule}.astype(DTYPE), PLACE)")
     if chosen:
-        lines.append(f"        if {chosen}:")
+        lines.append(f"        if {' and '.join(chosen)}:")
     lines += [("            " if chosen else "        ") + one for one in inner]
     return "\n".join(lines) + "\n\n\n"
 

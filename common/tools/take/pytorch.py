@@ -2,7 +2,7 @@
 
 from common.specs.draws import Bernoulli, FanInNormal, FanInUniform, FixedNormal, GlorotUniform, Normal, OneHot, Uniform
 from common.specs.records import Adam, Spec
-from common.tools.take.around import Distribution, rule_of
+from common.tools.take.around import Distribution, drawn, rule_of, sizes
 from common.tools.take.lines import body_of
 
 IMPORTS = "import math\n\nimport torch\nfrom torch import nn\nfrom torch.nn import functional as F\n"
@@ -82,30 +82,32 @@ def _optimizer(rule, parameters):
 
 def draw(distribution: Distribution, batch: str, shape: tuple[int, ...], name: str) -> str:
     """An expression for `batch` rows of one random input; `name` is that of the input, an expression too."""
-    sizes = ", ".join(map(str, (batch, *shape)))
+    rows = ", ".join(map(str, (batch, *shape)))
     kind = "dtype=DTYPE, device=DEVICE"
     match distribution:
         case Normal(mean, std):
             scale = f"{std:g} * " if std != 1 else ""
-            return f"{scale}torch.randn({sizes}, {kind})" + (f" + {mean:g}" if mean else "")
+            return f"{scale}torch.randn({rows}, {kind})" + (f" + {mean:g}" if mean else "")
         case Uniform(low, high):
-            return f"torch.empty({sizes}, {kind}).uniform_({low:g}, {high:g})"
+            return f"torch.empty({rows}, {kind}).uniform_({low:g}, {high:g})"
         case Bernoulli(keep):
-            return f"(torch.rand({sizes}, device=DEVICE) < {keep:g}).to(DTYPE)"
+            return f"(torch.rand({rows}, device=DEVICE) < {keep:g}).to(DTYPE)"
         case OneHot():
-            classes = ", ".join(map(str, (batch, *shape[:-1])))
-            return f"F.one_hot(torch.randint({shape[-1]}, ({classes},), device=DEVICE), {shape[-1]}).to(DTYPE)"
+            rows = sizes(batch, *shape[:-1])
+            return f"F.one_hot(torch.randint({shape[-1]}, {rows}, device=DEVICE), {shape[-1]}).to(DTYPE)"
+
+
+INITIAL = {
+    FanInUniform: "nn.init.uniform_({0}, -(fan_in**-0.5), fan_in**-0.5)",
+    FanInNormal: "nn.init.normal_({0}, 0.0, (GAIN / fan_in) ** 0.5)",
+    GlorotUniform: "nn.init.xavier_uniform_({0})",
+    FixedNormal: "nn.init.normal_({0}, 0.0, STD)",
+}
 
 
 def initialize(spec: Spec) -> str:
     """The hook of the weights."""
-    gain, std = getattr(spec.initial, "gain", 0), getattr(spec.initial, "std", 0)
-    drawn = {
-        FanInUniform: "nn.init.uniform_({0}, -(fan_in**-0.5), fan_in**-0.5)",
-        FanInNormal: f"nn.init.normal_({{0}}, 0.0, ({gain:g} / fan_in) ** 0.5)",
-        GlorotUniform: "nn.init.xavier_uniform_({0})",
-        FixedNormal: f"nn.init.normal_({{0}}, 0.0, {std:g})",
-    }[type(spec.initial)]
+    rule = drawn(spec, INITIAL)
     kinds = "nn.Linear | nn.Conv2d | nn.ConvTranspose2d" if spec.convolutional else "nn.Linear"
     lines = [
         "def initialize(model):",
@@ -113,11 +115,11 @@ def initialize(spec: Spec) -> str:
         "    for layer in model.modules():",
         f"        if isinstance(layer, {kinds}):",
     ]
-    if "fan_in" in drawn:
+    if "fan_in" in rule:
         lines.append("            fan_in = layer.weight[0].numel()")
-    lines.append("            " + drawn.format("layer.weight"))
+    lines.append("            " + rule.format("layer.weight"))
     if isinstance(spec.initial, FanInUniform):
-        lines.append("            " + drawn.format("layer.bias"))
+        lines.append("            " + rule.format("layer.bias"))
     else:
         lines += ["            if layer.bias is not None:", "                nn.init.zeros_(layer.bias)"]
     return "\n".join(lines) + "\n\n\n"

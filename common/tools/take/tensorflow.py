@@ -2,7 +2,7 @@
 
 from common.specs.draws import Bernoulli, FanInNormal, FanInUniform, FixedNormal, GlorotUniform, Normal, OneHot, Uniform
 from common.specs.records import Adam, Spec
-from common.tools.take.around import Distribution, rule_of
+from common.tools.take.around import Distribution, drawn, rule_of, sizes
 from common.tools.take.lines import body_of
 
 IMPORTS = (
@@ -109,43 +109,41 @@ def step(spec: Spec, build: str, texts: dict[str, str]) -> str:
 
 def draw(distribution: Distribution, batch: str, shape: tuple[int, ...], name: str) -> str:
     """An expression for `batch` rows of one random input; `name` is that of the input, an expression too."""
-    sizes = f"({', '.join(map(str, (batch, *shape)))})"
+    rows = sizes(batch, *shape)
     match distribution:
         case Normal(mean, std):
-            return f"tf.random.normal({sizes}, {mean:g}, {std:g}, DTYPE)"
+            return f"tf.random.normal({rows}, {mean:g}, {std:g}, DTYPE)"
         case Uniform(low, high):
-            return f"tf.random.uniform({sizes}, {low:g}, {high:g}, DTYPE)"
+            return f"tf.random.uniform({rows}, {low:g}, {high:g}, DTYPE)"
         case Bernoulli(keep):
-            return f"tf.cast(tf.random.uniform({sizes}) < {keep:g}, DTYPE)"
+            return f"tf.cast(tf.random.uniform({rows}) < {keep:g}, DTYPE)"
         case OneHot():
-            rows = (
-                f"({', '.join(map(str, (batch, *shape[:-1])))},)"
-                if len(shape) < 2
-                else f"({', '.join(map(str, (batch, *shape[:-1])))})"
-            )
+            rows = sizes(batch, *shape[:-1])
             return f"tf.one_hot(tf.random.uniform({rows}, 0, {shape[-1]}, tf.int32), {shape[-1]}, dtype=DTYPE)"
+
+
+INITIAL = {
+    FanInUniform: "tf.random.uniform({0}.shape, -(fan_in**-0.5), fan_in**-0.5, DTYPE)",
+    FanInNormal: "tf.random.normal({0}.shape, 0.0, (GAIN / fan_in) ** 0.5, DTYPE)",
+    GlorotUniform: "keras.initializers.GlorotUniform()({0}.shape, DTYPE)",
+    FixedNormal: "tf.random.normal({0}.shape, 0.0, STD, DTYPE)",
+}
 
 
 def initialize(spec: Spec) -> str:
     """The hook of the weights."""
-    gain, std = getattr(spec.initial, "gain", 0), getattr(spec.initial, "std", 0)
-    drawn = {
-        FanInUniform: "tf.random.uniform({0}.shape, -(fan_in**-0.5), fan_in**-0.5, DTYPE)",
-        FanInNormal: f"tf.random.normal({{0}}.shape, 0.0, ({gain:g} / fan_in) ** 0.5, DTYPE)",
-        GlorotUniform: "keras.initializers.GlorotUniform()({0}.shape, DTYPE)",
-        FixedNormal: f"tf.random.normal({{0}}.shape, 0.0, {std:g}, DTYPE)",
-    }[type(spec.initial)]
+    rule = drawn(spec, INITIAL)
     lines = [
         "def initialize(model):",
         f'    """Weights ~ {rule_of(spec)}; replace it to start from others."""',
         "    for layer in (layer for network in model.layers for layer in network.layers):",
         '        if hasattr(layer, "kernel"):',
     ]
-    if "fan_in" in drawn:
+    if "fan_in" in rule:
         lines.append("            fan_in = math.prod(layer.kernel.shape[:-1])")
-    lines.append(f"            layer.kernel.assign({drawn.format('layer.kernel')})")
+    lines.append(f"            layer.kernel.assign({rule.format('layer.kernel')})")
     if isinstance(spec.initial, FanInUniform):
-        lines.append(f"            layer.bias.assign({drawn.format('layer.bias')})")
+        lines.append(f"            layer.bias.assign({rule.format('layer.bias')})")
     return "\n".join(lines) + "\n\n\n"
 
 

@@ -173,7 +173,7 @@ def versions(session):
     for backend in BACKENDS:
         if "--only" not in session.posargs or backend in session.posargs:
             backend_alone(session, backend)  # the pinned release, for the time; it stays on the path
-    run(session, "python", "-P", "-m", "tests.versions", *session.posargs)
+    run(session, "python", "-m", "tests.versions", *session.posargs)
 
 
 @nox.session(name="test-parity")
@@ -209,7 +209,7 @@ def test_diff(session):
     all_backends(session)
     run(session, "python", "-m", "pytest", "tests/diff", "-m", "long")
     out = ("--again", "--out", "docs/diff-planted.json", "--publish", "docs/diff.md")
-    run(session, "python", "-P", "-m", "tests.diff.planted", *out, *session.posargs)
+    run(session, "python", "-m", "tests.diff.planted", *out, *session.posargs)
 
 
 @nox.session(name="test-portable")

@@ -1,6 +1,6 @@
 """Whether statistics over seeds notice a wrong optimiser, and whether the float64 stages do.
 
-    python -P -m tests.planted_results --honest runs/results [--model vae] [--backend jax] [--seeds 20] [--page docs/results.md]
+    python -m tests.planted_results --honest runs/results [--model vae] [--backend jax] [--seeds 20] [--page docs/results.md]
 
 `tetrapla results` has trained the model in every framework into --honest. Here one framework trains it again, from the same seeds,
 with an optimiser that is not the specification's; its column takes the honest one's place, and the table is judged as

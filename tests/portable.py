@@ -1,6 +1,6 @@
 """How near every column comes to its bars when the frameworks are held to other instruction sets and threads.
 
-    python -P -m tests.portable [--model M]... [--backend B]... [--setting S]... [--seeds 5] [--out docs/portable.json]
+    python -m tests.portable [--model M]... [--backend B]... [--setting S]... [--seeds 5] [--out docs/portable.json]
 
 The oracle is asked first, of every model and seed. Then one process per backend and setting, as many at a time as there are
 cores, proves all models from all seeds, up to one update; small models also over 100 updates in float64. A column is compiled

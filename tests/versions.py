@@ -1,7 +1,7 @@
 """Which releases of the frameworks pass the proof, what of the field guide changed between them, and how fast they are.
 
-    python -P -m tests.versions [--release jax==0.10.0]... [--out docs/versions.json] [--again]
-    python -P -m tests.versions --only jax --newest          # exit code 1 if the newest release moved anything
+    python -m tests.versions [--release jax==0.10.0]... [--out docs/versions.json] [--again]
+    python -m tests.versions --only jax --newest          # exit code 1 if the newest release moved anything
 
 Each release gets an environment of its own in .nox/versions, which looks into .nox/base; it is removed again. There the model
 stages are held to the oracle (float64 and float32, PROVEN), the tests of the field guide's entries are run, and `vae` is timed

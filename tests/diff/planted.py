@@ -1,6 +1,6 @@
 """Mistakes planted in networks that are otherwise equal, and what `tetrapla diff` makes of them.
 
-    python -P -m tests.diff.planted [--only NAME] [--pairs N] [--out docs/diff-planted.json] [--publish docs/diff.md]
+    python -m tests.diff.planted [--only NAME] [--pairs N] [--out docs/diff-planted.json] [--publish docs/diff.md]
 
 Rows are written as they are found, and what is there is not run again. Exit code 1 if a cause is wrong, or a stage.
 """

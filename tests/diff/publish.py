@@ -9,7 +9,7 @@ from pathlib import Path
 from common.tools.pages import put_between
 from tests.diff.mistakes import MISTAKES
 
-BEGIN = "<!-- planted: made by python -P -m tests.diff.planted --publish -->"
+BEGIN = "<!-- planted: made by python -m tests.diff.planted --publish -->"
 END = "<!-- planted: end -->"
 OUTCOMES = ("right", "unknown", "wrong", "missed")
 ABOUT = {one["name"]: one for one in MISTAKES}

@@ -7,13 +7,14 @@ import types
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from common import specs
 from common.data import digits
 from common.environment import ROOT
 from common.errors import UsageError
 from common.specs import SPECS
-from common.tools import cli, results, results_worker
+from common.tools import cli, figures, results, results_worker
 from common.tools.evaluation.equivalence import DIFFERENT, EQUIVALENT, UNDECIDED, Margin
 from common.tools.margins import MARGINS, PLANS
 from common.tools.results import Block, Measured, Row
@@ -185,6 +186,33 @@ def test_the_tables(trained, tmp_path):
     assert "Measured on a CPU, Python 3, commit abc; jax 1, numpy 2; " in text
     assert "- vae in tensorflow, seed 3: at step 5 loss = inf" in text
     assert MARGINS["vae", "test loss, nats"].reason in text
+
+
+def test_the_picture_of_the_verdicts(trained, tmp_path, monkeypatch):
+    """Every pair that could be tested, at its difference over δ, with SciPy's interval; further out, an arrow at the edge."""
+    page = tmp_path / "page.md"
+    page.write_text(f"{results.BEGIN}\n{results.END}\n")
+    judge(trained, page)
+    assert "![" in page.read_text() and "(images/results.png)" in page.read_text()
+    assert (trained / "results.png").read_bytes() == (tmp_path / "images" / "results.png").read_bytes()
+    nats, distance = json.loads((trained / "results.json").read_text())["rows"]
+    drawn = []
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path, tight: drawn.append(figure.axes[0]))
+    figures.verdicts([nats, distance], tmp_path / "unused.png")
+    labels = [label.get_text() for label in drawn[0].get_yticklabels()]
+    assert labels == ["vae: test loss, nats"]  # the distances do not vary
+    lines = drawn[0].get_lines()[1:]  # the first is that of no difference
+    tested = [one for one in nats["pairs"] if not one["why"] or one["verdict"] == EQUIVALENT]
+    assert len(lines) == 2 * len(tested) == 6
+    for one, interval, mark in zip(tested, lines[::2], lines[1::2], strict=True):
+        a, b = (np.array([nats["values"][name][str(seed)] for seed in one["seeds"]]) for name in (one["a"], one["b"]))
+        bounds = np.array(stats.ttest_1samp(a - b, 0).confidence_interval(0.90)) / nats["margin"]["value"]
+        far = abs(np.mean(a - b)) > 3 * nats["margin"]["value"]
+        assert far == ("jax" in (one["a"], one["b"]))
+        assert mark.get_marker() == ("<" if far else "o")
+        np.testing.assert_allclose(interval.get_xdata(), np.clip(bounds, -3, 3))
+        np.testing.assert_allclose(mark.get_xdata(), np.clip(np.mean(a - b) / nats["margin"]["value"], -3, 3))
+    assert set(figures.VERDICTS) == {EQUIVALENT, DIFFERENT, UNDECIDED}
 
 
 def test_what_is_there_is_judged_though_seeds_are_missing(trained):

@@ -62,12 +62,17 @@ def test_nothing_of_the_engine_is_left(taken):
             assert f"if {condition}:" not in text
 
 
+def test_a_local_name_is_no_name_of_the_module():
+    text = "def losses(model):\n    bce = net(model)\n    return [bce + n for n in ROWS], lambda x: x + shift\n\nkept = losses"
+    assert lines.referred(text) == {"net", "ROWS", "shift", "losses"}
+
+
 def test_nothing_is_defined_in_vain(taken):
     _, _, text = taken
     tree = ast.parse(text)
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     assert len(defined) == len(set(defined))
-    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    used = lines.referred(text)
     constants = {
         n.id
         for node in tree.body

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import symtable
 import textwrap
 from pathlib import Path
 from types import ModuleType
@@ -24,10 +25,9 @@ def parts(spec: Spec, backend: str, around: ModuleType) -> dict[str, list[str] |
     while left:
         text = left.pop()
         text = edited[text][1] if text in edited else text
-        for name in {one.id for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Name)}:
-            if name in edited and name not in needed:
-                needed.add(name)
-                left.append(name)
+        for name in referred(text) & edited.keys() - needed:
+            needed.add(name)
+            left.append(name)
     needed |= set(roots)
     chosen = {
         name: [] for name in ("terms", "networks", "forward, losses", "updates", "train step", "coding, sampling")
@@ -36,6 +36,17 @@ def parts(spec: Spec, backend: str, around: ModuleType) -> dict[str, list[str] |
         if name in needed:
             chosen[section].append(text)
     return chosen | {"create": made}
+
+
+def referred(text: str) -> set[str]:
+    """The names of the module that `text` uses; a local variable of the same name is none."""
+    tables, found = [symtable.symtable(text, "taken", "exec")], set()
+    while tables:
+        table = tables.pop()
+        outside = table.get_type() == "module"
+        found |= {one.get_name() for one in table.get_symbols() if one.is_referenced() and (outside or one.is_global())}
+        tables += table.get_children()
+    return found
 
 
 def _definitions(backend, stem, around):

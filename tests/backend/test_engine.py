@@ -1,6 +1,7 @@
 """What an engine promises besides equality: exact continuation, native noise, copies, no interference."""
 
 import dataclasses
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -41,13 +42,26 @@ def spec(case):
     return case[0]
 
 
+@pytest.fixture(scope="module")
+def columns(case):
+    """{(seed, how many of it before): column} of all tests of a case: to compile one's steps is most of what a test costs."""
+    return {}
+
+
 @pytest.fixture
-def make(backend, case, train):
+def make(backend, case, train, columns):
+    """`make(seed)` is a column at its start, another one each time that a test asks."""
+    (spec, dtype), given = case, Counter()
+    start = Snapshot.start(spec, initial_parameters(spec, 0))
+
     def create(seed=0):
-        spec, dtype = case
-        column = backends.create(backend, spec, initial_parameters(spec, 0), dtype=dtype, seed=seed)
-        column.upload(train)
-        return column
+        key = (seed, given[seed])
+        given[seed] += 1
+        if key not in columns:
+            columns[key] = backends.create(backend, spec, start.parameters, dtype=dtype, seed=seed)
+        columns[key].restore(start)
+        columns[key].upload(train)
+        return columns[key]
 
     return create
 

@@ -1,8 +1,6 @@
 """One backend against the oracle, stage by stage, for every model."""
 
 import dataclasses
-import hashlib
-import shutil
 import sys
 from pathlib import Path
 
@@ -20,19 +18,6 @@ from common.truths import truth_with_kept_bars
 from tests.conftest import LARGE
 
 STEPS = 5  # of the many updates; tests/parity compares 100, where the oracle takes them once for all four backends
-
-
-@pytest.fixture(scope="session")
-def kept(pytestconfig):
-    """Where the sessions of the four backends find each other's bars, as long as the oracle has not changed."""
-    sources = sorted((ROOT / "common").rglob("*.py"))
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    folder = pytestconfig.cache.mkdir("bars")
-    for other in folder.iterdir():
-        if other.name != digest:
-            shutil.rmtree(other, ignore_errors=True)
-    (folder / digest).mkdir(exist_ok=True)
-    return folder / digest
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

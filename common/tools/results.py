@@ -238,7 +238,11 @@ def _pictured(value, folder, picture):
         return ""
     (folder / picture).parent.mkdir(exist_ok=True)
     figures.verdicts(value["rows"], folder / picture)
-    return f"![Mean differences of every pair of frameworks in units of what matters, with intervals]({picture})\n\n"
+    return (
+        f"![Mean differences of every pair of frameworks in units of what matters, with intervals]({picture})\n\n"
+        "A line is a pair of frameworks, in the order of the second table. A 90% interval inside the band is what equivalence asks "
+        "for before Holm's correction, so that a line that nearly fills it may be undecided all the same.\n\n"
+    )
 
 
 def check_models(models: list[str]) -> list[str]:

@@ -43,8 +43,8 @@ def spec(case):
 
 
 @pytest.fixture(scope="module")
-def columns(case):
-    """{(seed, how many of it before): column} of all tests of a case: to compile one's steps is most of what a test costs."""
+def columns(backend, case):
+    """{(seed, how many of it before): column} of all tests of a case in a backend: to compile one's steps is most of what a test costs."""
     return {}
 
 

@@ -1,11 +1,10 @@
-"""Every picture that the project draws, as PNG."""
+"""The pictures of training, comparison and benchmarks, as PNG."""
 
 import io
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from scipy import stats
 
 from backends import KNOWN
 from common.checkpoint import write_atomically
@@ -16,9 +15,6 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402  (the backend must be chosen first)
 from matplotlib import ticker  # noqa: E402
 
-# By common.tools.evaluation.equivalence's names; Okabe and Ito's green and vermilion are told apart by colour-blind readers.
-VERDICTS = {"equivalent within δ": "#009E73", "different": "#D55E00", "undecided": "#888888"}
-FRAME = 3.0  # units of δ that are drawn of a difference
 STYLES = {name: backend.line for name, backend in KNOWN.items()}  # widths differ because the curves coincide
 
 
@@ -140,40 +136,6 @@ def sweep(rows: list[dict], over: str, path: Path) -> None:
         right.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
     axes[0, 0].legend(frameon=False, fontsize=8)
     save_figure(figure, path)
-
-
-def verdicts(rows: list[dict], path: Path) -> None:
-    """The mean difference of every pair of backends in units of δ, with its 90% interval, one under the other in a band per
-    measure: inside ±1 with its interval is what a test of equivalence at 0.05 asks for, before Holm's correction.
-
-    `rows` as common.tools.results_page.of_row makes them; those without a margin or a pair that varies are not drawn. What lies
-    further out than the frame is drawn at its edge, as an arrow.
-    """
-    drawn = [(row, [one for one in row["pairs"] if one["deviation"]]) for row in rows if row["margin"]]
-    drawn = [(row, pairs) for row, pairs in drawn if pairs]
-    figure, axis = plt.subplots(figsize=(9, 0.42 * len(drawn) + 1.3))
-    axis.axvspan(-1, 1, color="#009E73", alpha=0.1, linewidth=0)
-    axis.axvline(0, color="#666666", linewidth=0.8)
-    for place, (row, pairs) in enumerate(drawn):
-        for k, one in enumerate(pairs):
-            delta = np.log(row["margin"]["value"]) if row["margin"]["ratio"] else row["margin"]["value"]
-            half = stats.t.ppf(0.95, len(one["seeds"]) - 1) * one["deviation"] / np.sqrt(len(one["seeds"])) / delta
-            middle = one["difference"] / delta
-            shown = float(np.clip(middle, -FRAME, FRAME))
-            ends = np.clip([middle - half, middle + half], -FRAME, FRAME)
-            height, colour = place + 0.11 * (k - (len(pairs) - 1) / 2), VERDICTS[one["verdict"]]
-            axis.plot(ends, [height] * 2, color=colour, linewidth=1.2)
-            marker = "o" if shown == middle else ">" if middle > 0 else "<"
-            axis.plot(shown, height, color=colour, marker=marker, markersize=3.5)
-        if place:
-            axis.axhline(place - 0.5, color="#dddddd", linewidth=0.6)
-    axis.set_yticks(range(len(drawn)), [f"{row['model']}: {row['measure']}" for row, _ in drawn], fontsize=8)
-    axis.set(xlim=(-1.03 * FRAME, 1.03 * FRAME), ylim=(len(drawn) - 0.5, -0.5))
-    axis.set_xlabel("difference of two frameworks, in units of δ (of ln δ where δ is a factor), with its 90% interval")
-    lines = [plt.Line2D([], [], color=colour, marker="o", markersize=4) for colour in VERDICTS.values()]
-    figure.legend(lines, VERDICTS, frameon=False, fontsize=8, ncols=3, loc="upper right")
-    figure.tight_layout(rect=(0, 0, 1, 1 - 0.28 / figure.get_figheight()))
-    save_figure(figure, path, tight=False)
 
 
 def curve(rows: list[dict], name: str, points: int = 300) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from common.processes import Children, in_turn
 from common.specs import SPECS, get
 from common.specs.records import Spec
 from common.terminal import ERR
-from common.tools import figures, results_page, training
+from common.tools import results_page, training
 from common.tools.evaluation.equivalence import ALPHA, POWER
 from common.tools.margins import OTHER, PLANS
 from common.tools.pages import check_place, put_between
@@ -225,24 +225,16 @@ def collect(
     }
     text = results_page.markdown(value, columns)
     write_json(out / "results.json", value)
-    write_atomically(out / "results.md", (_pictured(value, out, "results.png") + text).encode())
+    drawn = results_page.picture(value["rows"], out / "results.png")
+    write_atomically(out / "results.md", (results_page.shown("results.png") * drawn + text).encode())
     if page:
-        put_between(page, BEGIN, END, _pictured(value, page.parent, "images/results.png") + text)
+        if drawn:
+            images = page.parent / "images"
+            images.mkdir(exist_ok=True)
+            write_atomically(images / "results.png", (out / "results.png").read_bytes())
+        put_between(page, BEGIN, END, results_page.shown("images/results.png") * drawn + text)
         write_json(page.with_suffix(".json"), value)
     return text
-
-
-def _pictured(value, folder, picture):
-    """The Markdown of the picture of all verdicts, drawn to `folder`/`picture`; nothing where no pair could be tested."""
-    if not any(one["deviation"] for row in value["rows"] for one in row["pairs"]):
-        return ""
-    (folder / picture).parent.mkdir(exist_ok=True)
-    figures.verdicts(value["rows"], folder / picture)
-    return (
-        f"![Mean differences of every pair of frameworks in units of what matters, with intervals]({picture})\n\n"
-        "A line is a pair of frameworks, in the order of the second table. A 90% interval inside the band is what equivalence asks "
-        "for before Holm's correction, so that a line that nearly fills it may be undecided all the same.\n\n"
-    )
 
 
 def check_models(models: list[str]) -> list[str]:

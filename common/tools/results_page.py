@@ -1,15 +1,32 @@
-"""What `results` found, as plain JSON values and as the tables of docs/results.md."""
+"""What `results` found, as plain JSON values, and as the picture and the tables of docs/results.md."""
 
 import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 from backends import TITLES
-from common.tools.evaluation.equivalence import ALPHA, DIFFERENT, EQUIVALENT, MOST_SEEDS, POWER, Margin, Verdict, judge
+from common.tools.evaluation.equivalence import (
+    ALPHA,
+    DIFFERENT,
+    EQUIVALENT,
+    MOST_SEEDS,
+    POWER,
+    UNDECIDED,
+    Margin,
+    Verdict,
+    judge,
+)
+from common.tools.figures import plt, save_figure
 from common.tools.margins import MARGINS
+
+# Okabe and Ito's green and vermilion, told apart by colour-blind readers too.
+COLOURS = {EQUIVALENT: "#009E73", DIFFERENT: "#D55E00", UNDECIDED: "#888888"}
+FRAME = 3.0  # units of δ that are drawn of a difference
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,56 @@ def markdown(value: dict, columns: tuple[str, ...]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def picture(rows: list[dict], path: Path) -> bool:
+    """Draw the mean difference of every pair of backends in units of δ, with its interval of 1 - 2·ALPHA, in a band per measure:
+    an interval inside ±1 is what a test of equivalence asks for, before Holm's correction. Whether there was any to draw.
+
+    `rows` as `of_row` makes them; pairs that could not be tested are left out. What lies further out than FRAME is drawn at its
+    edge, as an arrow.
+    """
+    drawn = [(row, [one for one in row["pairs"] if one["deviation"]]) for row in rows]
+    drawn = [(row, pairs) for row, pairs in drawn if pairs]
+    if not drawn:
+        return False
+    figure, axis = plt.subplots(figsize=(9, 0.42 * len(drawn) + 1.3))
+    axis.axvspan(-1, 1, color=COLOURS[EQUIVALENT], alpha=0.1, linewidth=0)
+    axis.axvline(0, color="#666666", linewidth=0.8)
+    for place, (row, pairs) in enumerate(drawn):
+        for k, one in enumerate(pairs):
+            height = place + 0.11 * (k - (len(pairs) - 1) / 2)
+            _draw_pair(axis, one, Margin(**row["margin"]).width, height)
+        if place:
+            axis.axhline(place - 0.5, color="#dddddd", linewidth=0.6)
+    axis.set_yticks(range(len(drawn)), [f"{row['model']}: {row['measure']}" for row, _ in drawn], fontsize=8)
+    axis.set(xlim=(-1.03 * FRAME, 1.03 * FRAME), ylim=(len(drawn) - 0.5, -0.5))
+    axis.set_xlabel(
+        "difference of two frameworks, in units of δ (of ln δ where δ is a factor), "
+        f"with its {100 * (1 - 2 * ALPHA):g}% interval"
+    )
+    lines = [plt.Line2D([], [], color=colour, marker="o", markersize=4) for colour in COLOURS.values()]
+    figure.legend(lines, COLOURS, frameon=False, fontsize=8, ncols=3, loc="upper right")
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.28 / figure.get_figheight()))
+    save_figure(figure, path, tight=False)
+    return True
+
+
+def _draw_pair(axis, one, delta, height):
+    n, middle, colour = len(one["seeds"]), one["difference"] / delta, COLOURS[one["verdict"]]
+    interval = stats.t.interval(1 - 2 * ALPHA, n - 1, middle, one["deviation"] / math.sqrt(n) / delta)
+    axis.plot(np.clip(interval, -FRAME, FRAME), [height] * 2, color=colour, linewidth=1.2)
+    marker = "o" if abs(middle) <= FRAME else ">" if middle > 0 else "<"
+    axis.plot(np.clip(middle, -FRAME, FRAME), height, color=colour, marker=marker, markersize=3.5)
+
+
+def shown(picture: str) -> str:
+    """The Markdown of the picture at the address `picture`."""
+    return (
+        f"![Mean differences of every pair of frameworks in units of what matters, with intervals]({picture})\n\n"
+        f"A line is a pair of frameworks, in the order of the second table. A {100 * (1 - 2 * ALPHA):g}% interval inside the band is "
+        "what equivalence asks for before Holm's correction, so that a line that nearly fills it may be undecided all the same.\n\n"
+    )
+
+
 def _means(value, columns):
     lines = [_line("model, steps", f"on the test images of {value['data']['name']}", *(TITLES[c] for c in columns))]
     lines.append("|---" * (2 + len(columns)) + "|")
@@ -79,7 +146,7 @@ def _verdicts(value, columns):
         power = (f"{min(powers):.2f}" if min(powers) < 0.995 else "> 0.99") if powers else ""
         lines.append(_line(f"`{row['model']}`", row["measure"], _delta(row["margin"]), *cells, power))
     counted = [one["verdict"] for row in value["rows"] for one in row["pairs"]]
-    counts = ", ".join(f"{counted.count(name)} {name}" for name in (EQUIVALENT, DIFFERENT, "undecided"))
+    counts = ", ".join(f"{counted.count(name)} {name}" for name in (EQUIVALENT, DIFFERENT, UNDECIDED))
     inside = sum(
         one["verdict"] == EQUIVALENT and one["p_different"] <= ALPHA for row in value["rows"] for one in row["pairs"]
     )
@@ -91,7 +158,7 @@ def _verdicts(value, columns):
     )
     why = list(dict.fromkeys(
         f"`{row['model']}`, {row['measure']}, {TITLES[one['a']]} and {TITLES[one['b']]}: {one['why']}"
-        for row in value["rows"] for one in row["pairs"] if one["verdict"] == "undecided" and one["why"]
+        for row in value["rows"] for one in row["pairs"] if one["verdict"] == UNDECIDED and one["why"]
     ))  # fmt: skip
     return said + "\n\n" + "\n".join(lines) + ("\n\n" + "\n".join(f"- {one}." for one in why) if why else "")
 

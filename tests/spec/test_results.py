@@ -14,7 +14,7 @@ from common.data import digits
 from common.environment import ROOT
 from common.errors import UsageError
 from common.specs import SPECS
-from common.tools import cli, figures, results, results_worker
+from common.tools import cli, results, results_page, results_worker
 from common.tools.evaluation.equivalence import DIFFERENT, EQUIVALENT, UNDECIDED, Margin
 from common.tools.margins import MARGINS, PLANS
 from common.tools.results import Block, Measured, Row
@@ -197,8 +197,8 @@ def test_the_picture_of_the_verdicts(trained, tmp_path, monkeypatch):
     assert (trained / "results.png").read_bytes() == (tmp_path / "images" / "results.png").read_bytes()
     nats, distance = json.loads((trained / "results.json").read_text())["rows"]
     drawn = []
-    monkeypatch.setattr(figures, "save_figure", lambda figure, path, tight: drawn.append(figure.axes[0]))
-    figures.verdicts([nats, distance], tmp_path / "unused.png")
+    monkeypatch.setattr(results_page, "save_figure", lambda figure, path, tight: drawn.append(figure.axes[0]))
+    assert results_page.picture([nats, distance], tmp_path / "unused.png")
     labels = [label.get_text() for label in drawn[0].get_yticklabels()]
     assert labels == ["vae: test loss, nats"]  # the distances do not vary
     lines = drawn[0].get_lines()[1:]  # the first is that of no difference
@@ -212,7 +212,7 @@ def test_the_picture_of_the_verdicts(trained, tmp_path, monkeypatch):
         assert mark.get_marker() == ("<" if far else "o")
         np.testing.assert_allclose(interval.get_xdata(), np.clip(bounds, -3, 3))
         np.testing.assert_allclose(mark.get_xdata(), np.clip(np.mean(a - b) / nats["margin"]["value"], -3, 3))
-    assert set(figures.VERDICTS) == {EQUIVALENT, DIFFERENT, UNDECIDED}
+    assert set(results_page.COLOURS) == {EQUIVALENT, DIFFERENT, UNDECIDED}
 
 
 def test_what_is_there_is_judged_though_seeds_are_missing(trained):

@@ -7,7 +7,7 @@ import pytest
 import backends
 from common import specs
 from common.data.fitted import fitted
-from tests.backend.test_sabotage import planted
+from tests.planting import planted
 
 # A small one, one with batch norm, one with labels and several updates, one with RMSProp.
 MODELS = ("vae", "infogan", "aae_few_labels", "vae_gan_mnist")

@@ -16,12 +16,13 @@ from common.specs.infogan import _spec as infogan_spec
 from common.specs.records import Steps
 from common.truths import truth_with_kept_bars
 from tests.conftest import LARGE
+from tests.planting import kept
 
 STEPS = 5  # of the many updates; tests/parity compares 100, where the oracle takes them once for all four backends
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_stages(backend, spec, dtype, train, kept, pytestconfig):
+def test_stages(backend, spec, dtype, train, pytestconfig):
     steps, batch = 0 if spec.training.twin else STEPS, parity.Case.batch
     if spec.name in LARGE and not pytestconfig.getoption("--thorough"):
         if dtype == "float32":
@@ -29,16 +30,16 @@ def test_stages(backend, spec, dtype, train, kept, pytestconfig):
         spec, batch = spec.calmed().training.twin, 8  # the bars of all take minutes
     case = parity.Case(spec.calmed(), train, batch=batch, steps=steps)
     column = backends.create(backend, case.spec, case.parameters(), dtype=dtype)
-    stages = parity.compare(truth_with_kept_bars(case, dtype, kept), parity.collect(column, case, dtype), dtype)
+    stages = parity.compare(truth_with_kept_bars(case, dtype, kept()), parity.collect(column, case, dtype), dtype)
     assert [stage.name for stage in stages] == list(parity.STAGES)[: 6 if case.steps and dtype == "float64" else 5]
     assert parity.first_failure(stages) is None, stages
 
 
-def test_many_updates_of_the_twin(backend, train, kept):
+def test_many_updates_of_the_twin(backend, train):
     twin = get("infogan").calmed().training.twin
     case = parity.Case(twin, train, steps=STEPS)
     column = backends.create(backend, twin, case.parameters(), dtype="float64")
-    truth = truth_with_kept_bars(case, "float64", kept)
+    truth = truth_with_kept_bars(case, "float64", kept())
     stages = parity.compare(truth, parity.collect(column, case, "float64"), "float64")
     assert [stage.name for stage in stages] == list(parity.STAGES)
     assert parity.first_failure(stages) is None, stages
@@ -95,22 +96,22 @@ def test_the_erratum_of_aae(backend, train):
         assert first_failure(backend, published, train, reference=get("aae")).name == "one update"
 
 
-def test_epsilon_hat(backend, train, kept, pytestconfig):
+def test_epsilon_hat(backend, train, pytestconfig):
     hat = get("vae_z100_epsilon_hat")
     if backend != "tensorflow":
         with pytest.raises(UsageError, match=f"vae_z100_epsilon_hat is not written in {backend}"):
             backends.load(backend, hat)
     else:
         for dtype in ("float64", "float32"):
-            test_stages(backend, hat, dtype, train, kept, pytestconfig)
+            test_stages(backend, hat, dtype, train, pytestconfig)
         assert first_failure(backend, get("vae_z100"), train, reference=hat).name == "one update"
         assert first_failure(backend, hat, train, reference=get("vae_z100")).name == "one update"
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_the_settings_of_the_paper(backend, dtype, train, kept, pytestconfig):
+def test_the_settings_of_the_paper(backend, dtype, train, pytestconfig):
     """Noise on the images, no dropout, gradient descent with momentum: at full width, one update."""
-    test_stages(backend, get("aae_few_labels_paper"), dtype, train, kept, pytestconfig)
+    test_stages(backend, get("aae_few_labels_paper"), dtype, train, pytestconfig)
 
 
 def falling(steps):

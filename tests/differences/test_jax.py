@@ -20,7 +20,7 @@ from backends.jax.exact import ConvTranspose, leaky_relu
 from backends.jax.terms import complement
 from common.specs import get
 from tests.backend.ready import jax as ready
-from tests.backend.test_sabotage import failure, planted, with_text
+from tests.planting import failure, planted, with_text
 
 BIAS_CORRECTION = """
 import jax, numpy as np, optax

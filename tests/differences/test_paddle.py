@@ -30,7 +30,7 @@ from common.data.batches import batch_indices, row_sets
 from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.specs.records import Adam
-from tests.backend.test_sabotage import failure, with_text
+from tests.planting import failure, with_text
 
 GRADIENTS = [np.array([1e-3, -2.0]) * scale for scale in (1.0, 0.5, -0.7, 1.5, 0.1)]
 

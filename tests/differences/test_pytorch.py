@@ -16,7 +16,7 @@ from common.reference.adam import adam_update
 from common.reference.terms import bce_with_logits
 from common.specs import get
 from common.specs.records import Adam
-from tests.backend.test_sabotage import failure, with_text
+from tests.planting import failure, with_text
 
 
 def test_adam_is_algorithm_1():

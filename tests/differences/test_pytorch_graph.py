@@ -16,7 +16,7 @@ from backends.pytorch.steps import Graph, Steps
 from common import parity
 from common.contract import Snapshot
 from common.specs import get
-from tests.backend.test_sabotage import planted
+from tests.planting import planted
 
 
 class Stream:

@@ -21,7 +21,7 @@ from common.environment import ROOT
 from common.reference.adam import adam_update
 from common.specs import get
 from common.specs.records import Adam, Momentum, Steps, Update
-from tests.backend.test_sabotage import failure, with_text
+from tests.planting import failure, with_text
 
 ADAM = Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, l2=0.0)
 GRADIENTS = [np.array([1e-8, 3e-3, -2.0]) * scale for scale in (1.0, 0.5, -0.7, 1.5, 0.1)]

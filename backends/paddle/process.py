@@ -47,8 +47,9 @@ paddle.enable_static()
 
 
 def _tf32(permitted):
-    paddle.base.core.set_cublas_switch(permitted)
-    paddle.base.core.set_cudnn_switch(permitted)
+    for library in ("cublas", "cudnn"):
+        if switch := getattr(paddle.base.core, f"set_{library}_switch", None):  # before 3.3 builds for processors lack it
+            switch(permitted)
 
 
 # TF32 rounds float32 inputs to 10 bits of mantissa on recent GPUs; Paddle leaves it on for convolutions.

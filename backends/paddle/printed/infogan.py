@@ -68,7 +68,7 @@ def build():
 def quiet():
     """Without what Paddle says of its own minimize, which asks a static Value for its place, and of feeds that it then refuses."""
     with warnings.catch_warnings():
-        for said in ("Tensor do not have 'place' interface", "The data type of fed Variable"):
+        for said in (r"\w+ do not have 'place' interface", "The data type of fed Variable"):
             warnings.filterwarnings("ignore", said, UserWarning)
         yield
 

@@ -48,7 +48,9 @@ paddle.enable_static()
 
 def _tf32(permitted):
     for library in ("cublas", "cudnn"):
-        if switch := getattr(paddle.base.core, f"set_{library}_switch", None):  # before 3.3 builds for processors lack it
+        if switch := getattr(
+            paddle.base.core, f"set_{library}_switch", None
+        ):  # before 3.3 builds for processors lack it
             switch(permitted)
 
 

@@ -222,7 +222,12 @@ def changed(found: dict) -> list[str]:
     for test in [name for name, how in found["differences"].items() if how.startswith("failed")]:
         name = test.partition("::")[2].partition("[")[0]
         entry = next((one for one in entries if name and name in one.text), None)
-        titles.append(f"[{entry.title}](differences.md#{entry.anchor})" if entry else f"`{test}`")
+        if entry:
+            titles.append(f"[{entry.title}](differences.md#{entry.anchor})")
+        elif report := re.search(r"test_a_report_says_what_is_found\[(.+)\]", test):
+            titles.append(f"[a report](upstream/{report[1]}.md)")
+        else:
+            titles.append(f"`{test}`")
     return list(dict.fromkeys(titles))
 
 

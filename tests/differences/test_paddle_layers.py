@@ -45,6 +45,11 @@ def test_elu_keeps_its_number_in_float32():
     assert F.softplus(row(10.1), beta=2).item() == 10.1
 
 
+def test_leaky_relu_keeps_its_slope_in_float64():
+    """As a float32 number it would be 1.5e-8 off, as it is before 3.3.0."""
+    assert F.leaky_relu(row(-3), 0.2).item() == pytest.approx(-3 * 0.2, rel=1e-15)
+
+
 def test_the_gradient_of_an_average_passes_through_float32():
     """One over the size of the window: 1/9 of float32 is 7e-9 off, 1/4 is exact. Forward all is of float64."""
     for size, share in ((3, float(np.float32(1 / 9))), (2, 1 / 4)):

@@ -1,13 +1,21 @@
 """What `nox -s versions` makes of what it finds; the releases themselves are run by that session."""
 
+import itertools
+import json
 import subprocess
 import sys
 
 import pytest
 
+from backends import TITLES
 from common.environment import ROOT
 from common.errors import UsageError
+from common.tools.site import guide
+from common.tools.site.languages import CHINESE, ENGLISH
 from tests import versions
+
+MEASURED = json.loads((ROOT / "docs" / "versions.json").read_text(encoding="utf-8"))["releases"]
+SINCE = {ENGLISH: "since {}", CHINESE: "从 {} 起"}
 
 FOUND = {
     "backend": "jax",
@@ -60,6 +68,37 @@ def test_the_framework_itself_is_free(framework):
     assert "pytest" in names
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     assert any(f"\n{one}\n" in f"\n{pinned}" for one in versions.RELEASES[framework])  # the pinned one is among them
+
+
+@pytest.mark.parametrize("language", SINCE, ids=["en", "zh"])
+def test_the_guide_says_for_which_releases_it_holds(language):
+    text = (ROOT / language.document(guide.PATH)).read_text(encoding="utf-8")
+    for backend, releases in versions.RELEASES.items():
+        found = [one.partition("==")[2] for one in releases if "missing" not in MEASURED[one]]
+        to = "{} to {}" if language is ENGLISH else "{} 到 {}"
+        assert f"{TITLES[backend]} {to.format(found[0], found[-1]) if len(found) > 1 else found[0]}" in text
+
+
+def moved():
+    """(test, release from which on it passes) of all that fail in the release before."""
+    for releases in versions.RELEASES.values():
+        had = [one for one in releases if "missing" not in MEASURED[one]]
+        for before, after in itertools.pairwise(had):
+            for test, how in MEASURED[before]["differences"].items():
+                if how.startswith("failed") and MEASURED[after]["differences"][test] == "passed":
+                    yield test.partition("::")[2], after.partition("==")[2]
+
+
+@pytest.mark.parametrize("language", SINCE, ids=["en", "zh"])
+@pytest.mark.parametrize(("test", "release"), list(moved()))
+def test_an_entry_says_since_when_it_holds(language, test, release):
+    """And a report to the maintainers, since when it is so."""
+    if "[" in test:
+        report = ROOT / "docs" / "upstream" / f"{test.partition('[')[2][:-1]}.md"
+        assert f"since {release}" in report.read_text(encoding="utf-8")
+    else:
+        entry = next(one for one in guide.entries(language) if test in one.text)
+        assert SINCE[language].format(release) in entry.text
 
 
 def test_a_release_of_nothing_is_refused():

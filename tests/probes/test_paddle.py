@@ -122,7 +122,8 @@ def layer_norm(t, s, x):
 
 def group_norm(t, s, x):
     split = x.reshape(len(x), s["groups"], -1)
-    out = normed(split, -1, s["epsilon"], 1, 0).reshape(x.shape)
+    epsilon = f32(s["epsilon"]) if "epsilon" in s.get("float32", ()) else s["epsilon"]  # by the release of Paddle
+    out = normed(split, -1, epsilon, 1, 0).reshape(x.shape)
     return out * per_channel(t["weight"], x) + per_channel(t["bias"], x)
 
 

@@ -2,6 +2,7 @@
 stands in the settings."""
 
 import numpy as np
+import paddle
 from paddle import nn
 from paddle.nn.layer import conv, norm
 
@@ -65,6 +66,8 @@ def _batch_norm(module):
     return "batch_norm", {"epsilon": module._epsilon, "keep": module._momentum, "unbiased": False, "float32": ["epsilon", "keep"]} | more  # fmt: skip
 
 
+# Before 3.3.1 a group norm rounds its ε.
+OF_GROUPS = {"float32": ["epsilon"]} if "3.0.0" <= np.lib.NumpyVersion(paddle.__version__) < "3.3.1" else {}
 SOFT = {"float32": ["gradient"]}  # one over the size of the window is a float32 number in an average's gradient
 
 
@@ -168,7 +171,7 @@ READERS = [
     (conv._ConvNd, _conv),
     ((norm._BatchNormBase, nn.BatchNorm), _batch_norm),
     (nn.LayerNorm, lambda m: ("layer_norm", {"epsilon": m._epsilon, "axes": len(m._normalized_shape), "float32": ["epsilon"]})),
-    (nn.GroupNorm, lambda m: ("group_norm", {"epsilon": m._epsilon, "groups": m._num_groups})),
+    (nn.GroupNorm, lambda m: ("group_norm", {"epsilon": m._epsilon, "groups": m._num_groups} | OF_GROUPS)),
     (norm._InstanceNormBase, lambda m: ("instance_norm", {"epsilon": m._epsilon, "float32": ["epsilon"]})),
     *((getattr(nn, f"MaxPool{d}D"), _pool("max", d)) for d in (1, 2, 3)),
     *((getattr(nn, f"AvgPool{d}D"), _pool("average", d)) for d in (1, 2, 3)),

@@ -265,7 +265,7 @@ def page(value: dict) -> str:
             "",
             "Made by `nox -s versions`; every test by name: [versions.json](versions.json). The pinned releases are those of `constraints.txt`; those that `pyproject.toml` admits have to pass the proof; of a release that is not here nothing is known.",
             "",
-            f"**Proof**: the stages up to a few updates in float64 and float32, against the oracle, of `vae`, `conv_autoencoder`, `gan`, `aae_style`, `infogan`. **Entries**: the tests of [the field guide](differences.md), which hold for the releases whose row does not name them. **Milliseconds**: medians of {ROUNDS} turns of {STEPS} updates, in turns with the pinned release, one thread; the pinned release beside itself shows what chance makes of it.",
+            f"**Proof**: the stages up to a few updates in float64 and float32, against the oracle, of `vae`, `conv_autoencoder`, `gan`, `aae_style`, `infogan`. **Entries**: the tests of [the field guide](differences.md), which hold for the releases whose row does not name them. **Milliseconds**: medians of {ROUNDS} turns of {STEPS} updates, in turns with the pinned release, one thread; the row of the pinned release itself shows what chance makes of it.",
             "",
             *rows,
             "",

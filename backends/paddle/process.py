@@ -47,11 +47,10 @@ paddle.enable_static()
 
 
 def _tf32(permitted):
-    for library in ("cublas", "cudnn"):
-        if switch := getattr(
-            paddle.base.core, f"set_{library}_switch", None
-        ):  # before 3.3 builds for processors lack it
-            switch(permitted)
+    # Builds for processors have both only since 3.3.
+    for name in ("set_cublas_switch", "set_cudnn_switch"):
+        if hasattr(paddle.base.core, name):
+            getattr(paddle.base.core, name)(permitted)
 
 
 # TF32 rounds float32 inputs to 10 bits of mantissa on recent GPUs; Paddle leaves it on for convolutions.

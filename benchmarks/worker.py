@@ -33,7 +33,6 @@ from common.worlds import PER_REPLICA
 
 LOWERED = ("tf32", "bfloat16")  # fast, on a GPU, with products in less than float32
 MODES = ("naive", "compiled", "fast", *LOWERED, "sampling")
-LARGE = 5e9  # operations of an update, beyond which a tenth of training's updates a call are enough to hide the call
 SAMPLES = 1000  # images per call when sampling is timed
 PARITY_BATCH = 16
 TWO = "two updates in one call"
@@ -137,7 +136,7 @@ def main(job: dict, folder: Path) -> None:
     if mode in LOWERED:
         backends.engine(backend, "process").lower(mode)
     work = floor.work(spec, job["batch"])
-    many = STEPS_PER_CALL // (1 if work.operations < LARGE else 10)
+    many = updates_a_call(work.operations)
     start = time.perf_counter()
     if peer:
         timed = peers.Peer(mode, backend, job["batch"], data["images"])
@@ -175,6 +174,12 @@ def main(job: dict, folder: Path) -> None:
             "updates": count,
         }
     )
+
+
+def updates_a_call(operations: float) -> int:
+    """How many updates of so many operations each are asked for at once: as many as training asks for, but fewer of large
+    ones, one of which is enough to hide the call."""
+    return STEPS_PER_CALL if operations < 5e9 else STEPS_PER_CALL // 10 if operations < 5e10 else 1
 
 
 def enough(data: dict[str, np.ndarray], batch: int) -> dict[str, np.ndarray]:

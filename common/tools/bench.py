@@ -231,7 +231,7 @@ def markdown(result: dict, name: str) -> str:
         for b, found in result["environment"]["backends"].items()
     )
     lines = [
-        f"### {_heading(over, result)}",
+        f"### {_heading(over, result)} (`{name}`)",
         "",
         f"`benchmarks/results/{name}.json`: {conditions(result)} {versions}.",
         "",

@@ -88,7 +88,7 @@ def throughput(rows: list[dict], modes: tuple[str, ...], path: Path) -> None:
     models = list(dict.fromkeys(row["model"] for row in rows))
     across = min(4, len(models))
     down = -(-len(models) // across)
-    figure, axes = plt.subplots(down, across, figsize=(3.6 * across, 2.9 * down), squeeze=False)
+    figure, axes = plt.subplots(down, across, figsize=(3.6 * across, 2.9 * down), squeeze=False, layout="constrained")
     for axis in axes.flat[len(models) :]:
         axis.axis("off")
     for axis, model in zip(axes.flat, models, strict=False):
@@ -108,8 +108,9 @@ def throughput(rows: list[dict], modes: tuple[str, ...], path: Path) -> None:
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("")
         axis.grid(axis="y", alpha=0.25)
-    axes[0, 0].legend(frameon=False, fontsize=8)
-    save_figure(figure, path)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside upper center", ncols=len(labels))
+    save_figure(figure, path, tight=False)
 
 
 def sweep(rows: list[dict], over: str, path: Path) -> None:
@@ -181,7 +182,7 @@ def _save_pixels(pixels, path):
 
 
 def save_figure(figure: plt.Figure, path: Path, tight: bool = True) -> None:
-    """Write and close a figure; `tight` lays it out first, which figures with a shared colour bar do themselves."""
+    """Write and close a figure; `tight` lays it out first, which figures with a shared colour bar or legend do themselves."""
     if tight:
         figure.tight_layout()
     buffer = io.BytesIO()

@@ -15,7 +15,6 @@ import backends
 from benchmarks import floor
 from benchmarks.cases import Case
 from benchmarks.worker import Timed, carry, enough, prove, say, updates_a_call
-from common import data as sets
 from common import worlds
 from common.data.fitted import fitted_dataset
 from common.workers import World
@@ -39,7 +38,7 @@ def exchanges(world: World, repeats: int = 5) -> list[float]:
 
 def main(job: dict, folder: Path) -> None:
     spec, backend, device = Case.of(job).spec, job["backend"], job["device"]
-    dataset = fitted_dataset(spec, sets.load(job["data"], job["data_dir"] and Path(job["data_dir"])))
+    dataset = fitted_dataset(spec, job["data"], job["data_dir"] and Path(job["data_dir"]))
     many = updates_a_call(floor.work(spec, job["batch"]).operations)
     with backends.joined(backend, device, worlds.adopt(backend)) as world:
         proof = prove(spec, backend, "fast", device, dataset.train, folder, world)

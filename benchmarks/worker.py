@@ -16,7 +16,6 @@ import numpy as np
 import backends
 from benchmarks import floor, peers, yardstick
 from benchmarks.cases import Case
-from common import data as sets
 from common import environment, parity
 from common.contract import STEPS_PER_CALL, Arrays, Column
 from common.data.batches import batch_indices, model_inputs, row_sets
@@ -125,7 +124,7 @@ class Timed:
 
 def main(job: dict, folder: Path) -> None:
     spec, backend, mode, device = Case.of(job).spec, job["backend"], job["mode"], job["device"]
-    dataset = fitted_dataset(spec, sets.load(job["data"], job["data_dir"] and Path(job["data_dir"])))
+    dataset = fitted_dataset(spec, job["data"], job["data_dir"] and Path(job["data_dir"]))
     data = enough(dataset.train, job["batch"])
     if peer := mode in peers.MODES:
         proof = {"passed": True, "stage": "not one of ours", "deviation": None, "tensor": ""}

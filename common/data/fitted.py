@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from common.data import Dataset
+from common.data import Dataset, load
+from common.errors import DataError
 from common.specs.records import Spec
 
 SHADES = (
@@ -30,7 +32,11 @@ def fitted(spec: Spec, data: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return dict(data) | {"images": grey}
 
 
-def fitted_dataset(spec: Spec, data: Dataset) -> Dataset:
-    """The same of training and test images."""
+def fitted_dataset(spec: Spec, name: str, data_dir: Path | None = None) -> Dataset:
+    """The data set `name` in the model's own picture where it comes in that, else brought to it. Raises DataError as `load`."""
+    try:
+        data = load(name, data_dir, spec.images.picture)
+    except DataError:  # it does not come in that picture, or at all, which it then says once more
+        data = load(name, data_dir)
     train, test = (fitted(spec, part)["images"] for part in (data.train, data.test))
     return data if train is data.train_images else replace(data, train_images=train, test_images=test)

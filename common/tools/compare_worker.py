@@ -146,8 +146,8 @@ def serve(backend: str | None = None, device: str = "cpu") -> None:
             path, message = Path(line.rstrip("\n")), ""
             try:
                 job = json.loads(path.read_text())
-                dataset = sets.load(job["data"], Path(job["data_dir"]) if job["data_dir"] else None)
-                dataset = fitted_dataset(specs.get(job["model"]), dataset)
+                folder = Path(job["data_dir"]) if job["data_dir"] else None
+                dataset = fitted_dataset(specs.get(job["model"]), job["data"], folder)
                 {"ask": ask, "prove": prove, "train": train}[job["kind"]](job, dataset, path.parent, world)
             except TetraplaError as error:
                 message = str(error)

@@ -15,8 +15,8 @@ def stage(name: str, deviation: float) -> dict:
 
 
 def invented_results(folder: Path) -> Path:
-    """`folder` with a comparison of `vae` in `parity`, two benchmarks of it, the later with a median of 2 ms,
-    and a sweep over its batch."""
+    """`folder` with a comparison of `vae` in `parity` and in it another, of `autoencoder` on other data, two benchmarks of
+    `vae`, the later with a median of 2 ms and the earlier with `autoencoder` besides, and a sweep over the batch."""
     stages = [stage("losses", 1.25e-15), stage("many updates", 7.71e-14)]
     model = {
         "passed": True,
@@ -33,15 +33,17 @@ def invented_results(folder: Path) -> Path:
         "environment": {"processor": "an abacus", "commit": None},
         "models": {"vae": model},
     }
-    (folder / "parity").mkdir()
+    (folder / "parity/other").mkdir(parents=True)
     write_json(folder / "parity/report.json", report)
+    other = {"data": {"name": "others", "description": "other data"}, "models": {"autoencoder": model, "vae": model}}
+    write_json(folder / "parity/other/report.json", report | other)
     Image.new("L", (300, 200), "white").save(folder / "parity/vae-losses.png")
     row = {"model": "vae", "batch": 128, "hidden": None, "backend": "jax", "mode": "fast", "least": 0.001, "most": 0.7}
     row |= {"median": 0.002, "per_second": 64_000, "floor": 0.0005, "times_floor": 4.0}
     lost = {"model": "vae", "batch": 128, "hidden": None, "backend": "paddle", "mode": "fast"}
     lost |= {"problem": "exit code 9: fell over"}
     for day, rows in (
-        ("2001-01-01", [row | {"median": 0.5}]),
+        ("2001-01-01", [row | {"median": 0.5}, row | {"model": "autoencoder", "median": 0.003}]),
         ("2001-01-02", [row, lost]),
         ("2001-01-03", [row, row | {"batch": 64}]),
     ):

@@ -278,6 +278,14 @@ def test_results_are_shown(site):
     assert "7.7e-14" in (site / "index.html").read_text(encoding="utf-8")
 
 
+def test_a_model_of_another_comparison_and_of_an_older_benchmark(site):
+    text = (site / "models/autoencoder.html").read_text(encoding="utf-8")
+    for word in ("other data", "tetrapla compare autoencoder --data others", "2001-01-01", "<td>3.00</td>"):
+        assert word in text
+    assert "other data" not in (site / "models/vae.html").read_text(encoding="utf-8")
+    assert "tetrapla compare autoencoder vae --data others" in (site / "index.html").read_text(encoding="utf-8")
+
+
 def test_missing_results_are_named_with_their_command(site):
     text = (site / "models/gan.html").read_text(encoding="utf-8")
     for command in ("tetrapla compare gan", "tetrapla bench gan"):
@@ -611,7 +619,7 @@ def test_a_file_that_is_no_report(tmp_path):
     (tmp_path / "report.json").write_text('{"models": 1}')
     with pytest.raises(UsageError, match="expected a report of `tetrapla compare`"):
         measured.parity(tmp_path)
-    assert measured.parity(tmp_path / "nothing") is None
+    assert measured.parity(tmp_path / "nothing") == []
 
 
 def test_show_code():

@@ -32,8 +32,9 @@ PICTURES, PICTURED = "docs/images/vae-samples.png", "nox -s compare -- --data mn
 
 
 def build(out: Path, compare: Path | None = None, bench: list[Path] | None = None) -> Path:
-    """Write the site into `out` and return its first page. `compare` is the folder of a comparison, by default COMPARE if
-    it is there; of the benchmark results `bench`, by default those of benchmarks/results, the newest of each device is shown.
+    """Write the site into `out` and return its first page. `compare` is the folder of a comparison, which may hold further ones
+    in folders of their own, by default COMPARE if it is there; of the benchmark results `bench`, by default those of
+    benchmarks/results, the newest of each device and model is shown.
 
     Raises UsageError if `out` holds anything but an earlier site, or something that the pages show is not found.
     """
@@ -44,9 +45,9 @@ def build(out: Path, compare: Path | None = None, bench: list[Path] | None = Non
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        parity = measured.parity(compare or ROOT / COMPARE)
+        comparisons = measured.parity(compare or ROOT / COMPARE)
         benchmarks = measured.benchmarks(bench or sorted(RESULTS.glob("*.json")))
-        _Site(Shelf(temporary), parity, benchmarks).write()
+        _Site(Shelf(temporary), comparisons, benchmarks).write()
         if target.exists():
             shutil.rmtree(target)
         temporary.replace(target)
@@ -76,8 +77,8 @@ def _is_ours(out):
 
 
 class _Site:
-    def __init__(self, shelf, parity, benchmarks):
-        self.shelf, self.parity, self.benchmarks = shelf, parity, benchmarks
+    def __init__(self, shelf, comparisons, benchmarks):
+        self.shelf, self.comparisons, self.benchmarks = shelf, comparisons, benchmarks
         self.entries = {language: guide.entries(language) for language in LANGUAGES}
         self.environments = {language: _environment(language) for language in LANGUAGES}
         self.articles = {name: _report(name) for name in ARTICLES}
@@ -90,7 +91,8 @@ class _Site:
             "articles": ARTICLES,
             "pairs": PAIRS,
             "reports": self.articles,
-            "parity": parity,
+            "comparisons": comparisons,
+            "compared_in": self._compared_in,
             "compare": COMPARE,
             "slug": slug,
             "kind": kind,
@@ -137,7 +139,7 @@ class _Site:
             entries=self.entries[language],
             step=pairs.STEP,
             door=DOOR,
-            compared=self.parity.model(DOOR) if self.parity else None,
+            parity=self._compared_in(DOOR),
             throughput=self._times(DOOR)[:1],
             picture=page.picture(ROOT / PICTURES, "docs/images"),
             pictured=PICTURED,
@@ -146,6 +148,7 @@ class _Site:
     def _model(self, language, spec):
         files = {backend: f"backends/{backend}/{spec.module}.py" for backend in BACKENDS}
         rows = sections.align({backend: sections.split(read(path)) for backend, path in files.items()})
+        parity = self._compared_in(spec.name)
         self._page(
             Page(self.shelf, f"models/{spec.name}.html", language),
             "model.html",
@@ -154,7 +157,8 @@ class _Site:
             rows=[(row, _shown(row, files)) for row in rows],
             specification=specification(spec),
             throughput=self._times(spec.name),
-            compared=self.parity.model(spec.name) if self.parity else None,
+            parity=parity,
+            compared=parity.model(spec.name) if parity else None,
         )
 
     def _pair(self, language, a, b):
@@ -174,6 +178,10 @@ class _Site:
         models = {name: times for name in specs.SPECS if (times := self._times(name))}
         path = language.document(RESULTS_PAGE)
         self._page(page, "results.html", body=page.markdown(read(path), path), path=path, models=models)
+
+    def _compared_in(self, name):
+        """The first comparison that has the model, or None."""
+        return next((one for one in self.comparisons if one.model(name)), None)
 
     def _times(self, name):
         """(result, rows) of each benchmark that measured the model."""

@@ -99,10 +99,15 @@ def _place(deviation):
     return 100 * min(1.0, max(0.0, (power - low) / (high - low)))
 
 
-def parity(folder: Path) -> Parity | None:
-    """The report in `folder`, or None if there is no such folder. Raises UsageError if the folder holds something else."""
+def parity(folder: Path) -> list[Parity]:
+    """The report in `folder` and those in the folders in it, whose models were compared on other data; none if there is no
+    such folder. Raises UsageError if the folder holds something else."""
     if not folder.exists():
-        return None
+        return []
+    return [_read(one) for one in (folder, *sorted(path.parent for path in folder.glob("*/report.json")))]
+
+
+def _read(folder):
     path = folder / "report.json"
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
@@ -114,18 +119,20 @@ def parity(folder: Path) -> Parity | None:
 
 
 def benchmarks(paths: list[Path]) -> list[dict]:
-    """The newest result of each device, the CPU's first; sweeps are left to docs/benchmarks.md. Raises UsageError for a file
-    that is no result."""
-    results, newest = [read(path) for path in paths], {}
+    """The results of each device, the CPU's first and the newest first, each with the rows of models that no newer one of its
+    device has; sweeps are left to docs/benchmarks.md. Raises UsageError for a file that is no result."""
+    results, seen, shown = [read(path) for path in paths], {}, []
     for path, result in zip(paths, results, strict=True):
         if not {"measured", "settings", "environment"} <= result.keys():
             raise UsageError(
                 f"{path}: expected a result of `tetrapla bench`, which says when and on what it was measured"
             )
-    for result in sorted(results, key=lambda result: result["measured"]):
+    for result in sorted(results, key=lambda result: result["measured"], reverse=True):
         if not swept(result["rows"]):
-            newest[result["settings"]["device"]] = result
-    return [newest[device] for device in sorted(newest)]
+            known = seen.setdefault(result["settings"]["device"], set())
+            shown.append(result | {"rows": [row for row in result["rows"] if row["model"] not in known]})
+            known |= {row["model"] for row in result["rows"]}
+    return sorted((result for result in shown if result["rows"]), key=lambda result: result["settings"]["device"])
 
 
 def throughput(result: dict, model: str) -> list[dict]:

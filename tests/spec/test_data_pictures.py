@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from common import data
+from common import data, specs
 from common.data import celeba, pictures, svhn
+from common.data.fitted import fitted_dataset
 from common.errors import DataError
 
 
@@ -53,6 +54,15 @@ def test_a_folder_of_pictures(folder, monkeypatch):
     assert grey.train_images.shape == (18, 32, 32) and (grey.train_labels == loaded.train_labels).all()
     monkeypatch.setattr(pictures, "read", None)  # kept
     assert data.load(str(folder), None, (3, 32, 32)).digest == loaded.digest
+
+
+def test_a_proof_on_pictures_in_the_model_s_own_size(folder):
+    """Of a folder of photos a model in colour sees the colours; digits are brought to its picture."""
+    loaded = fitted_dataset(specs.get("infogan_svhn"), str(folder))
+    assert (loaded.train_images == data.load(str(folder), None, (3, 32, 32)).train_images).all()
+    assert fitted_dataset(specs.get("vae_gan"), "digits").test_images.shape[1:] == (3, 64, 64)
+    with pytest.raises(DataError, match="unknown data set 'no/such'"):
+        fitted_dataset(specs.get("vae"), "no/such")
 
 
 def test_a_changed_picture_is_read_again(folder):

@@ -56,18 +56,19 @@ def prove(spec: Spec, backend: str, mode: str, device: str, data: Arrays, folder
     stages = parity.compare(truth, parity.collect(column, case, "float32"), "float32")
     if mode not in ("naive", "sampling") and parity.first_failure(stages) is None:
         two = dataclasses.replace(case, steps=2)
-        stages.append(parity.compare_stage(TWO, _two(two), _objectives(column, two), "float32"))
+        expected = kept_truth(two, "float32", folder, _two)
+        stages.append(parity.compare_stage(TWO, expected, _objectives(column, two), "float32"))
     failed = parity.first_failure(stages)
     last = failed or stages[-1]
     return {"passed": failed is None, "stage": last.name, "deviation": last.deviation, "tensor": last.tensor}
 
 
-def _two(case):
+def _two(case, dtype):
     """What the oracle says of the objectives of two updates, with bars as `parity.truth` has them."""
     expected, error = _objectives(Reference(case.spec, case.parameters()), case), parity.FACTOR * 2.0**-24
     bars = dict.fromkeys(expected, error)
     for seed in range(parity.DRAWS):
-        column = InexactReference(case.spec, case.parameters(), dtype="float32", error=error, seed=seed)
+        column = InexactReference(case.spec, case.parameters(), dtype=dtype, error=error, seed=seed)
         for name, curve in _objectives(column, case).items():
             bars[name] = max(bars[name], parity.deviation(expected[name], curve))
     return parity.Truth({TWO: expected}, {TWO: {name: parity.Bar(bar) for name, bar in bars.items()}})

@@ -1,6 +1,7 @@
 """Results of the stages, and what may deviate from them, as files: what the oracle says is asked once and read by many."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +55,15 @@ def read_results(path: Path) -> parity.Results:
     return results
 
 
-def kept_truth(case: parity.Case, dtype: str, folder: Path) -> parity.Truth:
-    """`parity.truth`, from `folder` if it has been asked for the same case before; kept there if not."""
+def kept_truth(
+    case: parity.Case, dtype: str, folder: Path, ask: Callable[[parity.Case, str], parity.Truth] = parity.truth
+) -> parity.Truth:
+    """What `ask` says of a case, from `folder` if it has been asked of the same case before; kept there if not. Cases that are
+    asked differently must differ."""
     place = folder / f"truth-{_key(case)}-{dtype}"
     if not (place / f"bars-{dtype}.safetensors").exists():  # written last
         place.mkdir(parents=True, exist_ok=True)
-        write_truth(place, dtype, parity.truth(case, dtype))
+        write_truth(place, dtype, ask(case, dtype))
     return read_truth(place, dtype)
 
 

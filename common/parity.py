@@ -204,14 +204,14 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
             if value.size < FEW:
                 largest[MANY][name] = most
     if dtype == "float32":
-        single = _inexact(replace(case, steps=0), dtype, 1, DRAWS)
+        single, flips = _inexact(replace(case, steps=0), dtype, 1, DRAWS), False
         for stage in ("gradients", "one update"):
             least = _distances(results[stage], single[stage], masks.get(stage, {}))
             least = {name: FACTOR * max(distance, ROUNDING[dtype]) for name, distance in least.items()}
             if np.median([largest[stage][name] / least[name] for name in least]) > FLIPS:
-                largest[stage] = {name: FACTOR**0.5 * value for name, value in largest[stage].items()}
-                if stage == "one update":
-                    _raise(largest[stage], _strays(case.spec, results[stage], settled))
+                largest[stage], flips = {name: FACTOR**0.5 * value for name, value in largest[stage].items()}, True
+            if flips and stage == "one update":  # of units, and so of the signs of gradients
+                _raise(largest[stage], _strays(case.spec, results[stage], settled))
             _raise(largest[stage], least)
         for name, error in _stored(results["one update"], settled).items():
             largest["one update"][name] += error

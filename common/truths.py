@@ -29,7 +29,7 @@ def write_bars(path: Path, truth: parity.Truth) -> None:
 
 def read_bars(path: Path, results: parity.Results) -> parity.Truth:
     tolerances = read_results(path)
-    settled = tolerances.pop("settled")
+    settled = tolerances.pop("settled", {})  # of no tensor where no parameters are among the results
     bars = {
         stage: {
             name: parity.Bar(float(value), settled.get(name) if stage == parity.STAGES[4] else None)

@@ -64,14 +64,21 @@ def prove(spec: Spec, backend: str, mode: str, device: str, data: Arrays, folder
 
 
 def _two(case, dtype):
-    """What the oracle says of the objectives of two updates, with bars as `parity.truth` has them."""
-    expected, error = _objectives(Reference(case.spec, case.parameters()), case), parity.FACTOR * 2.0**-24
-    bars = dict.fromkeys(expected, error)
-    for seed in range(parity.DRAWS):
-        column = InexactReference(case.spec, case.parameters(), dtype=dtype, error=error, seed=seed)
-        for name, curve in _objectives(column, case).items():
-            bars[name] = max(bars[name], parity.deviation(expected[name], curve))
-    return parity.Truth({TWO: expected}, {TWO: {name: parity.Bar(bar) for name, bar in bars.items()}})
+    """What the oracle says of the objectives of two updates, with bars as `parity.truth` has them, flips of units included."""
+    expected, rounding = _objectives(Reference(case.spec, case.parameters()), case), parity.ROUNDING[dtype]
+
+    def off(roundings, number):
+        column = InexactReference(case.spec, case.parameters(), dtype=dtype, error=roundings * rounding, seed=number)
+        return np.array([parity.deviation(expected[name], curve) for name, curve in _objectives(column, case).items()])
+
+    bars = np.maximum.reduce([off(parity.FACTOR, number) for number in range(parity.DRAWS)])
+    least = parity.FACTOR * np.maximum(off(1, parity.DRAWS), rounding)
+    if np.median(bars / least) > parity.FLIPS:
+        bars *= parity.FACTOR**0.5
+    bars = np.maximum(bars, least)
+    return parity.Truth(
+        {TWO: expected}, {TWO: {n: parity.Bar(float(bar)) for n, bar in zip(expected, bars, strict=True)}}
+    )
 
 
 def _objectives(column, case):

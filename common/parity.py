@@ -208,8 +208,12 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
         for stage in ("gradients", "one update"):
             least = _distances(results[stage], single[stage], masks.get(stage, {}))
             least = {name: FACTOR * max(distance, ROUNDING[dtype]) for name, distance in least.items()}
-            if np.median([largest[stage][name] / least[name] for name in least]) > FLIPS:
-                largest[stage], flips = {name: FACTOR**0.5 * value for name, value in largest[stage].items()}, True
+            ratios = np.array([largest[stage][name] / least[name] for name in least])
+            if np.median(ratios) > FLIPS:
+                largest[stage] = {name: FACTOR**0.5 * value for name, value in largest[stage].items()}
+            flips |= bool(
+                np.median(np.abs(np.log(ratios))) > np.log(FLIPS)
+            )  # less too: single roundings have flips then
             if flips and stage == "one update":  # of units, and so of the signs of gradients
                 _raise(largest[stage], _strays(case.spec, results[stage], settled))
             _raise(largest[stage], least)

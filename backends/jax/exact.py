@@ -35,7 +35,8 @@ def conv_transpose(x, kernel, strides, padding):
     convolution of which it is the transpose.
 
     It is the same sum. JAX writes it as a convolution with a window larger than its input; XLA exchanges the two, which
-    turns the window around, and for that its fast convolutions on a CPU do not stand in: 30 times slower.
+    turns the window around, and for that its fast convolutions on a CPU do not stand in: 30 times slower. So it is with the
+    result where the images are smaller than the window, which is taken as a product of matrices then.
     """
     sizes = kernel.shape[:2]
 
@@ -45,6 +46,8 @@ def conv_transpose(x, kernel, strides, padding):
 
     @jax.custom_vjp
     def transposed(x, kernel):
+        if x.shape[1] < sizes[0] or x.shape[2] < sizes[1]:
+            return overlapped(x, kernel, strides, padding)
         return lax.conv_transpose(x, kernel, strides, padding, transpose_kernel=True)
 
     def forward(x, kernel):
@@ -57,3 +60,15 @@ def conv_transpose(x, kernel, strides, padding):
 
     transposed.defvjp(forward, backward)
     return transposed(x, kernel)
+
+
+def overlapped(x, kernel, strides, padding):
+    """The same: the product of every place of x with the window, one on top of the other, cut at the edges."""
+    sizes, windows = kernel.shape[:2], jnp.einsum("bhwi,klci->bhwklc", x, kernel)
+    total = 0
+    for k in range(sizes[0]):
+        for m in range(sizes[1]):
+            edges = [(at, size - 1 - at, stride - 1) for at, size, stride in zip((k, m), sizes, strides, strict=True)]
+            total += lax.pad(windows[:, :, :, k, m], jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+    (top, bottom), (left, right) = ((size - 1 - a, size - 1 - b) for size, (a, b) in zip(sizes, padding, strict=True))
+    return total[:, top : total.shape[1] - bottom, left : total.shape[2] - right]

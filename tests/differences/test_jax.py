@@ -234,13 +234,25 @@ def test_convolutions_in_a_loop_are_left_as_they_are():
     assert not all(map(canonical, convolutions(ConvTranspose, steps=2)))
 
 
+def test_a_transposed_convolution_of_small_images_turns_its_window():
+    """Of 2 × 2 by 4 × 4, with more filters than images: InfoGAN's for street numbers."""
+
+    def compiled(layer):
+        layer = layer(8, 64, (4, 4), strides=2, padding=2, transpose_kernel=True, rngs=nnx.Rngs(0))
+        return jax.jit(layer).lower(jnp.zeros((4, 2, 2, 8))).compile().as_text()
+
+    assert "rhs_reversal" in compiled(nnx.ConvTranspose)
+    assert " convolution(" not in compiled(ConvTranspose)
+
+
+@pytest.mark.parametrize("sides", [(5, 4), (3, 4), (5, 2)])
 @pytest.mark.parametrize("padding", [2, ((2, 3), (1, 2))])
-def test_our_transposed_convolution_is_that_of_flax(padding):
-    """Sizes that differ, a bias, and a stride that the kernel is no multiple of."""
+def test_our_transposed_convolution_is_that_of_flax(padding, sides):
+    """Sizes that differ, images smaller than the window, a bias, and a stride that the kernel is no multiple of."""
     options = {"strides": 3, "padding": padding, "transpose_kernel": True}
     options |= {"dtype": jnp.float64, "param_dtype": jnp.float64}
     flax, ours = (layer(3, 2, (5, 4), rngs=nnx.Rngs(0), **options) for layer in (nnx.ConvTranspose, ConvTranspose))
-    x = jax.random.normal(jax.random.key(0), (2, 5, 4, 3), jnp.float64)
+    x = jax.random.normal(jax.random.key(0), (2, *sides, 3), jnp.float64)
 
     def result(layer):
         found = nnx.value_and_grad(lambda layer, x: jnp.sin(layer(x)).sum(), argnums=(0, 1))(layer, x)

@@ -13,7 +13,7 @@ from common.tools.evaluation.matching import match
 from common.tools.evaluation.nearest import nearest_labels
 from common.tools.evaluation.parzen import log_densities, parzen
 from common.tools.evaluation.sharpness import sharpness
-from common.tools.reproduction.measures import greyness
+from common.tools.reproduction.measures import greyness, variety
 
 RANDOM = np.random.default_rng(0)
 
@@ -91,6 +91,13 @@ def test_features_are_fixed_and_tell_noise_from_digits(images):
     noise = features(RANDOM.uniform(size=(700, 28, 28)))
     assert half.shape == (700, 64)
     assert frechet(half, other) < 0.1 * frechet(half, noise)
+
+
+def test_variety_is_a_part_of_the_variance():
+    images = np.random.default_rng(0).integers(0, 128, (50, 3, 4, 4), dtype=np.uint8)
+    assert variety(images, images) == pytest.approx(1)
+    assert variety(2 * images, images) == pytest.approx(4)
+    assert variety(np.repeat(images[:1], 9, axis=0), images) == pytest.approx(0)
 
 
 def test_nearest_labels(images, data):

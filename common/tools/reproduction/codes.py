@@ -12,7 +12,7 @@ from common.tools import training
 from common.tools.evaluation.factors import Carried, carried
 from common.tools.reproduction import plots
 from common.tools.reproduction.evidence import Evidence
-from common.tools.reproduction.measures import FRECHET_NOTE, KNOWN, unit
+from common.tools.reproduction.measures import FRECHET_NOTE, KNOWN, unit, variety
 from common.tools.reproduction.probe import samples
 from common.tools.reproduction.report import Report
 from common.tools.reproduction.results import Result
@@ -175,8 +175,21 @@ def show_factors(page: Report, found: dict[str, list[Carried]]) -> None:
 
 
 def show_distances(page: Report, results: list[Result]) -> None:
-    rows = [[f"`{result.run.name}`", f"{result.steps:,}", f"{page.evidence.frechet(result):.2f}"] for result in results]
-    page.tables.append((f"Every run. {FRECHET_NOTE}", ["run", "steps", "Fréchet"], rows))
+    """Of every run whether its discriminator tells samples from images, whether the samples differ, and how far they are off."""
+    rows = []
+    for result in results:
+        last = result.training_rows[-100:]
+        scores = [[row[name] for row in last if name in row] for name in ("score_real", "score_fake")]
+        rows.append([f"`{result.run.name}`", f"{result.steps:,}", *(f"{np.mean(s):.2f}" if s else "" for s in scores)])
+        rows[-1] += [f"{variety(result.probe['samples'], page.evidence.data.test_images):.0%}"]
+        rows[-1] += [f"{page.evidence.frechet(result):.2f}"]
+    note = (
+        "D: the mean probability that it gives to images and to samples, mean of the last 100 updates. Variety: the variance of the "
+        f"samples' pixels as a part of the test images'; 0% where all samples are alike. {FRECHET_NOTE}"
+    )
+    page.tables.append(
+        (f"Every run. {note}", ["run", "steps", "D of images", "D of samples", "variety", "Fréchet"], rows)
+    )
 
 
 def spread(values: list[float]) -> str:

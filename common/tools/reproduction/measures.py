@@ -29,6 +29,12 @@ def unit(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float64) / 255
 
 
+def variety(samples: np.ndarray, images: np.ndarray) -> float:
+    """Variance of the pixels of uint8 samples (N, ...) from one to the next, as a part of that of the images (M, ...): 0 where all
+    samples are alike."""
+    return float(np.var(samples / 255, axis=0).sum() / np.var(images / 255, axis=0).sum())
+
+
 def likelihood(samples: np.ndarray, data: Dataset) -> Parzen:
     """Parzen log-likelihood of test images in nats, the bandwidth chosen on other test images."""
     cut = max(1, round(VALIDATION * len(data.test_images)))

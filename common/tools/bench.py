@@ -213,7 +213,7 @@ def kept_as(name: str, below: str = "") -> Path:
 
 def kept() -> dict[str, dict]:
     """{name: result} of benchmarks/results, in order of their names."""
-    return {path.stem: read(path) for path in sorted(RESULTS.glob("*.json"))}
+    return {path.stem: read(path) for path in sorted(RESULTS.glob("*.json"), key=lambda path: path.stem)}
 
 
 def published() -> str:
@@ -279,7 +279,8 @@ def _short(value):
 def _markdown_cell(row, own):
     if row is None or "median" not in row:
         return "not measured" if row is None else row["problem"].replace("|", "\\|")
-    text = f"{1e3 * row['median']:.3g}"
+    milliseconds = 1e3 * row["median"]
+    text = f"{milliseconds:.3g}" if milliseconds < 999.5 else f"{milliseconds:,.0f}"
     if "times_floor" in row:
         text += f" ({row['times_floor']:.1f}×)"
     fastest = row["median"] == min(other["median"] for other in own.values() if "median" in other)

@@ -221,16 +221,10 @@ def _stages(report, backends, steps):
     if report.growth:
         lines += [_growth(report, "float64"), _growth(report, "float32")]
     if report.training:
-        losses = next(iter(report.training.values()))["test"]
-        steps = next(iter(report.training.values()))["step"]
-        table = Table(
-            "backend",
-            *(f"test {n}" for n in losses),
-            title=f"after {steps} float32 steps, per image",
-            box=box.SIMPLE_HEAD,
-        )
-        for backend, row in report.training.items():
-            table.add_row(backend, *(f"{value:.6g}" for value in row["test"].values()))
+        first, title = next(iter(report.training.values())), "after {:,} float32 steps, per test image"
+        table = Table("", *report.training, title=title.format(first["step"]), box=box.SIMPLE_HEAD)
+        for name in first["test"]:
+            table.add_row(name, *(f"{row['test'][name]:.6g}" for row in report.training.values()))
         lines.append(table)
     return lines
 

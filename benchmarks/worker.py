@@ -69,16 +69,12 @@ def _two(case, dtype):
 
     def off(roundings, number):
         column = InexactReference(case.spec, case.parameters(), dtype=dtype, error=roundings * rounding, seed=number)
-        return np.array([parity.deviation(expected[name], curve) for name, curve in _objectives(column, case).items()])
+        return {name: parity.deviation(expected[name], curve) for name, curve in _objectives(column, case).items()}
 
-    bars = np.maximum.reduce([off(parity.FACTOR, number) for number in range(parity.DRAWS)])
-    least = parity.FACTOR * np.maximum(off(1, parity.DRAWS), rounding)
-    if np.median(bars / least) > parity.FLIPS:
-        bars *= parity.FACTOR**0.5
-    bars = np.maximum(bars, least)
-    return parity.Truth(
-        {TWO: expected}, {TWO: {n: parity.Bar(float(bar)) for n, bar in zip(expected, bars, strict=True)}}
-    )
+    drawn = [off(parity.FACTOR, number) for number in range(parity.DRAWS)]
+    bars = {name: max(parity.FACTOR * rounding, *(found[name] for found in drawn)) for name in expected}
+    bars, _ = parity.with_flips(bars, off(1, parity.DRAWS), dtype)
+    return parity.Truth({TWO: expected}, {TWO: {name: parity.Bar(bar) for name, bar in bars.items()}})
 
 
 def _objectives(column, case):

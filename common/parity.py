@@ -206,17 +206,11 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
     if dtype == "float32":
         single, flips = _inexact(replace(case, steps=0), dtype, 1, DRAWS), False
         for stage in ("gradients", "one update"):
-            least = _distances(results[stage], single[stage], masks.get(stage, {}))
-            least = {name: FACTOR * max(distance, ROUNDING[dtype]) for name, distance in least.items()}
-            ratios = np.array([largest[stage][name] / least[name] for name in least])
-            if np.median(ratios) > FLIPS:
-                largest[stage] = {name: FACTOR**0.5 * value for name, value in largest[stage].items()}
-            flips |= bool(
-                np.median(np.abs(np.log(ratios))) > np.log(FLIPS)
-            )  # less too: single roundings have flips then
+            distances = _distances(results[stage], single[stage], masks.get(stage, {}))
+            largest[stage], found = with_flips(largest[stage], distances, dtype)
+            flips |= found
             if flips and stage == "one update":  # of units, and so of the signs of gradients
                 _raise(largest[stage], _strays(case.spec, results[stage], settled))
-            _raise(largest[stage], least)
         for name, error in _stored(results["one update"], settled).items():
             largest["one update"][name] += error
     for stage, bars in largest.items():  # nor is it left to chance what a few draws make of such a tensor
@@ -237,6 +231,15 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
             for stage, tensors in largest.items()
         },
     )
+
+
+def with_flips(bars: dict[str, float], single: dict[str, float], dtype: str) -> tuple[dict[str, float], bool]:
+    """(bars, whether units flip) of one stage, from what FACTOR roundings and what single ones do to each tensor: see `truth`."""
+    least = {name: FACTOR * max(distance, ROUNDING[dtype]) for name, distance in single.items()}
+    ratios = np.array([bars[name] / least[name] for name in bars])
+    more = FACTOR**0.5 if np.median(ratios) > FLIPS else 1
+    flips = np.median(np.abs(np.log(ratios))) > np.log(FLIPS)  # less too: single roundings have flips then
+    return {name: max(more * bar, least[name]) for name, bar in bars.items()}, bool(flips)
 
 
 def _inexact(case, dtype, roundings, number):

@@ -1,6 +1,7 @@
 """What stands in a model file in place of Flax's own, because that means something else, is not exact in float64, or is made
 slow by XLA where no user would leave it so."""
 
+import itertools
 from functools import partial
 
 import jax
@@ -39,15 +40,15 @@ def conv_transpose(x, kernel, strides, padding):
     result where the images are smaller than the window, which is taken as a product of matrices then.
     """
     sizes = kernel.shape[:2]
+    cut = [(size - 1 - low, size - 1 - high) for size, (low, high) in zip(sizes, padding, strict=True)]
 
     def conv(y, kernel):
-        cut = [(size - 1 - low, size - 1 - high) for size, (low, high) in zip(sizes, padding, strict=True)]
         return lax.conv_general_dilated(y, kernel, strides, cut, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
     @jax.custom_vjp
     def transposed(x, kernel):
         if x.shape[1] < sizes[0] or x.shape[2] < sizes[1]:
-            return overlapped(x, kernel, strides, padding)
+            return overlapped(x, kernel, strides, cut)
         return lax.conv_transpose(x, kernel, strides, padding, transpose_kernel=True)
 
     def forward(x, kernel):
@@ -62,13 +63,12 @@ def conv_transpose(x, kernel, strides, padding):
     return transposed(x, kernel)
 
 
-def overlapped(x, kernel, strides, padding):
-    """The same: the product of every place of x with the window, one on top of the other, cut at the edges."""
+def overlapped(x, kernel, strides, cut):
+    """The same: the product of every place of x with the window, one on top of the other, `cut` (before, after) off each side."""
     sizes, windows = kernel.shape[:2], jnp.einsum("bhwi,klci->bhwklc", x, kernel)
     total = 0
-    for k in range(sizes[0]):
-        for m in range(sizes[1]):
-            edges = [(at, size - 1 - at, stride - 1) for at, size, stride in zip((k, m), sizes, strides, strict=True)]
-            total += lax.pad(windows[:, :, :, k, m], jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
-    (top, bottom), (left, right) = ((size - 1 - a, size - 1 - b) for size, (a, b) in zip(sizes, padding, strict=True))
+    for k, m in itertools.product(*map(range, sizes)):
+        edges = [(at, size - 1 - at, stride - 1) for at, size, stride in zip((k, m), sizes, strides, strict=True)]
+        total += lax.pad(windows[:, :, :, k, m], jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+    (top, bottom), (left, right) = cut
     return total[:, top : total.shape[1] - bottom, left : total.shape[2] - right]

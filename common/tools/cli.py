@@ -709,15 +709,14 @@ def profile(
     """Show where the time of an update goes on this CPU, operator by operator, by the framework's own profiler."""
     from benchmarks.profile import profile, table
     from benchmarks.worker import enough
-    from common.data import load
     from common.data.batches import batch_indices, row_sets
-    from common.data.fitted import fitted
+    from common.data.fitted import fitted_dataset
     from common.parameters import initial_parameters
 
     spec = specs.get(model)
     _check_installed(backends.check_name(backend))
     batch = batch_size or spec.training.batch_size
-    images = enough(fitted(spec, load(data, data_dir).train), batch)
+    images = enough(fitted_dataset(spec, data, data_dir).train, batch)
     _hold_to(threads or environment.cores())
     column = backends.create(backend, spec, initial_parameters(spec, 0))
     column.upload(images)

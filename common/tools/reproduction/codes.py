@@ -180,9 +180,10 @@ def show_distances(page: Report, results: list[Result]) -> None:
     for result in results:
         last = result.training_rows[-100:]
         scores = [[row[name] for row in last if name in row] for name in ("score_real", "score_fake")]
-        rows.append([f"`{result.run.name}`", f"{result.steps:,}", *(f"{np.mean(s):.2f}" if s else "" for s in scores)])
-        rows[-1] += [f"{variety(result.probe['samples'], page.evidence.data.test_images):.0%}"]
-        rows[-1] += [f"{page.evidence.frechet(result):.2f}"]
+        told = [f"{np.mean(values):.2f}" if values else "" for values in scores]
+        alike = f"{variety(result.probe['samples'], page.evidence.data.test_images):.0%}"
+        distance = f"{page.evidence.frechet(result):.2f}"
+        rows.append([f"`{result.run.name}`", f"{result.steps:,}", *told, alike, distance])
     note = (
         "D: the mean probability that it gives to images and to samples, mean of the last 100 updates. Variety: the variance of the "
         f"samples' pixels as a part of the test images'; 0% where all samples are alike. {FRECHET_NOTE}"

@@ -7,7 +7,6 @@ elsewhere: the comparison must part just the same.
 
 import dataclasses
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from common.specs import get
 from common.specs import infogan as infogan_specs
 from common.specs.records import Momentum, RMSProp
 from common.specs.vae import _spec as vae_spec
-from tests.planting import against_a_planted_oracle, failure, keep, with_adam, with_text
+from tests.planting import against_a_planted_oracle, failure, keep, planted, with_adam, with_text
 
 
 @pytest.mark.parametrize(
@@ -99,12 +98,12 @@ def test_a_mistake_in_an_adversarial_model(backend, train, model, old, new, stag
 )
 def test_noise_of_another_update(backend, train, model, old, new):
     spec = get(model)
-    planted = with_text(backend, spec, old, new)
+    make = with_text(backend, spec, old, new)
     if backend == "paddle":  # a Program is given its own update's noise only, so that it cannot even be built
         with pytest.raises(KeyError):
-            planted(spec, parity.Case(spec, train).parameters())
+            make(spec, parity.Case(spec, train).parameters())
     else:
-        assert failure(spec, train, planted).name == "losses"
+        assert failure(spec, train, make).name == "losses"
 
 
 def test_a_softmax_of_a_softmax(backend, train):
@@ -229,11 +228,7 @@ FIXED = {  # the value without its gradient
 def vae_gan_with(backend, monkeypatch, old, new):
     """The column of vae_gan_mnist's twin on the losses of vae_gan.py with one replacement in its text."""
     parent, child = (backends.load(backend, get(name))[1] for name in ("vae_gan", "vae_gan_mnist"))
-    text = Path(parent.__file__).read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{parent.__file__} must contain {old!r} once"
-    planted = types.ModuleType(parent.__name__)
-    exec(compile(text.replace(old, new), "planted", "exec"), planted.__dict__)
-    monkeypatch.setitem(sys.modules, parent.__name__, planted)
+    monkeypatch.setitem(sys.modules, parent.__name__, planted(parent, old, new))
     first = Path(child.__file__).read_text(encoding="utf-8").splitlines()[0]
     return with_text(backend, get("vae_gan_mnist"), first, first)
 
@@ -247,8 +242,8 @@ def vae_gan_with(backend, monkeypatch, old, new):
 )
 def test_a_loss_that_reaches_another_network_of_vae_gan(backend, train, monkeypatch, old, leak, tensor):
     """Every loss keeps its value: only its gradient is wrong."""
-    planted = vae_gan_with(backend, monkeypatch, old, f"{old[:-1]} + ({leak} - {FIXED[backend].format(leak)}),")
-    found = failure(get("vae_gan_mnist").training.twin, train, planted)
+    make = vae_gan_with(backend, monkeypatch, old, f"{old[:-1]} + ({leak} - {FIXED[backend].format(leak)}),")
+    found = failure(get("vae_gan_mnist").training.twin, train, make)
     assert (found.name, found.tensor.startswith(tensor)) == ("gradients", True)
 
 
@@ -257,8 +252,8 @@ def test_the_layer_of_dis_l_off_by_one(backend, train, monkeypatch):
     relu = {"pytorch": "F.relu", "tensorflow": "tf.nn.relu", "paddle": "F.relu", "jax": "nnx.relu"}[backend]
     old = 'apart = output["real_features"] - output["copied_features"]'
     new = f'apart = {relu}(output["real_features"]) - {relu}(output["copied_features"])'
-    planted = vae_gan_with(backend, monkeypatch, old, new)
-    assert failure(get("vae_gan_mnist").training.twin, train, planted).name == "losses"
+    make = vae_gan_with(backend, monkeypatch, old, new)
+    assert failure(get("vae_gan_mnist").training.twin, train, make).name == "losses"
 
 
 def test_codes_of_two_categories_swapped(backend, train):

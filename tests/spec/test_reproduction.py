@@ -90,6 +90,15 @@ def test_five_seeds_of_every_number_of_labels():
     assert most == 10 * counts.min() < 1437
 
 
+def test_a_smaller_batch_is_asked_for():
+    chosen = {run.model: run.options(Mnist) for run in reproduction.runs("infogan_chairs", None, None, 1.0, 0)}
+    asked = {
+        model: words[words.index("--batch-size") + 1] for model, words in chosen.items() if "--batch-size" in words
+    }
+    assert asked == dict.fromkeys(("infogan_chairs", "infogan_chairs_width", "infogan_chairs_plain"), "32")
+    assert chosen["vae_chairs"][chosen["vae_chairs"].index("--steps") + 1] == "46800"  # epochs of its own batches
+
+
 def test_a_short_trial_is_of_one_seed():
     runs = reproduction.runs("aae", None, "jax", 0.009, 0)
     assert {run.seed for run in runs} == {0} and len(runs) == 2 + 3 * 3 + 2

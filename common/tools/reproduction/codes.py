@@ -178,9 +178,8 @@ def show_distances(page: Report, results: list[Result]) -> None:
     """Of every run whether its discriminator tells samples from images, whether the samples differ, and how far they are off."""
     rows = []
     for result in results:
-        last = result.training_rows[-100:]
-        scores = [[row[name] for row in last if name in row] for name in ("score_real", "score_fake")]
-        told = [f"{np.mean(values):.2f}" if values else "" for values in scores]
+        scores = [result.late(name) for name in ("score_real", "score_fake")]
+        told = ["" if score is None else f"{score:.2f}" for score in scores]
         alike = f"{variety(result.probe['samples'], page.evidence.data.test_images):.0%}"
         distance = f"{page.evidence.frechet(result):.2f}"
         rows.append([f"`{result.run.name}`", f"{result.steps:,}", *told, alike, distance])

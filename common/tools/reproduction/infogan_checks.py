@@ -38,7 +38,7 @@ def categories_and_labels(codes: np.ndarray, data: Dataset) -> tuple[np.ndarray,
 
 def bound(result: Result, step: float = math.inf) -> float:
     """L_I(c1), mean of the last 100 steps up to this one."""
-    return float(np.mean([row["info_c1"] for row in result.training_rows if row["step"] <= step][-100:]))
+    return result.late("info_c1", step)
 
 
 def latents(result: Result) -> dict[str, np.ndarray]:

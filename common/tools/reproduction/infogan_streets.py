@@ -41,8 +41,7 @@ probe = codes.probe
 
 def bounds(result: Result) -> list[float]:
     """L_I of every code, mean of the last 100 steps, in nats."""
-    rows, count = result.training_rows[-100:], len(codes.named(result.spec, result.probe["codes"]))
-    return [float(np.mean([row[f"info_c{k + 1}"] for row in rows])) for k in range(count)]
+    return [result.late(f"info_c{k + 1}") for k in range(len(codes.named(result.spec, result.probe["codes"])))]
 
 
 def errors(result: Result, data: Dataset) -> tuple[np.ndarray, list[float]]:

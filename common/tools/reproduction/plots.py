@@ -63,7 +63,7 @@ def draw_lines(
         place.set_major_formatter(ticker.LogFormatter())  # 60 for 6 × 10¹
         place.set_minor_formatter(ticker.LogFormatter())
     if len(curves) > 1 or level:
-        axis.legend(frameon=False)
+        axis.legend(facecolor="white", edgecolor="none", framealpha=0.75)  # readable where it covers a curve
     axis.grid(alpha=0.25)
 
 

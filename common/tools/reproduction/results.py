@@ -1,5 +1,6 @@
 """One training run of a reproduction: what is to be run, and what it left."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,8 @@ from common.data import Dataset
 from common.specs import get
 from common.specs.records import Spec
 from common.tools import figures, training
+
+LATE = 100  # updates at the end whose mean says where a loss has come to
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Run:
     keep: int = 1  # test images whose codes are kept at each evaluation, beside samples
     scale: float = 1.0  # times the steps; below 1 it is a trial
     labelled: int | None = None  # training images whose labels may be used; None: as the specification has it
+    batch: int | None = None  # None: the specification's
     bound: bool = False  # to its backend: in the others it is not written
 
     @property
@@ -37,7 +41,7 @@ class Run:
 
     def steps_on(self, data: Dataset) -> int:
         spec = get(self.model)
-        steps = training.steps_of(spec, data, training.batch_size(spec, data), None, self.steps)
+        steps = training.steps_of(spec, data, self.batch or training.batch_size(spec, data), None, self.steps)
         return max(1, round(steps * self.scale))
 
     def options(self, data: Dataset) -> list[str]:
@@ -45,6 +49,8 @@ class Run:
         words = [self.model, "--backend", self.backend, "--seed", self.seed, "--steps", self.steps_on(data)]
         if self.evaluate_every:
             words += ["--evaluate-every", max(1, round(self.evaluate_every * self.scale))]
+        if self.batch:
+            words += ["--batch-size", self.batch]
         if self.labelled:  # as many as there are, on smaller data
             smallest = np.unique(data.train_labels, return_counts=True)[1]
             words += ["--labelled", min(self.labelled, len(smallest) * smallest.min())]
@@ -92,6 +98,11 @@ class Result:
     def curve(self, name: str, points: int = 250) -> tuple[np.ndarray, np.ndarray]:
         """(steps, values) of a loss in training, as means of blocks of steps: single batches would only be noise."""
         return figures.curve(self.training_rows, name, points)
+
+    def late(self, name: str, step: float = math.inf) -> float | None:
+        """The mean of a loss over the last LATE updates up to `step`; None where the model has no such loss."""
+        found = [row[name] for row in self.training_rows if name in row and row["step"] <= step][-LATE:]
+        return float(np.mean(found)) if found else None
 
     def tests(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """(steps, values) of a loss per test image at each evaluation."""

@@ -67,10 +67,9 @@ class Recognition(nnx.Module):
     def __init__(self, width, codes, dtype, rngs):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.mean = linear(16 * width, codes)
-        self.logstd = linear(16 * width, codes)
 
     def __call__(self, h):
-        return {"mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 5)
+        return {"mean": self.mean(h)}  # (B, 5)
 
 
 # ------------------------------------------------------------------------------------------ train step

@@ -66,10 +66,9 @@ class Recognition(nn.Layer):
     def __init__(self, width, codes):
         super().__init__()
         self.mean = nn.Linear(16 * width, codes, **named("recognition.mean"))
-        self.logstd = nn.Linear(16 * width, codes, **named("recognition.logstd"))
 
     def forward(self, h):
-        return {"mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 5)
+        return {"mean": self.mean(h)}  # (B, 5)
 
 
 # ------------------------------------------------------------------------------------------ train step

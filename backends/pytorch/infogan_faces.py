@@ -63,10 +63,9 @@ class Recognition(nn.Module):
     def __init__(self, width, codes):
         super().__init__()
         self.mean = nn.Linear(16 * width, codes)
-        self.logstd = nn.Linear(16 * width, codes)
 
     def forward(self, h):
-        return {"mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 5)
+        return {"mean": self.mean(h)}  # (B, 5)
 
 
 # ------------------------------------------------------------------------------------------ train step

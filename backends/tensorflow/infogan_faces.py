@@ -70,10 +70,9 @@ class Recognition(keras.Model):
     def __init__(self, codes, dtype):
         super().__init__(dtype=dtype)
         self.mean = layers.Dense(codes, dtype=dtype)
-        self.logstd = layers.Dense(codes, dtype=dtype)
 
     def call(self, h, training=False):
-        return {"mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 5)
+        return {"mean": self.mean(h)}  # (B, 5)
 
 
 # ------------------------------------------------------------------------------------------ train step

@@ -47,7 +47,7 @@ SHORTER = {
     ("vae_gan_mnist", "pytorch"): 5_000,
     ("infogan_svhn", "pytorch"): 1_500,
     ("infogan_celeba", "pytorch"): 300,
-    ("infogan_faces", "pytorch"): 1_500,
+    ("infogan_faces", "pytorch"): 1_000,
     ("infogan_chairs", "pytorch"): 300,
 }
 

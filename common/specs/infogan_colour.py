@@ -173,7 +173,7 @@ def _spec(name, title, module, codes, picture, pixels, networks, weights, rates,
                 *note,
                 *NOTES,
                 "The paper has no code for these data. The deviation of continuous codes is fixed at 1, as in its code for MNIST: "
-                "with one that Q predicts the bound has no limit, and `infogan_faces` diverged after 550 updates.",
+                "with one that Q predicts the bound has no limit, and of two runs of `infogan_faces` one diverged.",
                 "BCE is taken on logits: the same function as on sigmoid outputs, without an ε in the logarithm.",
             ),
         ),

@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from common import specs
 from common.environment import ROOT
+from common.tools.articles import ARTICLES
 from common.tools.diff import causes
 from common.tools.diff.conventions import layers, updates
 from common.tools.pages import slug
@@ -86,3 +88,10 @@ def test_every_entry_that_the_reports_name_exists():
     )
     assert len(named) > 5
     assert named <= anchors
+
+
+def test_the_guide_to_reproductions_has_a_row_of_every_article_and_of_every_variant():
+    text = (ROOT / "docs" / "reproducing.md").read_text(encoding="utf-8")
+    first = [row.partition(" | ")[0] for row in text.splitlines() if row.startswith("| `")]
+    named = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+    assert {*ARTICLES, *specs.VARIANTS} <= named

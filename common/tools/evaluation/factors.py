@@ -5,7 +5,7 @@ Rank correlations, mutual information and its gap; dci.py has what trees make of
 correlation with its arbitrary order says little.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 from scipy.stats import rankdata
@@ -42,6 +42,21 @@ class Carried:
     accuracies: np.ndarray
     chances: np.ndarray
     samples: tuple[int, int]
+
+    def plain(self) -> dict:
+        """In JSON's values."""
+        return {name: np.asarray(value).tolist() for name, value in asdict(self).items()}
+
+    @classmethod
+    def read(cls, values: dict) -> "Carried":
+        """Of what `plain` gave."""
+        kinds = {one.name: one.type for one in fields(cls)}
+        return cls(
+            **{
+                name: {np.ndarray: np.array, float: float}.get(kinds[name], tuple)(value)
+                for name, value in values.items()
+            }
+        )
 
 
 def carried(

@@ -86,9 +86,10 @@ class Recognition(nnx.Module):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.category = linear(16 * width, categories)
         self.mean = linear(16 * width, codes)
+        self.logstd = linear(16 * width, codes)
 
     def __call__(self, h):
-        return {"category": self.category(h), "mean": self.mean(h)}  # (B, 60) logits, (B, 1)
+        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 60) logits, (B, 1)
 
 
 # ------------------------------------------------------------------------------------------ train step

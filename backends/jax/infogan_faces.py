@@ -64,12 +64,14 @@ class Trunk(nnx.Module):
 
 
 class Recognition(nnx.Module):
-    def __init__(self, width, codes, dtype, rngs):
+    def __init__(self, width, codes, fixed_deviation, dtype, rngs):
         linear = partial(nnx.Linear, dtype=dtype, param_dtype=dtype, rngs=rngs)
         self.mean = linear(16 * width, codes)
+        self.logstd = None if fixed_deviation else linear(16 * width, codes)
 
     def __call__(self, h):
-        return {"mean": self.mean(h)}  # (B, 5)
+        found = {"mean": self.mean(h)}  # (B, 5)
+        return found if self.logstd is None else found | {"logstd": self.logstd(h)}  # (B, 5)
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -82,7 +84,7 @@ def build(spec, dtype):
         Generator(spec.options["z"] + codes, width, dtype, rngs),
         Trunk(width, spec.slope, dtype, rngs),
         Discriminator(16 * width, dtype, rngs),
-        Recognition(width, codes, dtype, rngs),
+        Recognition(width, codes, spec.options["fixed_deviation"], dtype, rngs),
         spec.options,
     )
     return start(model, spec)

@@ -72,11 +72,12 @@ class Recognition(nnx.Module):
         self.bn0 = batch_norm(2 * width, dtype, rngs)
         self.category = linear(2 * width, categories)
         self.mean = linear(2 * width, codes) if codes else None
+        self.logstd = linear(2 * width, codes) if codes else None
 
     def __call__(self, h):
         h = leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
         found = {"category": self.category(h)}  # (B, 40) logits
-        return found if self.mean is None else found | {"mean": self.mean(h)}  # (B, 4)
+        return found if self.mean is None else found | {"mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 4)
 
 
 # ------------------------------------------------------------------------------------------ train step

@@ -91,9 +91,10 @@ class Recognition(nn.Layer):
         super().__init__()
         self.category = nn.Linear(16 * width, categories, **named("recognition.category"))
         self.mean = nn.Linear(16 * width, codes, **named("recognition.mean"))
+        self.logstd = nn.Linear(16 * width, codes, **named("recognition.logstd"))
 
     def forward(self, h):
-        return {"category": self.category(h), "mean": self.mean(h)}  # (B, 60) logits, (B, 1)
+        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 60) logits, (B, 1)
 
 
 # ------------------------------------------------------------------------------------------ train step

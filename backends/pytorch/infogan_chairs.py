@@ -82,9 +82,10 @@ class Recognition(nn.Module):
         super().__init__()
         self.category = nn.Linear(16 * width, categories)
         self.mean = nn.Linear(16 * width, codes)
+        self.logstd = nn.Linear(16 * width, codes)
 
     def forward(self, h):
-        return {"category": self.category(h), "mean": self.mean(h)}  # (B, 60) logits, (B, 1)
+        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 60) logits, (B, 1)
 
 
 # ------------------------------------------------------------------------------------------ train step

@@ -60,12 +60,14 @@ class Trunk(nn.Module):
 
 
 class Recognition(nn.Module):
-    def __init__(self, width, codes):
+    def __init__(self, width, codes, fixed_deviation):
         super().__init__()
         self.mean = nn.Linear(16 * width, codes)
+        self.logstd = None if fixed_deviation else nn.Linear(16 * width, codes)
 
     def forward(self, h):
-        return {"mean": self.mean(h)}  # (B, 5)
+        found = {"mean": self.mean(h)}  # (B, 5)
+        return found if self.logstd is None else found | {"logstd": self.logstd(h)}  # (B, 5)
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -77,7 +79,7 @@ def build(spec, dtype, device):
         Generator(spec.options["z"] + codes, width),
         Trunk(width, spec.slope),
         Discriminator(16 * width),
-        Recognition(width, codes),
+        Recognition(width, codes, spec.options["fixed_deviation"]),
         spec.options,
     )
     return start(model, spec, dtype, device)

@@ -68,11 +68,12 @@ class Recognition(nn.Module):
         self.bn0 = batch_norm(2 * width)
         self.category = nn.Linear(2 * width, categories)
         self.mean = nn.Linear(2 * width, codes) if codes else None
+        self.logstd = nn.Linear(2 * width, codes) if codes else None
 
     def forward(self, h):
         h = F.leaky_relu(self.bn0(self.fc0(h)), self.slope)  # (B, 128)
         found = {"category": self.category(h)}  # (B, 40) logits
-        return found if self.mean is None else found | {"mean": self.mean(h)}  # (B, 4)
+        return found if self.mean is None else found | {"mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 4)
 
 
 # ------------------------------------------------------------------------------------------ train step

@@ -89,9 +89,10 @@ class Recognition(keras.Model):
         super().__init__(dtype=dtype)
         self.category = layers.Dense(categories, dtype=dtype)
         self.mean = layers.Dense(codes, dtype=dtype)
+        self.logstd = layers.Dense(codes, dtype=dtype)
 
     def call(self, h, training=False):
-        return {"category": self.category(h), "mean": self.mean(h)}  # (B, 60) logits, (B, 1)
+        return {"category": self.category(h), "mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 60) logits, (B, 1)
 
 
 # ------------------------------------------------------------------------------------------ train step

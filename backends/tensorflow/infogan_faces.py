@@ -67,12 +67,14 @@ class Trunk(keras.Model):
 
 
 class Recognition(keras.Model):
-    def __init__(self, codes, dtype):
+    def __init__(self, codes, fixed_deviation, dtype):
         super().__init__(dtype=dtype)
         self.mean = layers.Dense(codes, dtype=dtype)
+        self.logstd = None if fixed_deviation else layers.Dense(codes, dtype=dtype)
 
     def call(self, h, training=False):
-        return {"mean": self.mean(h)}  # (B, 5)
+        found = {"mean": self.mean(h)}  # (B, 5)
+        return found if self.logstd is None else found | {"logstd": self.logstd(h)}  # (B, 5)
 
 
 # ------------------------------------------------------------------------------------------ train step
@@ -85,7 +87,7 @@ def build(spec, dtype, device):
             Generator(width, dtype),
             Trunk(width, spec.slope, dtype),
             Discriminator(dtype),
-            Recognition(codes, dtype),
+            Recognition(codes, spec.options["fixed_deviation"], dtype),
             spec.options,
             dtype,
         )

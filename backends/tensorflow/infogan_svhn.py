@@ -75,11 +75,12 @@ class Recognition(keras.Model):
         self.bn0 = batch_norm(dtype)
         self.category = layers.Dense(categories, dtype=dtype)
         self.mean = layers.Dense(codes, dtype=dtype) if codes else None
+        self.logstd = layers.Dense(codes, dtype=dtype) if codes else None
 
     def call(self, h, training=False):
         h = leaky_relu(self.bn0(self.fc0(h), training=training), self.slope)  # (B, 128)
         found = {"category": self.category(h)}  # (B, 40) logits
-        return found if self.mean is None else found | {"mean": self.mean(h)}  # (B, 4)
+        return found if self.mean is None else found | {"mean": self.mean(h), "logstd": self.logstd(h)}  # (B, 4)
 
 
 # ------------------------------------------------------------------------------------------ train step

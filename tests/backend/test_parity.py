@@ -67,6 +67,12 @@ def test_other_numbers_of_infogan(backend, train):
     assert first_failure(backend, spec, train) is None
 
 
+def test_infogan_for_faces_with_a_fixed_deviation(backend, train):
+    twin = get("infogan_faces_fixed").training.twin
+    assert first_failure(backend, twin, train) is None
+    assert first_failure(backend, twin, train, get("infogan_faces").training.twin) is not None  # which predicts it
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("model", ["gan_two_layer", "aae", "aae_style", "aae_few_labels"])
 def test_a_discriminator_that_takes_every_fake_for_real(backend, model, dtype, train):

@@ -56,7 +56,7 @@ def _beside(other):
         ours, theirs = told(evidence, "infogan_faces"), told(evidence, other)
         mig, dci = ([float(np.mean([getattr(one, name) for one in every])) for every in (ours, theirs)]
                     for name in ("mig", "disentanglement"))  # fmt: skip
-        text = f"MIG {mig[0]:.2f} against {mig[1]:.2f}, disentanglement {dci[0]:.2f} against {dci[1]:.2f}"
+        text = f"MIG {mig[0]:.3f} against {mig[1]:.3f}, disentanglement {dci[0]:.3f} against {dci[1]:.3f}"
         higher = [pair[0] > pair[1] for pair in (mig, dci)]
         return text, graded(all(higher), any(higher))
 
@@ -102,5 +102,7 @@ def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Rep
     page = Report("infogan_heads", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
     found = {model: told(page.evidence, model) for model in MODELS if page.evidence.of(model)}
     codes.show(page, "infogan_faces", found)
+    for result in page.evidence.of("infogan_faces_fixed")[:1]:
+        codes.show_walks(page, result)
     page.write()
     return page

@@ -42,7 +42,7 @@ def kept(name: str, key: dict[str, str | int], where: list[Path], make: Callable
         if path.is_file() and (found := _read(path, quiet=True)) is not None:
             return found
         parts = {name: np.ascontiguousarray(array) for name, array in make().items()}  # as safetensors writes them
-        write_atomically(path, safetensors.numpy.save(parts, {"sha256": _digest(parts)}))
+        write_atomically(path, safetensors.numpy.save(parts, {"sha256": digest(parts)}))
     return parts
 
 
@@ -79,9 +79,9 @@ def _read(path, quiet=False):
     """Its arrays, or None if they are not those that were written."""
     try:
         with safe_open(path, framework="numpy") as file:
-            digest = (file.metadata() or {}).get("sha256")
+            kept = (file.metadata() or {}).get("sha256")
             parts = {name: file.get_tensor(name) for name in file.keys()}
-        if digest == _digest(parts):
+        if kept == digest(parts):
             return parts
     except (SafetensorError, ValueError, TypeError, AttributeError, KeyError):
         pass  # NumPy has no bfloat16, which raises whatever the library happens to run into
@@ -92,7 +92,8 @@ def _read(path, quiet=False):
     return None
 
 
-def _digest(parts):
+def digest(parts: dict[str, np.ndarray]) -> str:
+    """SHA-256 of named arrays, whatever their order."""
     found = hashlib.sha256()
     for name, array in sorted(parts.items()):
         found.update(f"{name} {array.dtype} {array.shape}".encode())

@@ -50,13 +50,8 @@ class Carried:
     @classmethod
     def read(cls, values: dict) -> "Carried":
         """Of what `plain` gave."""
-        kinds = {one.name: one.type for one in fields(cls)}
-        return cls(
-            **{
-                name: {np.ndarray: np.array, float: float}.get(kinds[name], tuple)(value)
-                for name, value in values.items()
-            }
-        )
+        kinds = {np.ndarray: np.array, float: float}  # else a tuple
+        return cls(**{one.name: kinds.get(one.type, tuple)(values[one.name]) for one in fields(cls)})
 
 
 def carried(

@@ -12,6 +12,7 @@ from common.checkpoint import write_json
 from common.contract import Column
 from common.data import Dataset
 from common.data.batches import to_bytes
+from common.data.made import digest
 from common.noise import draw
 from common.specs.records import Spec
 from common.tools import training
@@ -113,12 +114,9 @@ def told(result: Result, data: Dataset, factors: tuple[str, ...], periods: dict[
 
 def _digest(given: tuple[dict[str, np.ndarray], ...], periods: dict[str, float]) -> str:
     """Of what is measured, and of the files that measure it."""
-    found = hashlib.sha256(f"{sklearn.__version__} {periods}".encode())
-    for module in (factors_module, dci):
-        found.update(Path(module.__file__).read_bytes())
-    for name, values in (item for part in given for item in part.items()):
-        found.update(f"{name} {values.dtype} {values.shape}".encode() + np.ascontiguousarray(values).tobytes())
-    return found.hexdigest()
+    measures = [Path(module.__file__).read_text(encoding="utf-8") for module in (factors_module, dci)]
+    of = [sklearn.__version__, str(periods), *measures, *(digest(part) for part in given)]
+    return hashlib.sha256("\n".join(of).encode()).hexdigest()
 
 
 def told_every(evidence: Evidence, model: str, factors: tuple[str, ...], periods: dict[str, float]) -> list[Carried]:

@@ -7,6 +7,8 @@ paddle.enable_static() after.
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from common import environment
 
@@ -55,6 +57,16 @@ def _tf32(permitted):
 
 # TF32 rounds float32 inputs to 10 bits of mantissa on recent GPUs; Paddle leaves it on for convolutions.
 _tf32(False)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what Paddle says of its own calls and nobody can act on: its minimize asks a static Value for its place, and a
+    batch norm announces that it tracks the mean."""
+    with warnings.catch_warnings():
+        for said in (r"\w+ do not have 'place' interface", "When training, we now always track"):
+            warnings.filterwarnings("ignore", said, UserWarning)
+        yield
 
 
 def check_device(device: str) -> None:

@@ -6,7 +6,6 @@ The data set lies in the Scope as uint8, and the training Programs gather and sc
 from backends.paddle import process  # isort: skip
 
 import math
-import warnings
 import weakref
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -162,10 +161,8 @@ class State:
             with (
                 paddle.static.program_guard(program.main, program.startup),
                 paddle.utils.unique_name.guard(f"{job}."),
-                warnings.catch_warnings(),
+                process.quiet(),
             ):
-                # Paddle's own minimize asks a static Value for its place.
-                warnings.filterwarnings("ignore", r"\w+ do not have 'place' interface", UserWarning)
                 exact.MOVED.clear()
                 yield program
                 workers.average(exact.MOVED.values())

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from backends.paddle import (
     steps,
 )
 from backends.paddle.exact import BatchNorm, CoupledL2, ExactMomentum, leaky_relu
+from backends.paddle.process import quiet
 
 import paddle  # isort: skip
 from paddle import nn, static  # isort: skip
@@ -40,14 +40,6 @@ def run(program, startup, fetch, feeds=({},)):
     executor, scope = static.Executor(paddle.CPUPlace()), static.Scope()
     executor.run(startup, scope=scope)
     return [executor.run(program, feed=feed, fetch_list=fetch, scope=scope) for feed in feeds], scope
-
-
-@contextlib.contextmanager
-def quiet():
-    """Paddle's own differentiation asks a static Value for its place, and warns of it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"\w+ do not have 'place' interface", UserWarning)
-        yield
 
 
 @contextlib.contextmanager
@@ -359,8 +351,7 @@ def test_leaky_relu_has_slope_1_at_zero():
 def test_batch_norm_keeps_its_numbers_in_float32():
     """The running mean after one float64 batch of mean 1.5 is (1 - momentum)·1.5, with a momentum of 0.9."""
     program, startup = static.Program(), static.Program()
-    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), float64(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "When training, we now always track", UserWarning)
+    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), float64(), quiet():
         layer = nn.BatchNorm1D(1)
         assert (layer._momentum, layer._epsilon) == (0.9, 1e-5)
         y = layer(static.data("x", [4, 1], "float64"))
@@ -375,8 +366,7 @@ def test_batch_norm_keeps_its_numbers_in_float32():
 def running_statistics(dtype, x):
     """(mean, variance) that the column's batch norm keeps after one pass of x (B, 1), with a momentum of 0.9."""
     program, startup = static.Program(), static.Program()
-    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "When training, we now always track", UserWarning)
+    with static.program_guard(program, startup), paddle.utils.unique_name.guard(), quiet():
         with float64() if dtype == "float64" else contextlib.nullcontext():
             y = BatchNorm(1, "bn", momentum=0.9, epsilon=1e-5)(static.data("x", [None, 1], dtype))
     _, scope = run(program, startup, [y], [{"x": x.astype(dtype)}])

@@ -1,7 +1,6 @@
 """Paddle's probe for `diff`: every layer that it knows against NumPy, its gradients and updates against Paddle's own and by hand."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
@@ -18,12 +17,11 @@ X3, X4 = RANDOM.normal(size=(2, 4, 11)), RANDOM.normal(size=(2, 4, 6, 7))
 def paddle(pytestconfig):
     """Paddle in dygraph and float64, as the process of a side is; static and float32 afterwards, as our columns need it."""
     assert "paddle" in pytestconfig.getoption("backend")
-    from backends.paddle.process import paddle
+    from backends.paddle.process import paddle, quiet
 
     paddle.disable_static()
     paddle.set_default_dtype("float64")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "When training, we now always track", UserWarning)
+    with quiet():
         yield paddle
     paddle.set_default_dtype("float32")
     paddle.enable_static()
@@ -31,7 +29,10 @@ def paddle(pytestconfig):
 
 @pytest.fixture(autouse=True)
 def quiet():
-    warnings.filterwarnings("ignore", "When training, we now always track", UserWarning)
+    from backends.paddle import process
+
+    with process.quiet():
+        yield
 
 
 def probe(model, dtype="float64", **side):
@@ -669,9 +670,7 @@ def test_a_loss_or_a_model_that_returns_something_else_is_refused(paddle):
 @pytest.fixture
 def static(paddle):
     paddle.enable_static()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"\w+ do not have 'place' interface", UserWarning)
-        yield paddle.static
+    yield paddle.static
     paddle.disable_static()
 
 

@@ -4,7 +4,7 @@ nothing repaired: what it does in today's Paddle.
 Parameters are given to `minimize` as Values, because it refuses the article's names (`by_name`).
 """
 
-from backends.paddle import process  # noqa: F401  # isort: skip
+from backends.paddle import process  # isort: skip
 
 import contextlib
 import json
@@ -66,10 +66,9 @@ def build():
 
 @contextlib.contextmanager
 def quiet():
-    """Without what Paddle says of its own minimize, which asks a static Value for its place, and of feeds that it then refuses."""
-    with warnings.catch_warnings():
-        for said in (r"\w+ do not have 'place' interface", "The data type of fed Variable"):
-            warnings.filterwarnings("ignore", said, UserWarning)
+    """Without what Paddle says of its own calls, and of feeds that it then refuses."""
+    with process.quiet():
+        warnings.filterwarnings("ignore", "The data type of fed Variable", UserWarning)
         yield
 
 

@@ -22,6 +22,8 @@ C.2 to C.5). Losses and updates are those of common/specs/infogan.py.
         discriminator  1024 -> 1 logit;  recognition  1024 -> heads
 """
 
+from functools import partial
+
 from common.specs.infogan import NOTES, TWIN, WIDTH, Latent, batch_norm, make
 from common.specs.inputs import Images
 from common.specs.layers import RELU, SIGMOID, TANH, Conv, ConvTranspose, Dense, LeakyRelu, Network, Reshape
@@ -40,7 +42,7 @@ def _conv(kind, name, inputs, outputs, norm, activation, stride=2):
     return (layer, activation) if norm is None else (layer, batch_norm(norm, outputs), activation)
 
 
-def _of_streets(codes, width, fixed_deviation):
+def _of_streets(codes, width):
     pixels = 4 * width * 4 * 4
     return (
         Network(
@@ -70,7 +72,7 @@ def _of_streets(codes, width, fixed_deviation):
             "recognition",
             (pixels,),
             _dense("fc0", pixels, 2 * width, "bn0", LEAKY),
-            heads=codes.heads(2 * width, fixed_deviation),
+            heads=codes.heads(2 * width, fixed_deviation=False),
         ),
     )
 
@@ -104,7 +106,7 @@ def _of_faces(codes, width, fixed_deviation):
     )
 
 
-def _of_chairs(codes, width, fixed_deviation):
+def _of_chairs(codes, width):
     hidden, pixels = 16 * width, 4 * width * 8 * 8
     return (
         Network(
@@ -135,7 +137,7 @@ def _of_chairs(codes, width, fixed_deviation):
             ),
         ),
         Network("discriminator", (hidden,), (Dense("logit", hidden, 1),)),
-        Network("recognition", (hidden,), (), heads=codes.heads(hidden, fixed_deviation)),
+        Network("recognition", (hidden,), (), heads=codes.heads(hidden, fixed_deviation=False)),
     )
 
 
@@ -154,7 +156,7 @@ def _spec(
         module=module,
         codes=codes,
         images=Images(shape=picture, pixels=pixels, picture=picture),
-        networks=networks(codes, width, fixed),
+        networks=networks(codes, width),
         width=width,
         weights=weights,
         fixed_deviation=fixed,
@@ -195,7 +197,8 @@ def _streets(name, title, codes, note=()):
 
 def _faces(name, title, rates, weight, note=(), generator_weight=1.0, fixed=False):
     weights = (1.0, weight, generator_weight)
-    return _spec(name, title, "infogan_faces", FACES, (1, 32, 32), (0.0, 1.0), _of_faces, weights, rates, note, fixed)
+    networks = partial(_of_faces, fixed_deviation=fixed)
+    return _spec(name, title, "infogan_faces", FACES, (1, 32, 32), (0.0, 1.0), networks, weights, rates, note, fixed)
 
 
 def _chairs(name, title, weights, note=(), generator_weight=1.0):

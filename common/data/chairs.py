@@ -22,8 +22,8 @@ from common.noise import stream
 from common.specs.layers import Shape
 
 VERSION = 1  # of the pictures that one key stands for
-FOLDER = Path("/usr/share/sweethome3d/furniture")  # of Debian's package
-INSTALL = "install Debian's package sweethome3d-furniture, or name a folder of OBJ files with --data-dir"
+PACKAGE, FOLDER = "sweethome3d-furniture", Path("/usr/share/sweethome3d/furniture")  # Debian's, and where it puts them
+INSTALL = f"install Debian's package {PACKAGE}, or name a folder of OBJ files with --data-dir"
 WANTED, OTHERS = (
     re.compile("chair|stool", re.I),
     re.compile("ottoman|wheelchair", re.I),
@@ -65,7 +65,7 @@ def load(data_dir: Path | None = None, picture: Shape | None = None) -> Dataset:
         ),
     )
     held = [k * views + stream(0, "batches", "chairs", k).permutation(views)[:HELD_OUT] for k in range(len(meshes))]
-    found = f"{len(meshes)} chairs of {data_dir or FOLDER}, {views} views each at {side}×{side}"
+    found = f"{len(meshes)} chairs of {data_dir or PACKAGE}, {views} views each at {side}×{side}"
     return made.dataset("chairs", found, parts, np.concatenate(held), picture)
 
 

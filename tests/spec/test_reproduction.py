@@ -18,7 +18,7 @@ from common.tools import figures, reproduction
 from common.tools.articles import ARTICLES
 from common.tools.reproduction import aae, checks, infogan, infogan_checks, measures, plots
 from common.tools.reproduction.evidence import Evidence
-from common.tools.reproduction.report import Report
+from common.tools.reproduction.report import Report, ran
 from common.tools.reproduction.results import Run
 from tests.conftest import tetrapla_here
 
@@ -239,6 +239,22 @@ def test_an_animation_thins_out_its_frames(page, tmp_path):
         first = np.asarray(image.convert("L"), float)
         image.seek(image.n_frames - 1)
         assert np.abs(np.asarray(image.convert("L"), float) - first).mean() > 20
+
+
+def test_a_second_run_of_a_model_says_what_is_other_than_in_the_first():
+    first = {
+        "steps": 1_000,
+        "backend": "jax",
+        "seconds": 89.0,
+        "versions": {"jax": "1.0"},
+        "settings": {"seed": 0, "batch": 8},
+    }
+    second = first | {"seconds": 30.0, "settings": {"seed": 1, "batch": 8}}
+    assert ran(first) == "1,000 steps in jax, 1 min; jax 1.0, seed 0, batch 8."
+    assert ran(second, first) == "1,000 steps in jax, 0.5 min; seed 1."
+    assert ran(first, first) == "1,000 steps in jax, 1 min."
+    other = first | {"versions": {"torch": "2.0"}}
+    assert ran(other, first) == "1,000 steps in jax, 1 min; torch 2.0."
 
 
 def test_the_templates_exist():

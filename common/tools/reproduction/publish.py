@@ -11,6 +11,7 @@ from common.errors import UsageError
 from common.tools.articles import ARTICLES
 from common.tools.pages import template
 from common.tools.reproduction.checks import SIGNS
+from common.tools.reproduction.report import ran
 
 MARKDOWN = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}  # its lines mean something
 COLOURS = 64  # of a picture's palette: greys, and a few curves
@@ -48,7 +49,7 @@ def compact(path: Path) -> bytes:
 
 def page(report: dict) -> str:
     """One article's page."""
-    return template("article.md", **MARKDOWN).render(report, signs=SIGNS)
+    return template("article.md", **MARKDOWN).render(report, signs=SIGNS, ran=ran)
 
 
 def index(folder: Path) -> str:

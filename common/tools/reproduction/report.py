@@ -71,7 +71,7 @@ class Report:
             "runs": [_run(result) for result in self.evidence.results],
         }
         write_json(self.out / "report.json", value)
-        page = template("article.html").render(value, folder=self.out, signs=SIGNS)
+        page = template("article.html").render(value, folder=self.out, signs=SIGNS, ran=ran)
         write_atomically(self.out / "report.html", page.encode())
         return self.out / "report.html"
 
@@ -84,6 +84,18 @@ def checks_table(report: Report) -> Table:
     for one in report.judged:
         table.add_row(one.check.what, one.check.whose, one.ours, Text(SIGNS[one.verdict], styles.get(one.verdict, "")))
     return table
+
+
+def ran(run: dict, before: dict | None = None) -> str:
+    """How far and how long a run of report.json went, and with what versions and settings, in a line; after `before`, another
+    of the same model, only those that are not the same."""
+    known = (before["versions"] | before["settings"]) if before else {}
+    told = [
+        f"{name} {value}" for name, value in (run["versions"] | run["settings"]).items() if known.get(name) != value
+    ]
+    minutes = run["seconds"] / 60
+    length = f"{run['steps']:,} steps in {run['backend']}, {minutes:.{0 if minutes >= 1 else 1}f} min"
+    return f"{length}; {', '.join(told)}." if told else f"{length}."
 
 
 def _size(path):

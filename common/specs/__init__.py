@@ -27,6 +27,8 @@ from common.specs.infogan_colour import (
     INFOGAN_FACES_LIGHTING,
     INFOGAN_FACES_PLAIN,
     INFOGAN_SVHN,
+    INFOGAN_SVHN_TENTH,
+    INFOGAN_SVHN_TEXT,
 )
 from common.specs.records import Spec
 from common.specs.vae import VAE, VAE_CHAIRS, VAE_HEADS, VAE_Z100, VAE_Z100_EPSILON_HAT
@@ -72,6 +74,8 @@ VARIANTS: dict[str, Spec] = {
         INFOGAN_CODES,
         INFOGAN_CATEGORY,
         INFOGAN_PAPER,
+        INFOGAN_SVHN_TENTH,
+        INFOGAN_SVHN_TEXT,
         INFOGAN_FACES_ELEVATION,
         INFOGAN_FACES_LIGHTING,
         INFOGAN_FACES_FIXED,

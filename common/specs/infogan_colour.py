@@ -189,10 +189,9 @@ def _spec(
     )
 
 
-def _streets(name, title, codes, note=()):
-    return _spec(
-        name, title, "infogan_svhn", codes, (3, 32, 32), (-1.0, 1.0), _of_streets, (1.0, 1.0, 1.0), (2e-4, 1e-3), note
-    )
+def _streets(name, title, codes, weights=(1.0, 1.0), note=()):
+    weights = (*weights, 1.0)
+    return _spec(name, title, "infogan_svhn", codes, (3, 32, 32), (-1.0, 1.0), _of_streets, weights, (2e-4, 1e-3), note)
 
 
 def _faces(name, title, rates, weight, note=(), generator_weight=1.0, fixed=False):
@@ -245,6 +244,17 @@ INFOGAN_FACES_LIGHTING = _faces(
 INFOGAN_CHAIRS_WIDTH = _chairs("infogan_chairs_width", "InfoGAN for 3-D chairs, set for width", (2.0, 0.05))
 
 # What is set beside them.
+WEIGHED = "A variant for comparison: the paper's weights, 1 and 1, leave the samples all alike (docs/reproducing.md)."
+INFOGAN_SVHN_TENTH = _streets(
+    "infogan_svhn_tenth", "InfoGAN for street numbers, the bound at a tenth", STREETS, (0.1, 0.1), (WEIGHED,)
+)
+INFOGAN_SVHN_TEXT = _streets(
+    "infogan_svhn_text",
+    "InfoGAN for street numbers, weights of the text for MNIST",
+    STREETS,
+    (1.0, 0.1),
+    (WEIGHED, "1 for the categories and 0.1 for the codes are what the paper's text has for MNIST."),
+)
 INFOGAN_FACES_FIXED = _faces(
     "infogan_faces_fixed",
     "InfoGAN for 3-D faces, the deviation of its codes fixed",

@@ -106,6 +106,7 @@ class InfoGAN(nnx.Module):
         self.category_weight = options["category_weight"]  # of the categories in the bound
         self.codes_weight = options["codes_weight"]  # of the continuous codes in it
         self.generator_weight = options["generator_weight"]  # of the bound in G's objective
+        self.joint_batch = options.get("joint_batch", False)  # real and generated, to the trunk
 
 
 # ------------------------------------------------------------------------------------- forward, losses
@@ -137,12 +138,20 @@ def information(model, recognized, noise, which):
     return bound, {f"info_c{k}": value for k, value in enumerate(found, 1)}
 
 
+def joint(model, images, generated):
+    """The trunk's features of both, (B, features) each, which its batch norms see as one batch."""
+    return jnp.split(model.trunk(jnp.concatenate([images, generated])), 2)
+
+
 def forward(model, inputs, noise):
     """images (B, C, H, W) -> generated (B, C, H, W), logits of D for both (B, 1), and what Q recognises in the generated
     images: logits of the categories (B, categories · classes); mean and, unless it is fixed, log deviation of the codes (B,
     codes)."""
     generated = model.generator(latent(noise, "discriminator_"))
-    real, fake = model.trunk(inputs["images"]), model.trunk(generated)
+    if model.joint_batch:
+        real, fake = joint(model, inputs["images"], generated)
+    else:
+        real, fake = model.trunk(inputs["images"]), model.trunk(generated)
     return {
         "generated": generated,
         "real_logits": model.discriminator(real),
@@ -168,7 +177,11 @@ def discriminator_losses(model, inputs, noise):
 
 def generator_losses(model, inputs, noise):
     """mean BCE(D(G), 1) - generator_weight · bound, with latents of its own."""
-    fooled = model.trunk(model.generator(latent(noise, "generator_")))
+    generated = model.generator(latent(noise, "generator_"))
+    if model.joint_batch:
+        _, fooled = joint(model, inputs["images"], generated)
+    else:
+        fooled = model.trunk(generated)
     bound, _ = information(model, model.recognition(fooled), noise, "generator_")
     loss = bce(model.discriminator(fooled), 1.0)
     return {"objective_g": loss - model.generator_weight * bound, "loss_g": loss}

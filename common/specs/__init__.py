@@ -19,6 +19,8 @@ from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOG
 from common.specs.infogan_colour import (
     INFOGAN_CELEBA,
     INFOGAN_CHAIRS,
+    INFOGAN_CHAIRS_JOINT,
+    INFOGAN_CHAIRS_JOINT_PLAIN,
     INFOGAN_CHAIRS_PLAIN,
     INFOGAN_CHAIRS_WIDTH,
     INFOGAN_FACES,
@@ -82,6 +84,8 @@ VARIANTS: dict[str, Spec] = {
         INFOGAN_FACES_PLAIN,
         INFOGAN_CHAIRS_PLAIN,
         INFOGAN_CHAIRS_WIDTH,
+        INFOGAN_CHAIRS_JOINT,
+        INFOGAN_CHAIRS_JOINT_PLAIN,
     )
 }
 

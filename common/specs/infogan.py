@@ -125,6 +125,51 @@ def generator_losses(networks, inputs, noise):
     return {"objective_g": loss - networks.spec.options["generator_weight"] * bound, "loss_g": loss}
 
 
+# The same where the trunk's batch norms see real and generated images as one batch. Functions of their own, because the text of
+# those above is part of the fingerprint of every model that is not joint.
+
+
+def joint(networks, images, generated):
+    """The trunk's features of both, (B, features) each; of several processes each takes its share of both for one batch."""
+    replicas = networks.spec.training.replicas
+    both = zip(np.split(images, replicas), np.split(generated, replicas), strict=True)
+    found = np.split(networks.trunk(np.concatenate([part for share in both for part in share])), 2 * replicas)
+    return np.concatenate(found[::2]), np.concatenate(found[1::2])
+
+
+def joint_forward(networks, inputs, noise):
+    """As `forward`."""
+    generated = networks.generator(latent(noise, "discriminator_"))
+    real, fake = joint(networks, inputs["images"], generated)
+    return {
+        "generated": generated,
+        "real_logits": networks.discriminator(real),
+        "fake_logits": networks.discriminator(fake),
+        **networks.recognition(fake),
+    }
+
+
+def joint_discriminator_losses(networks, inputs, noise):
+    output = joint_forward(networks, inputs, noise)
+    real, fake = output["real_logits"], output["fake_logits"]
+    bound, info = information(networks, output, noise, "discriminator_")
+    loss = np.mean(bce_with_logits(real, 1.0)) + np.mean(bce_with_logits(fake, 0.0))
+    return {
+        "objective_d": loss - bound,
+        "loss_d": loss,
+        "score_real": np.mean(sigmoid(real)),
+        "score_fake": np.mean(sigmoid(fake)),
+        **info,
+    }
+
+
+def joint_generator_losses(networks, inputs, noise):
+    _, fooled = joint(networks, inputs["images"], networks.generator(latent(noise, "generator_")))
+    bound, _ = information(networks, networks.recognition(fooled), noise, "generator_")
+    loss = np.mean(bce_with_logits(networks.discriminator(fooled), 1.0))
+    return {"objective_g": loss - networks.spec.options["generator_weight"] * bound, "loss_g": loss}
+
+
 def encode(networks, inputs):
     """images (B, C, H, W) -> (B, categories · classes + codes): probabilities of the categories, means of the codes."""
     recognized, parts = networks.recognition(networks.trunk(inputs["images"])), []
@@ -160,12 +205,13 @@ def make(
     width: int,
     weights: tuple[float, float, float],
     fixed_deviation: bool,
+    joint_batch: bool,
     rates: tuple[float, float],
     training: Training,
     about: About,
 ) -> Spec:
-    """An InfoGAN of these `networks`, on `codes`; weights of the bound's two parts, and of the bound in G's objective; rates
-    of D and G."""
+    """An InfoGAN of these `networks`, on `codes`; weights of the bound's two parts, and of the bound in G's objective; whether the
+    trunk's batch norms see real and generated images as one batch; rates of D and G."""
     category_weight, codes_weight, generator_weight = weights
     return Spec(
         name=name,
@@ -182,6 +228,7 @@ def make(
             "codes_weight": codes_weight,
             "generator_weight": generator_weight,
             "fixed_deviation": fixed_deviation,
+            **({"joint_batch": True} if joint_batch else {}),
         },
         initial=FixedNormal(0.02),
         networks=networks,
@@ -192,7 +239,7 @@ def make(
                 objective="objective_d",
                 networks=("trunk", "discriminator", "recognition"),
                 noise=codes.draws("discriminator_"),
-                losses=discriminator_losses,
+                losses=joint_discriminator_losses if joint_batch else discriminator_losses,
                 optimizer=_adam(rates[0]),
             ),
             Update(
@@ -200,11 +247,11 @@ def make(
                 objective="objective_g",
                 networks=("generator",),
                 noise=codes.draws("generator_"),
-                losses=generator_losses,
+                losses=joint_generator_losses if joint_batch else generator_losses,
                 optimizer=_adam(rates[1]),
             ),
         ),
-        forward=forward,
+        forward=joint_forward if joint_batch else forward,
         encode=encode,
         reconstruct=None,
         sample=sample,
@@ -281,6 +328,7 @@ def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, fixed_
         width=width,
         weights=(1.0, codes_weight, generator_weight),
         fixed_deviation=fixed_deviation,
+        joint_batch=False,
         rates=(2e-4, 1e-3),
         training=Training(
             batch_size=128,

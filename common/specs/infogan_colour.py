@@ -148,9 +148,9 @@ CHAIRS = Latent(z=128, categories=3, classes=20, codes=1)
 
 
 def _spec(
-    name, title, module, codes, picture, pixels, networks, weights, rates, note, fixed=False, width=WIDTH
+    name, title, module, codes, picture, pixels, networks, weights, rates, note, fixed=False, joint=False, width=WIDTH
 ) -> Spec:
-    given = (name, title, module, codes, picture, pixels, networks, weights, rates, note, fixed)
+    given = (name, title, module, codes, picture, pixels, networks, weights, rates, note, fixed, joint)
     return make(
         name=name,
         module=module,
@@ -160,6 +160,7 @@ def _spec(
         width=width,
         weights=weights,
         fixed_deviation=fixed,
+        joint_batch=joint,
         rates=rates,
         training=Training(
             batch_size=128,
@@ -200,7 +201,7 @@ def _faces(name, title, rates, weight, note=(), generator_weight=1.0, fixed=Fals
     return _spec(name, title, "infogan_faces", FACES, (1, 32, 32), (0.0, 1.0), networks, weights, rates, note, fixed)
 
 
-def _chairs(name, title, weights, note=(), generator_weight=1.0):
+def _chairs(name, title, weights, note=(), generator_weight=1.0, joint=False, width=WIDTH):
     kernels = (
         "The paper's kernels are 4 × 4 everywhere. At stride 1 they are 3 × 3 here: an even one keeps no side as it is."
     )
@@ -215,6 +216,8 @@ def _chairs(name, title, weights, note=(), generator_weight=1.0):
         (*weights, generator_weight),
         (2e-4, 1e-3),
         (kernels, *note),
+        joint=joint,
+        width=width,
     )
 
 
@@ -278,4 +281,25 @@ INFOGAN_FACES_PLAIN = _faces(
 )
 INFOGAN_CHAIRS_PLAIN = _chairs(
     "infogan_chairs_plain", "Networks of infogan_chairs as a plain GAN, with Q on the side", (1.0, 10.0), PLAIN, 0.0
+)
+JOINT = (
+    "A variant for comparison, a quarter as wide: the trunk's batch norms see real and generated images as one batch. In batches of "
+    "their own, as the paper's code has them, these networks stay at grey patterns (docs/reproducing.md)."
+)
+INFOGAN_CHAIRS_JOINT = _chairs(
+    "infogan_chairs_joint",
+    "InfoGAN for 3-D chairs, real and generated in one batch",
+    (0.1, 0.1),
+    (JOINT,),
+    joint=True,
+    width=16,
+)
+INFOGAN_CHAIRS_JOINT_PLAIN = _chairs(
+    "infogan_chairs_joint_plain",
+    "Networks of infogan_chairs_joint as a plain GAN, with Q on the side",
+    (0.1, 0.1),
+    (JOINT, *PLAIN),
+    0.0,
+    joint=True,
+    width=16,
 )

@@ -13,6 +13,7 @@ from common.environment import ROOT
 from common.errors import UsageError
 from common.specs import get
 from common.specs.infogan import _spec as infogan_spec
+from common.specs.infogan_colour import _chairs as chairs_spec
 from common.specs.records import Steps
 from common.truths import truth_with_kept_bars
 from tests.conftest import LARGE
@@ -71,6 +72,13 @@ def test_infogan_for_faces_with_a_fixed_deviation(backend, train):
     twin = get("infogan_faces_fixed").training.twin
     assert first_failure(backend, twin, train) is None
     assert first_failure(backend, twin, train, get("infogan_faces").training.twin) is not None  # which predicts it
+
+
+def test_infogan_for_chairs_in_a_joint_batch(backend, train):
+    twin = get("infogan_chairs_joint").training.twin
+    assert first_failure(backend, twin, train) is None
+    apart = chairs_spec("apart", "Each in a batch of its own", (0.1, 0.1), width=twin.options["width"])
+    assert first_failure(backend, twin, train, apart) is not None
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -95,7 +95,10 @@ def test_a_smaller_batch_is_asked_for():
     asked = {
         model: words[words.index("--batch-size") + 1] for model, words in chosen.items() if "--batch-size" in words
     }
-    assert asked == dict.fromkeys(("infogan_chairs", "infogan_chairs_width", "infogan_chairs_plain"), "32")
+    assert asked == {
+        **dict.fromkeys(("infogan_chairs", "infogan_chairs_width", "infogan_chairs_plain"), "32"),
+        **dict.fromkeys(("infogan_chairs_joint", "infogan_chairs_joint_plain"), "64"),
+    }
     assert chosen["vae_chairs"][chosen["vae_chairs"].index("--steps") + 1] == "46800"  # epochs of its own batches
 
 

@@ -97,6 +97,7 @@ REWRITTEN = (
     (r", (spec\.)?reduction\b(?!=)", ""),
     (r", fixed_deviation\b", ""),
     (r', spec\.options\["fixed_deviation"\]', ""),
+    (r"\n +self\.joint_batch = .*$", ""),
     (r"\n +self\.(category_weight|codes_weight|generator_weight|classes|categories|gamma) = (options|gamma).*$", ""),
     (r", (options|gamma)(, dtype)?\):", r"\2):"),
     (r'^ +spec\.options(\["gamma"\])?,\n', ""),
@@ -128,6 +129,7 @@ def known(spec: Spec) -> dict[str, bool]:
             '"logstd" in recognized': not options.get("fixed_deviation"),
             "fixed_deviation": bool(options.get("fixed_deviation")),
             "self.logstd is None": bool(options.get("fixed_deviation")),
+            "model.joint_batch": bool(options.get("joint_batch")),
             "categories": options["categories"] > 0,
             "codes": options["codes"] > 0,
             "self.category is None": options["categories"] == 0,
@@ -150,7 +152,7 @@ def _decided(text, known):
                 body = node.body if taken else node.orelse
                 lines = text.split("\n")
                 kept = lines[body[0].lineno - 1 : body[-1].end_lineno] if body else []
-                kept = [line[4:] for line in kept] if taken else kept
+                kept = [line[4:] for line in kept]
                 text = "\n".join(lines[: node.lineno - 1] + kept + lines[node.end_lineno :])
             break
         else:

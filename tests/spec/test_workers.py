@@ -19,6 +19,7 @@ from common.parity import Case, expected
 from common.processes import Children
 from common.reference.networks import Networks
 from common.specs import get
+from common.specs.infogan import joint
 from common.specs.layers import BatchNorm
 from common.tools import launch
 from common.workers import ALONE, World
@@ -160,6 +161,23 @@ def test_batch_norms_per_replica():
     kept = layer.momentum
     np.testing.assert_allclose(networks.statistics[f"{path}.mean"], (1 - kept) * np.mean(means, 0), rtol=1e-12)
     np.testing.assert_allclose(networks.statistics[f"{path}.variance"], kept + (1 - kept) * np.mean(variances, 0), rtol=1e-12)  # fmt: skip
+
+
+def test_a_joint_batch_is_each_replicas_share_of_real_and_generated_images():
+    spec = get("infogan_chairs_joint").training.twin
+    start = Snapshot.start(spec, initial_parameters(spec, 0))
+    real, generated = np.random.default_rng(0).uniform(size=(2, 4, 1, 64, 64))
+
+    def features(replicas, rows):
+        there = Networks(spec.in_replicas(replicas), start.parameters, start.statistics, training=True)
+        return joint(there, *(images[rows] for images in (real, generated)))
+
+    one = Networks(spec, start.parameters, start.statistics, training=True).trunk(np.concatenate([real, generated]))
+    np.testing.assert_array_equal(np.concatenate(features(1, slice(4))), one)
+    shares = [features(1, slice(2)), features(1, slice(2, 4))]
+    for found, wanted in zip(features(2, slice(4)), zip(*shares, strict=True), strict=True):
+        np.testing.assert_allclose(found, np.concatenate(wanted), rtol=1e-12, atol=1e-13)
+    assert np.abs(features(1, slice(4))[0] - features(2, slice(4))[0]).max() > 1e-3
 
 
 def test_one_replica_is_the_batch_and_models_without_batch_norm_have_no_replicas():

@@ -4,6 +4,7 @@ A function's text is that of its own tokens, without comments and docstrings, an
 the numbers that it reads from its module are part of it.
 """
 
+import functools
 import hashlib
 import inspect
 import io
@@ -60,6 +61,7 @@ def _names(code):
     return {*code.co_names, *(name for one in inner for name in _names(one))}
 
 
+@functools.cache  # read once: while a process runs, its files may be edited, and lines of others found in their place
 def _text(function):
     """The tokens in a row: whatever layout or comments change, they stay."""
     lines = inspect.cleandoc("\n" + inspect.getsource(function)) + "\n"

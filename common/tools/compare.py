@@ -1,6 +1,7 @@
 """The `compare` command: staged parity and a short training in every backend, each in its own process, and a report."""
 
 import contextlib
+import functools
 import itertools
 import json
 import time
@@ -158,25 +159,33 @@ def _folders(report, backends, out, without):
 def _judge(report, backends, out):
     """What has been proven of one model."""
     folders = _folders(report, backends, out, report.unproven)
-    oracles = {backend: oracle_of({"replicas": report.replicas}, backend) for backend in folders}
     for dtype in DTYPES:
-        truths = {name: read_truth(out / report.spec.name / name, dtype) for name in {*oracles.values()}}
-        found = {backend: read_results(folder / f"{dtype}.safetensors") for backend, folder in folders.items()}
-        for backend, results in found.items():
-            report.stages[dtype, backend] = parity.compare(truths[oracles[backend]], results, dtype)
-            report.growth[dtype, backend] = json.loads((folders[backend] / "growth.json").read_text())[dtype]
-        if dtype == "float64":
-            slopes = {name: read_slopes(out / report.spec.name / name) for name in truths}
-            for backend, results in found.items():
-                stage = parity.slope_deviation(slopes[oracles[backend]], results["gradients"])
-                report.stages[dtype, backend].append(stage)
-            for a, b in itertools.combinations(found, 2):
-                if oracles[a] == oracles[b]:
-                    truth = truths[oracles[a]]
-                    report.pairs[a, b] = parity.compare(truth.between(found[a]), found[b], dtype)
+        _judge_in(report, folders, out / report.spec.name, dtype)
     for path in (out / report.spec.name).glob("*/*.safetensors"):  # gigabytes, for the larger models
         if path.name != PICTURES:  # of a backend that trains already
             path.unlink()
+
+
+def _judge_in(report, folders, out, dtype):
+    oracles = {backend: oracle_of({"replicas": report.replicas}, backend) for backend in folders}
+    truths = {name: read_truth(out / name, dtype) for name in {*oracles.values()}}
+
+    @functools.lru_cache(maxsize=2)  # of a large model a backend's are gigabytes
+    def found(backend):
+        return read_results(folders[backend] / f"{dtype}.safetensors")
+
+    for backend, folder in folders.items():
+        report.stages[dtype, backend] = parity.compare(truths[oracles[backend]], found(backend), dtype)
+        report.growth[dtype, backend] = json.loads((folder / "growth.json").read_text())[dtype]
+    if dtype == "float32":
+        return
+    slopes = {name: read_slopes(out / name) for name in truths}
+    for backend in folders:
+        stage = parity.slope_deviation(slopes[oracles[backend]], found(backend)["gradients"])
+        report.stages[dtype, backend].append(stage)
+    for a, b in itertools.combinations(folders, 2):
+        if oracles[a] == oracles[b]:
+            report.pairs[a, b] = parity.compare(truths[oracles[a]].between(found(a)), found(b), dtype)
 
 
 def _draw(report, backends, out):

@@ -454,6 +454,19 @@ def test_fingerprint_covers_the_mathematics_and_no_prose(tmp_path, monkeypatch, 
     assert (found[0] == found[1]) is same
 
 
+def test_fingerprint_is_of_what_runs_and_not_of_a_file_edited_since(tmp_path, monkeypatch):
+    """Else a checkpoint saved after a `git pull` would be of no model."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "running.py").write_text(MATHEMATICS)
+    losses = importlib.import_module("running").losses
+    monkeypatch.delitem(sys.modules, "running")
+    update = dataclasses.replace(specs.get("vae").updates[0], losses=losses)
+    spec = dataclasses.replace(specs.get("vae"), updates=(update,))
+    before = spec.fingerprint()
+    (tmp_path / "running.py").write_text("# edited\n" * 50 + MATHEMATICS)
+    assert spec.fingerprint() == before
+
+
 def test_fingerprint_leaves_out_training_and_prose():
     vae = specs.get("vae")
     about = dataclasses.replace(vae.about, title="Another", notes=())

@@ -268,6 +268,7 @@ def test_codes_of_two_categories_swapped(backend, train):
         width=8,
         weights=(1.0, 0.1, 1.0),
         fixed_deviation=False,
+        joint_batch=False,
         rates=(2e-4, 1e-3),
         training=dataclasses.replace(infogan.training, parity_rate=0.03),
         about=infogan.about,

@@ -35,10 +35,15 @@ SET_FOR = {
 SETTINGS = tuple(dict.fromkeys(SET_FOR.values()))
 MODELS = (*SETTINGS, "infogan_faces_fixed", "infogan_faces_plain", "vae_heads")
 STEPS, SEEDS, FOLLOWS = 1_000, 3, 0.7
+OTHERS = 2  # seeds of the settings for elevation and for lighting
 
 
 def runs() -> list[Run]:
-    return [Run(model, "pytorch", seed, STEPS, evaluate_every=STEPS) for model in MODELS for seed in range(SEEDS)]
+    return [
+        Run(model, "pytorch", seed, STEPS, evaluate_every=STEPS)
+        for model in MODELS
+        for seed in range(OTHERS if model in SETTINGS[1:] else SEEDS)
+    ]
 
 
 probe = codes.probe
@@ -94,7 +99,7 @@ CHECKS = (
         whose=PAPER,
         claim="Rates and the weight of the bound were chosen for each factor (appendix C.4)",
         criterion="As above, but for each factor in the runs that are set for it; in part: with two of the four.",
-        chance=f"{SEEDS} seeds of each setting; the first of elevation and of lighting was seen before this was written.",
+        chance=f"{SEEDS} seeds for azimuth, {OTHERS} of the other settings, whose first was seen before this was written.",
         models=SETTINGS,
         judge=_each_set_for_it,
         runs=0,
@@ -105,14 +110,18 @@ CHECKS = (
             whose=OURS,
             claim=claim,
             criterion="MIG and disentanglement, means of the seeds, are both higher; in part: one of them.",
-            chance=f"{SEEDS} seeds of each{seen}.",
+            chance=f"{seeds}.",
             models=(model, other),
             judge=_beside(model, other),
             runs=0,
         )
-        for model, named, seen in (
-            ("infogan_faces", "More", ""),
-            ("infogan_faces_lighting", "Set for lighting: more", ", of InfoGAN the first seen before this was written"),
+        for model, named, seeds in (
+            ("infogan_faces", "More", f"{SEEDS} seeds of each"),
+            (
+                "infogan_faces_lighting",
+                "Set for lighting: more",
+                f"{OTHERS} seeds, the first seen before this was written, and {SEEDS}",
+            ),
         )
         for other, what, claim in (
             (

@@ -123,8 +123,6 @@ CHECKS = (
 def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("infogan_chairs", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
     found = {model: told(page.evidence, model) for model in RUNS if page.evidence.of(model)}
-    codes.show(page, "infogan_chairs", found)
-    for result in page.evidence.of("infogan_chairs_joint"):
-        codes.show_walks(page, result)
+    codes.show(page, "infogan_chairs_joint", found)  # walks of the others are grey patterns, as their samples
     page.write()
     return page

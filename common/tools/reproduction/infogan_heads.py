@@ -142,8 +142,8 @@ CHECKS = (
 def report(results: list[Result], data: Dataset, out: Path, scale: float) -> Report:
     page = Report("infogan_heads", SAYS, DEVIATIONS, CHECKS, Evidence(results, data), scale, out)
     found = {model: told(page.evidence, model) for model in MODELS if page.evidence.of(model)}
-    codes.show(page, "infogan_faces", found)
-    for model in (*SETTINGS[1:], "infogan_faces_fixed"):
+    codes.show(page, "infogan_faces_lighting", found)
+    for model in ("infogan_faces_elevation", "infogan_faces_fixed"):
         for result in page.evidence.of(model)[:1]:
             codes.show_walks(page, result)
     page.write()

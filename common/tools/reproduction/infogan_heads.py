@@ -20,7 +20,7 @@ SAYS = (
 )
 DEVIATIONS = (
     "1,000 of 5,000 updates, so that all runs fit two hours of two cores; batches of 128.",
-    "The paper shows no number for faces. All criteria are ours, written down before the first run. That its codes have a predicted "
+    "The paper shows no number for faces. All criteria are ours, written down before the first run, or as a check says. That its codes have a predicted "
     "deviation is the paper's; next to it, without a check, the same with a deviation that is fixed, as in its code for MNIST. The plain "
     "GAN has a fixed one, so that its Q, on the side, cannot diverge.",
 )

@@ -25,7 +25,7 @@ DEVIATIONS = (
     "1,500 of 5,000 updates, one seed; batches of 128. With the paper's weights of the bound, 1 for categories and 1 for continuous "
     "codes, the samples are all alike; two runs with lighter ones stand next to it (why: docs/reproducing.md). InfoGAN for faces of "
     "celebrities, which has ten categories and no data set here, sees the same street numbers, and shows no more than that it trains.",
-    "The paper shows no number for SVHN. All criteria are ours, written down before the first run.",
+    "The paper shows no number for SVHN. All criteria are ours, written down before the first run, or as a check says.",
 )
 FACTORS = ("digit", "ink", "ground", "texture")
 MODELS = ("infogan_svhn", "infogan_svhn_text", "infogan_svhn_tenth")

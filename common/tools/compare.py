@@ -174,15 +174,15 @@ def _judge_in(report, folders, out, dtype):
     def found(backend):
         return read_results(folders[backend] / f"{dtype}.safetensors")
 
+    slopes = {name: read_slopes(out / name) for name in truths} if dtype == "float64" else {}
     for backend, folder in folders.items():
-        report.stages[dtype, backend] = parity.compare(truths[oracles[backend]], found(backend), dtype)
+        stages = parity.compare(truths[oracles[backend]], found(backend), dtype)
+        if slopes:
+            stages.append(parity.slope_deviation(slopes[oracles[backend]], found(backend)["gradients"]))
+        report.stages[dtype, backend] = stages
         report.growth[dtype, backend] = json.loads((folder / "growth.json").read_text())[dtype]
     if dtype == "float32":
         return
-    slopes = {name: read_slopes(out / name) for name in truths}
-    for backend in folders:
-        stage = parity.slope_deviation(slopes[oracles[backend]], found(backend)["gradients"])
-        report.stages[dtype, backend].append(stage)
     for a, b in itertools.combinations(folders, 2):
         if oracles[a] == oracles[b]:
             report.pairs[a, b] = parity.compare(truths[oracles[a]].between(found(a)), found(b), dtype)

@@ -136,9 +136,9 @@ def test_version():
     ("words", "found"),
     [
         (
-            "show infogan_ch",
-            ["infogan_chairs", "infogan_chairs_plain", "infogan_chairs_width", "infogan_chairs_joint"]
-            + ["infogan_chairs_joint_plain"],
+            "show infogan_c",
+            ["infogan_celeba", "infogan_chairs", "infogan_codes", "infogan_category", "infogan_chairs_plain"]
+            + ["infogan_chairs_width", "infogan_chairs_joint", "infogan_chairs_joint_plain"],
         ),
         ("train vae --backend p", ["pytorch", "paddle"]),
         ("reproduce a", ["autoencoders", "aae"]),

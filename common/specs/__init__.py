@@ -15,7 +15,15 @@ from common.specs.conv_autoencoder import CONV_AUTOENCODER
 from common.specs.gan import GAN
 from common.specs.gan_conv import GAN_CONV
 from common.specs.gan_two_layer import GAN_TWO_LAYER
-from common.specs.infogan import INFOGAN, INFOGAN_CATEGORY, INFOGAN_CODES, INFOGAN_PAPER, INFOGAN_PLAIN, INFOGAN_SLOPE
+from common.specs.infogan import (
+    INFOGAN,
+    INFOGAN_CATEGORY,
+    INFOGAN_CODES,
+    INFOGAN_JOINT,
+    INFOGAN_PAPER,
+    INFOGAN_PLAIN,
+    INFOGAN_SLOPE,
+)
 from common.specs.infogan_colour import (
     INFOGAN_CELEBA,
     INFOGAN_CHAIRS,
@@ -75,6 +83,7 @@ VARIANTS: dict[str, Spec] = {
         INFOGAN_SLOPE,
         INFOGAN_CODES,
         INFOGAN_CATEGORY,
+        INFOGAN_JOINT,
         INFOGAN_PAPER,
         INFOGAN_SVHN_TENTH,
         INFOGAN_SVHN_TEXT,

@@ -318,7 +318,17 @@ def _networks(codes, width, slope, fixed_deviation):
 MNIST = Latent(z=62, categories=1, classes=10, codes=2)
 
 
-def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, fixed_deviation=False, note=(), width=WIDTH):
+def _spec(
+    name,
+    title,
+    slope=0.1,
+    codes_weight=0.1,
+    generator_weight=1.0,
+    fixed_deviation=False,
+    joint_batch=False,
+    note=(),
+    width=WIDTH,
+):
     return make(
         name=name,
         module="infogan",
@@ -328,14 +338,14 @@ def _spec(name, title, slope=0.1, codes_weight=0.1, generator_weight=1.0, fixed_
         width=width,
         weights=(1.0, codes_weight, generator_weight),
         fixed_deviation=fixed_deviation,
-        joint_batch=False,
+        joint_batch=joint_batch,
         rates=(2e-4, 1e-3),
         training=Training(
             batch_size=128,
             steps=5_000,
             # At the true rates a change of 1e-15 in the weights grows to 1e-5 in 50 updates.
             parity_rate=0.03,
-            twin=_spec(name, title, slope, codes_weight, generator_weight, fixed_deviation, note, TWIN)
+            twin=_spec(name, title, slope, codes_weight, generator_weight, fixed_deviation, joint_batch, note, TWIN)
             if width != TWIN
             else None,
         ),
@@ -373,6 +383,14 @@ INFOGAN_CATEGORY = _spec(
     "InfoGAN that is rewarded for the category alone",
     codes_weight=0.0,
     note=("A variant for comparison: c2 and c3 are drawn and not rewarded; what Q says of them means nothing.",),
+)
+INFOGAN_JOINT = _spec(
+    "infogan_joint",
+    "InfoGAN whose trunk sees real and generated images in one batch",
+    joint_batch=True,
+    note=(
+        "A variant for comparison: the trunk's batch norms take their statistics over real and generated images together.",
+    ),
 )
 INFOGAN_PAPER = _spec(
     "infogan_paper",

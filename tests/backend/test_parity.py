@@ -74,6 +74,12 @@ def test_infogan_for_faces_with_a_fixed_deviation(backend, train):
     assert first_failure(backend, twin, train, get("infogan_faces").training.twin) is not None  # which predicts it
 
 
+def test_infogan_in_a_joint_batch(backend, train):
+    twin = get("infogan_joint").training.twin
+    assert first_failure(backend, twin, train) is None
+    assert first_failure(backend, twin, train, get("infogan").training.twin) is not None  # each in a batch of its own
+
+
 def test_infogan_for_chairs_in_a_joint_batch(backend, train):
     twin = get("infogan_chairs_joint").training.twin
     assert first_failure(backend, twin, train) is None

@@ -50,6 +50,7 @@ STUDY = {
     "infogan_slope": (2, 1_000),
     "infogan_codes": (2, 1_000),
     "infogan_category": (2, 1_000),
+    "infogan_joint": (2, 1_000),
     "infogan_paper": (5, 5_000),
 }
 TITLES = {
@@ -58,6 +59,7 @@ TITLES = {
     "infogan_slope": "InfoGAN, slope 0.01",
     "infogan_codes": "InfoGAN, weight of c2 and c3 1",
     "infogan_category": "InfoGAN, weight of c2 and c3 0",
+    "infogan_joint": "InfoGAN, real and generated in one batch",
     "infogan_paper": "InfoGAN, the paper's code",
 }
 

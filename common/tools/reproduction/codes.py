@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import sklearn
 
+import backends
 from common.checkpoint import write_json
 from common.contract import Column
 from common.data import Dataset
@@ -164,15 +165,25 @@ def show_samples(page: Report, results: list[Result]) -> None:
     plots.grids(page.figure("samples.png", "Samples", "None chosen by hand."), sets, columns=10, per_row=3)
 
 
+def show_backends(page: Report, model: str) -> None:
+    """100 samples of the first run of `model` in every framework in which it was trained."""
+    first = {result.run.backend: result for result in reversed(page.evidence.of(model))}
+    sets = {backends.KNOWN[name].title: unit(first[name].probe["samples"][:100]) for name in reversed(first)}
+    file = f"{model}-frameworks.png".replace("_", "-")
+    title = f"{page.evidence.one(model).spec.about.title}: the same in every framework"
+    caption = "None chosen by hand; each framework with noise of its own."
+    plots.grids(page.figure(file, title, caption), sets, columns=10)
+
+
 def show_factors(page: Report, found: dict[str, list[Carried]]) -> None:
-    """Tables of `found` {model: of every seed}: which code follows which factor, and the three measures."""
+    """Tables of `found` {model: of every run}: which code follows which factor, and the three measures."""
     (factors,) = {one.factors for every in found.values() for one in every}
     rows = []
     for model, every in found.items():
-        for seed, one in enumerate(every):
+        for result, one in zip(page.evidence.of(model), every, strict=True):
             best = one.correlation.argmax(axis=0)
             told = [f"{one.codes[k]} {one.correlation[k, column]:.2f}" for column, k in enumerate(best)]
-            rows.append([f"`{model}` {seed}", *told])
+            rows.append([f"`{result.run.name}`", *told])
     page.tables.append(
         (
             "The code that follows each factor best, with its rank correlation on training images (of an angle all around: "

@@ -198,6 +198,7 @@ def with_bars(results: Results, case: Case, dtype: str) -> Truth:
     for found in drawn:
         for stage, tensors in found.items():
             _raise(largest[stage], _distances(results[stage], tensors, masks.get(stage, {})))
+        _raise(largest["one update"], _steep(results["one update"], found["one update"], settled))
     if MANY in largest:  # chance decides what one course makes of a tensor of a few elements
         most = max(largest[MANY].values())
         for name, value in results[MANY].items():
@@ -262,13 +263,28 @@ def _settle(settled, spec, expected, found):
             settled[name] &= (error < np.abs(expected[stage][key])) | (error == 0)
 
 
+def _steep(expected, found, settled):
+    """{parameter: √FACTOR times as far as a draw moves it, if one element makes more than half of that}.
+
+    Where a gradient is of the order of ε, the first step is no longer its sign, and follows it steeply: such an element may
+    deviate more than all others together, and three draws of one number do not say how far rounding moves it."""
+    moved = {}
+    for name, mask in settled.items():
+        squares = (found[name][mask] - expected[name][mask]) ** 2
+        if squares.sum() < 2 * squares.max(initial=0.0):
+            moved[name] = FACTOR**0.5 * _distance(name, expected[name], found[name], mask)
+    return moved
+
+
 def _strays(spec, expected, settled):
-    """{parameter: how far it is off when a share STRAY of its settled elements takes its first step the wrong way}."""
+    """{parameter, or its move: how far it is off when a share STRAY of its settled elements takes its first step the wrong way}."""
     found = {}
     for update in _by_sign(spec):
         for name in spec.parameter_shapes(update.networks):
-            step = 2 * _first_step(update.optimizer) * int(STRAY * settled[name].sum()) ** 0.5
+            count = int(STRAY * settled[name].sum())
+            step = 2 * _first_step(update.optimizer) * count**0.5
             found[name] = step / max(float(np.linalg.norm(expected[name][settled[name]])), 1e-30)
+            found[f"{name}{MOVED}"] = 2 * count / max(int(settled[name].sum()), 1)  # all steps are of one length
     return found
 
 

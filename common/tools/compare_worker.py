@@ -54,24 +54,30 @@ def oracle_of(job: dict, backend: str) -> str:
 
 def prove(job: dict, dataset: sets.Dataset, folder: Path, world: World) -> None:
     """Every tensor of every stage in one backend."""
-    case, course = cases(job, dataset.train)
-    oracle, growth = folder.parent / oracle_of(job, job["party"]), {dtype: [] for dtype in DTYPES}
-    for dtype, rows in growth.items():
-
-        def watch(step: int, tensors: dict[str, np.ndarray], rows: list = rows) -> None:
-            expected = read_results(oracle_path(oracle, step))[""]
-            rows.append((step, *parity.largest_deviation(expected, tensors)))
-
-        column = create(job, case, dtype, world)
-        found = parity.collect(column, case, dtype)
-        if course.spec is not case.spec:
-            column = create(job, course, dtype, world)
-        many = parity.course(column, course, watch)
-        if world.leads:
-            found |= {parity.MANY: many} if dtype == "float64" else {}
-            write_results(folder / f"{dtype}.safetensors", found)
+    growth = {dtype: _prove(job, dataset, folder, world, dtype) for dtype in DTYPES}
     if world.leads:
         write_json(folder / "growth.json", growth)
+
+
+def _prove(job, dataset, folder, world, dtype):
+    """The growth in one precision; a function of its own, so that a model of a gigabyte is gone before the next is made."""
+    case, course = cases(job, dataset.train)
+    oracle, growth = folder.parent / oracle_of(job, job["party"]), []
+
+    def watch(step: int, tensors: dict[str, np.ndarray]) -> None:
+        expected = read_results(oracle_path(oracle, step))[""]
+        growth.append((step, *parity.largest_deviation(expected, tensors)))
+
+    column = create(job, case, dtype, world)
+    found = parity.collect(column, case, dtype)
+    if course.spec is not case.spec:
+        del column
+        column = create(job, course, dtype, world)
+    many = parity.course(column, course, watch)
+    if world.leads:
+        found |= {parity.MANY: many} if dtype == "float64" else {}
+        write_results(folder / f"{dtype}.safetensors", found)
+    return growth
 
 
 def train(job: dict, dataset: sets.Dataset, folder: Path, world: World) -> None:

@@ -65,18 +65,23 @@ def _follows(model, code, factor):
     return judge
 
 
+def _above(ours, theirs):
+    """Reached if every seed is above all others', in part if the mean is."""
+    return graded(min(ours) > max(theirs), float(np.mean(ours)) > float(np.mean(theirs)))
+
+
 def _rotates_more(evidence: Evidence):
     models = ("infogan_chairs_joint", "infogan_chairs_joint_plain")
     ours, theirs = (_correlations(evidence, model, "c4", "azimuth") for model in models)
     text = f"c4 {codes.spread(ours)} against {codes.spread(theirs)}"
-    return text, graded(min(ours) > max(theirs), float(np.mean(ours)) > float(np.mean(theirs)))
+    return text, _above(ours, theirs)
 
 
 def _beside(other):
     def judge(evidence: Evidence):
         ours, theirs = ([one.mig for one in told(evidence, model)] for model in ("infogan_chairs", other))
         text = f"MIG {codes.spread(ours)} against {codes.spread(theirs)}"
-        return text, graded(min(ours) > max(theirs), float(np.mean(ours)) > float(np.mean(theirs)))
+        return text, _above(ours, theirs)
 
     return judge
 

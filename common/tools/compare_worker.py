@@ -54,14 +54,14 @@ def oracle_of(job: dict, backend: str) -> str:
 
 def prove(job: dict, dataset: sets.Dataset, folder: Path, world: World) -> None:
     """Every tensor of every stage in one backend."""
-    growth = {dtype: _prove(job, dataset, folder, world, dtype) for dtype in DTYPES}
+    both = cases(job, dataset.train)
+    growth = {dtype: _prove(job, *both, folder, world, dtype) for dtype in DTYPES}
     if world.leads:
         write_json(folder / "growth.json", growth)
 
 
-def _prove(job, dataset, folder, world, dtype):
+def _prove(job, case, course, folder, world, dtype):
     """The growth in one precision; a function of its own, so that a model of a gigabyte is gone before the next is made."""
-    case, course = cases(job, dataset.train)
     oracle, growth = folder.parent / oracle_of(job, job["party"]), []
 
     def watch(step: int, tensors: dict[str, np.ndarray]) -> None:

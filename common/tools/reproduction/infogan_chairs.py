@@ -49,39 +49,28 @@ def told(evidence: Evidence, model: str) -> list[Carried]:
     return codes.told_every(evidence, model, FACTORS, PERIODS)
 
 
-def _correlations(evidence, model, code, factor):
-    """Run by run."""
-    return [float(one.correlation[one.codes.index(code), FACTORS.index(factor)]) for one in told(evidence, model)]
+def _correlation(one, code, factor):
+    return float(one.correlation[one.codes.index(code), FACTORS.index(factor)])
 
 
 def _follows(model, code, factor):
     def judge(evidence: Evidence):
-        column = FACTORS.index(factor)
-        found = _correlations(evidence, model, code, factor)
-        first = [one.correlation[one.codes.index(code)].argmax() == column for one in told(evidence, model)]
+        every = told(evidence, model)
+        found = [_correlation(one, code, factor) for one in every]
+        first = [one.correlation[one.codes.index(code)].argmax() == FACTORS.index(factor) for one in every]
         text = f"{code}: " + ", ".join(f"{value:.2f}" for value in found)
         return text, graded(float(np.mean(found)) >= FOLLOWS, all(first))
 
     return judge
 
 
-def _above(ours, theirs):
-    """Reached if every seed is above all others', in part if the mean is."""
-    return graded(min(ours) > max(theirs), float(np.mean(ours)) > float(np.mean(theirs)))
+def _above(model, other, name, measure):
+    """Reached if every seed of `model` is above all of `other`, in part if the mean is."""
 
-
-def _rotates_more(evidence: Evidence):
-    models = ("infogan_chairs_joint", "infogan_chairs_joint_plain")
-    ours, theirs = (_correlations(evidence, model, "c4", "azimuth") for model in models)
-    text = f"c4 {codes.spread(ours)} against {codes.spread(theirs)}"
-    return text, _above(ours, theirs)
-
-
-def _beside(other):
     def judge(evidence: Evidence):
-        ours, theirs = ([one.mig for one in told(evidence, model)] for model in ("infogan_chairs", other))
-        text = f"MIG {codes.spread(ours)} against {codes.spread(theirs)}"
-        return text, _above(ours, theirs)
+        ours, theirs = ([measure(one) for one in told(evidence, each)] for each in (model, other))
+        text = f"{name} {codes.spread(ours)} against {codes.spread(theirs)}"
+        return text, graded(min(ours) > max(theirs), float(np.mean(ours)) > float(np.mean(theirs)))
 
     return judge
 
@@ -127,7 +116,12 @@ CHECKS = (
         "the other's.",
         chance=f"{SEEDS} seeds of each, the first of each seen before this was written.",
         models=("infogan_chairs_joint", "infogan_chairs_joint_plain"),
-        judge=_rotates_more,
+        judge=_above(
+            "infogan_chairs_joint",
+            "infogan_chairs_joint_plain",
+            "c4",
+            lambda one: _correlation(one, "c4", "azimuth"),
+        ),
         runs=0,
     ),
     *(
@@ -138,7 +132,7 @@ CHECKS = (
             criterion="The least MIG of the seeds is above the other's largest; in part: the mean is above the other's.",
             chance=f"{SEEDS} seeds of each.",
             models=("infogan_chairs", model),
-            judge=_beside(model),
+            judge=_above("infogan_chairs", model, "MIG", lambda one: one.mig),
             runs=0,
         )
         for model, name in (

@@ -24,6 +24,8 @@ from common.tools.pages import template
 from common.truths import read_results, read_truth
 from common.worlds import PER_REPLICA
 
+LARGE = 2e7  # parameters; with their gradients, accumulators and what is compared of them they take gigabytes
+
 
 @dataclass
 class ModelReport:
@@ -109,6 +111,7 @@ def compare(
             spec, data, batch, train_epochs, None if train_epochs else train_steps or short(spec)
         )
         jobs[spec.name] = job | {"model": spec.name, "rate": report.rate, "train_steps": length}
+        jobs[spec.name]["large"] = spec.parameter_count() > LARGE
         jobs[spec.name]["replicas"] = report.replicas = unsynchronised and bool(spec.statistic_shapes())
     tasks = agenda([spec.name for spec in order], backends, out)
     left = Counter((task.kind, task.model) for task in tasks)

@@ -1,7 +1,8 @@
 """What is to be done for a comparison, by whom and in which order, and the processes that do it.
 
 Parties are the oracle and the backends, with a process each, which does its tasks in turn. As many work at a time as there are
-cores. Each has its share of the cores' threads, so that none waits for another's.
+cores. Each has its share of the cores' threads, so that none waits for another's. A process ends with its party's last task, and
+with each task of a large model: frameworks and allocators keep the gigabytes that they have once had.
 """
 
 import contextlib
@@ -57,8 +58,8 @@ def work(
 ) -> Iterator[tuple[tuple[Task, ...], Task | None, str | None]]:
     """(what is being done, the task that has just ended or None, what went wrong with it) until all have ended.
 
-    `jobs` holds what all parties are told of a model. What a backend could not prove it does not train. A backend has `count`
-    processes.
+    `jobs` holds what all parties are told of a model, "large" among it. What a backend could not prove it does not train. A
+    backend has `count` processes.
     """
     parties = dict.fromkeys(task.party for task in tasks)
     waiting, started, failed = list(tasks), [], set()
@@ -81,6 +82,8 @@ def work(
                 problem = workers[task.party].problem(task)
                 if problem:
                     failed.add(task.folder)
+                if jobs[task.model]["large"] or all(other.party != task.party for other in waiting):
+                    workers[task.party].stop()
                 yield tuple(started), task, problem
 
 
@@ -131,6 +134,12 @@ class Worker:
                     )
                 )
 
+    def stop(self) -> None:
+        """End the processes, which do nothing now; what they held is free before this returns."""
+        for process in self.processes:
+            end(process)
+        self.processes = []
+
     def _log_of(self, rank):
         return self.log if rank == 0 else self.log.with_name(f"{self.log.stem}-rank{rank}.log")
 
@@ -146,8 +155,7 @@ class Worker:
         if task.done.exists():
             return task.done.read_text() or None
         codes = [process.poll() for process in self.processes]
-        for process in self.processes:
-            end(process)
+        self.stop()
         rank = first_to_blame(codes) if any(codes) else codes.index(0)
         lines = self._log_of(rank).read_text(errors="replace").strip().splitlines()
         said = lines[-1] if lines else "no output"

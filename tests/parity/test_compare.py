@@ -250,13 +250,46 @@ def test_workers_end_with_their_block(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Children, "start", start)
     tasks = agenda(["vae"], ("pytorch",), tmp_path)
-    with pytest.raises(KeyboardInterrupt), contextlib.closing(work(tasks, {"vae": {}}, tmp_path)) as doing:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        contextlib.closing(work(tasks, {"vae": {"large": False}}, tmp_path)) as doing,
+    ):
         for started, _, _ in doing:
             assert [task.party for task in started] == [ORACLE]  # whom the others wait for
             if (tmp_path / "oracle.log").read_text():
                 assert psutil.pid_exists(processes[0].pid)
                 raise KeyboardInterrupt
     assert not psutil.pid_exists(processes[0].pid)
+
+
+def test_a_process_ends_with_its_last_task_and_with_each_of_a_large_model(tmp_path, monkeypatch):
+    """What it holds would be gigabytes that the others need: where one is kept the next task of a model may be killed for it."""
+    (tmp_path / "quick.py").write_text(
+        "import pathlib, sys\nfor line in sys.stdin: pathlib.Path(line.rstrip()).with_suffix('.done').write_text('')"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    processes, real = {ORACLE: [], "pytorch": []}, Children.start
+
+    def start(self, module, *arguments, **options):
+        party = arguments[0] if arguments else ORACLE
+        processes[party].append(real(self, "quick", **options))
+        return processes[party][-1]
+
+    monkeypatch.setattr(Children, "start", start)
+    jobs, running = {"small": {"large": False}, "grand": {"large": True}}, {}
+    for _, task, problem in work(agenda([*jobs], ("pytorch",), tmp_path), jobs, tmp_path):
+        if task:
+            assert problem is None
+            alive = any(process.poll() is None for process in processes[task.party])
+            running[task.kind, task.model] = (len(processes[task.party]), alive)
+    assert running == {
+        ("ask", "small"): (1, True),
+        ("ask", "grand"): (1, False),  # its last
+        ("prove", "small"): (1, True),
+        ("prove", "grand"): (1, False),
+        ("train", "small"): (2, True),
+        ("train", "grand"): (2, False),
+    }
 
 
 def test_relative_paths_from_any_folder(tmp_path):

@@ -71,9 +71,9 @@ def _two(case, dtype):
         column = InexactReference(case.spec, case.parameters(), dtype=dtype, error=roundings * rounding, seed=number)
         return {name: parity.deviation(expected[name], curve) for name, curve in _objectives(column, case).items()}
 
-    drawn = [off(parity.FACTOR, number) for number in range(parity.DRAWS)]
+    drawn = [off(parity.FACTOR, number) for number in parity.DRAWS[dtype]]
     bars = {name: max(parity.FACTOR * rounding, *(found[name] for found in drawn)) for name in expected}
-    bars, _ = parity.with_flips(bars, off(1, parity.DRAWS), dtype)
+    bars, _ = parity.with_flips(bars, off(1, parity.SINGLE), dtype)
     return parity.Truth({TWO: expected}, {TWO: {name: parity.Bar(bar) for name, bar in bars.items()}})
 
 

@@ -6,6 +6,7 @@ from functools import singledispatch
 from autograd import numpy as np
 from autograd.extend import defvjp, primitive
 
+from common.reference.convolution import correlate, transposed
 from common.reference.terms import sigmoid
 from common.specs.layers import (
     Activation,
@@ -66,15 +67,16 @@ def _(layer: LeakyRelu, parameters, path, x):
 
 @apply.register
 def _(layer: Conv, parameters, path, x):
-    y = _correlate(_spread(x, 1, layer.padding), parameters[f"{path}.weight"], layer.stride)
+    y = correlate(x, parameters[f"{path}.weight"], layer.stride, layer.padding)
     return y + per_feature(parameters[f"{path}.bias"], y.shape) if layer.bias else y
 
 
 @apply.register
 def _(layer: ConvTranspose, parameters, path, x):
-    # Pixels set `stride` apart and correlated with the kernel turned by 180°.
-    turned = np.transpose(parameters[f"{path}.weight"], (1, 0, 2, 3))[:, :, ::-1, ::-1]
-    y = _correlate(_spread(x, layer.stride, layer.kernel - 1 - layer.padding, layer.output_padding), turned, 1)
+    sides = tuple(
+        (side - 1) * layer.stride + layer.kernel - 2 * layer.padding + layer.output_padding for side in x.shape[2:]
+    )
+    y = transposed(x, parameters[f"{path}.weight"], layer.stride, layer.padding, sides)
     return y + per_feature(parameters[f"{path}.bias"], y.shape) if layer.bias else y
 
 
@@ -92,30 +94,12 @@ def _(layer: MaxPool, parameters, path, x):
     return largest
 
 
-def _correlate(x, weight, stride):
-    """Σ over kernel positions of a shifted view of x (B, C, H, W) times weight[:, :, i, j] (O, C)."""
-    windows = _windows(x, weight.shape[2], stride)
-    total = sum(np.tensordot(window, weight[:, :, i, j], axes=((1,), (1,))) for i, j, window in windows)
-    return np.transpose(total, (0, 3, 1, 2))
-
-
 def _windows(x, kernel, stride):
     """(i, j, x seen through position i, j of every window) for each position of a kernel × kernel window."""
     height, width = ((side - kernel) // stride * stride + 1 for side in x.shape[2:])
     for i in range(kernel):
         for j in range(kernel):
             yield i, j, x[:, :, i : i + height : stride, j : j + width : stride]
-
-
-def _spread(x, apart, margin, more=0):
-    """x (B, C, H, W) with its pixels `apart` apart, `margin` zeros around, and so many more at the end of each side."""
-
-    def place(side):
-        matrix = np.zeros((side, (side - 1) * apart + 1 + 2 * margin + more))
-        matrix[np.arange(side), margin + apart * np.arange(side)] = 1.0
-        return matrix
-
-    return place(x.shape[2]).T @ x @ place(x.shape[3])
 
 
 class Networks:

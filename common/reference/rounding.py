@@ -11,6 +11,7 @@ an error of up to |sum|·m / 2: that is a bound, and counts for itself, not for 
 Each term is thus moved by more than its own rounding, so that inputs and weights are moved too, anew at each use.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -98,13 +99,17 @@ class Inexact(np.ndarray):
 
     def __array_function__(self, function, types, arguments, options):
         if function in PRODUCTS:
-            plain = [_plain(value) for value in arguments[:2]]
-
-            result = function(*plain, *arguments[2:], **options)
-            squares = function(*map(np.square, plain), *arguments[2:], **options)
-            terms = (plain[0].size * plain[1].size / np.size(result)) ** 0.5
-            return self.moved(result, _size(result, squares, terms))
+            a, b, *rest = arguments
+            return self.products(lambda a, b: function(a, b, *rest, **options), a, b)
         return self.wrap(super().__array_function__(function, types, arguments, options))
+
+    def products(self, function: Callable, a: np.ndarray, b: np.ndarray, terms: float | None = None) -> "Inexact":
+        """function(a, b), each element of it a sum of so many products; by default of as many as a matrix product has."""
+        a, b = _plain(a), _plain(b)
+        result = function(a, b)
+        (a_squares, a_largest), (b_squares, b_largest) = _squares(a), _squares(b)
+        squares = function(a_squares, b_squares).astype(np.float64) * (a_largest * b_largest) ** 2
+        return self.moved(result, _size(result, squares, terms or (a.size * b.size / np.size(result)) ** 0.5))
 
     def wrap(self, result: object) -> object:
         """`result` as it is, with operations that are as inexact as ours."""
@@ -125,6 +130,13 @@ def _inexact(values, errors):
     values = np.asarray(values).view(Inexact)
     values.errors = errors
     return values
+
+
+def _squares(values):
+    """(squares of the values in parts of the largest, the largest): in float32, which is enough for the size of an error, and half
+    the work."""
+    largest = max(np.max(np.abs(values), initial=0.0), np.finfo(np.float64).tiny)
+    return np.square((values / largest).astype(np.float32)), largest
 
 
 def _size(total, squares, terms):

@@ -10,6 +10,7 @@ from autograd import numpy as anp
 from common import parity
 from common.reference import column as reference
 from common.reference.column import Reference
+from common.reference.convolution import correlate, of_weight, transposed
 from common.reference.networks import Networks, over_places, per_feature
 from common.reference.rounding import Errors, Inexact, InexactReference
 from common.specs import get
@@ -110,6 +111,19 @@ def test_a_product_is_off_as_its_partial_sums_are(product):
     weights = np.tile([1.0, -1.0], 128)[:, None] + np.zeros((256, 300)) + np.arange(300) * 1e-9
     error = np.asarray(product(inexact(np.ones((1, 256))), weights)) - weights.sum(axis=0)
     assert 4e-3 * 16 < np.abs(error).max() <= 5.01e-3 * 16
+
+
+@pytest.mark.parametrize("kind", [correlate, transposed, of_weight])
+def test_a_convolution_is_off_as_its_partial_sums_are(kind):
+    """Chains of 64 products at each place of a 5 × 5 kernel, and one of the 25 places; of a weight one chain over all places of
+    the images."""
+    random = np.random.default_rng(0)
+    x, y = random.uniform(0.5, 1.5, (2, 64, 12, 12)), random.uniform(0.5, 1.5, (2, 64, 8, 8))
+    weight = random.uniform(0.5, 1.5, (64, 64, 5, 5))
+    operands = {correlate: (x, weight, 1, 0), transposed: (y, weight, 1, 0, (12, 12)), of_weight: (x, y, 1, 0, 5)}[kind]
+    error = np.asarray(kind(inexact(operands[0]), *operands[1:])) / kind(*operands) - 1
+    times = 1 + (2 * 8 * 8) ** 0.5 / 4 if kind is of_weight else 1 + (64**0.5 + 5) / 4
+    assert 0.9e-3 * times < np.abs(error).max() <= 1.001e-3 * times
 
 
 def test_an_update_leaves_the_operations_inexact(case):
@@ -217,6 +231,17 @@ def test_units_that_flip_turn_a_few_first_steps_around(case, flip_at, monkeypatc
     assert raised.tolerance == pytest.approx(2 * 1e-3 * turned**0.5 / np.linalg.norm(after), rel=1e-6)
     shorter = 2 * turned / int(raised.settled.sum())
     assert before[f"{name} moved"].tolerance < shorter <= moved.tolerance < 2 * shorter < 1e-3
+
+
+def test_what_a_flip_makes_of_one_tensor_is_not_left_to_chance():
+    """Of InfoGAN for chairs one unit that may flip makes 4% of a bias's gradient, and nothing of the other tensors'."""
+    single = {"a": 1e-6, "b": 2e-6, "c": 1e-6, "d": 1e-6, "e": 1e-6}
+    drawn = {"a": 16e-6, "b": 30e-6, "c": 4e-2, "d": 60e-6, "e": 17e-6}  # d: of a few numbers, by chance
+    bars, everywhere = parity.with_flips(drawn, single, "float32")
+    assert bars == pytest.approx({"a": 16e-6, "b": 32e-6, "c": 4 * 4e-2, "d": 60e-6, "e": 17e-6}, rel=1e-12)
+    assert not everywhere
+    bars, everywhere = parity.with_flips(drawn | {"a": 1e-2, "b": 1e-2}, single, "float32")
+    assert bars == pytest.approx({"a": 4e-2, "b": 4e-2, "c": 16e-2, "d": 240e-6, "e": 68e-6}, rel=1e-12) and everywhere
 
 
 def test_one_steep_step_is_not_left_to_chance():

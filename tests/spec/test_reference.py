@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from autograd import grad
+from autograd.test_util import check_grads
 from scipy import signal, special, stats
 
 from common import parity
@@ -15,6 +16,7 @@ from common.parameters import initial_parameters
 from common.reference.adam import adam_update
 from common.reference.column import Reference
 from common.reference.complex_step import directional_derivative
+from common.reference.convolution import correlate, transposed
 from common.reference.momentum import momentum_update
 from common.reference.networks import Networks, apply
 from common.reference.rmsprop import rmsprop_update
@@ -87,6 +89,20 @@ def test_conv_transpose_is_the_transpose_of_conv(kernel, stride, padding, more):
     u = RANDOM.normal(size=back.shape)
     forth = apply(Conv("c", 2, 3, kernel, stride, padding), {"c.weight": weight, "c.bias": np.zeros(3)}, "c", u)
     assert np.sum(forth * v) == pytest.approx(np.sum(u * back))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "side"), [(3, 1, 0, 5), (4, 2, 1, 7), (5, 2, 2, 6), (3, 3, 1, 8)]
+)
+def test_derivatives_of_the_convolutions(kernel, stride, padding, side):
+    """Against central differences, which are exact of what is linear; also where the last pixels are seen by no window."""
+    random = np.random.default_rng(0)
+    x, weight = random.normal(size=(2, 3, side, side + 1)), random.normal(size=(4, 3, kernel, kernel))
+    check_grads(lambda x, weight: correlate(x, weight, stride, padding), modes=["rev"], order=1)(x, weight)
+    y = random.normal(size=correlate(x, weight, stride, padding).shape)
+    check_grads(lambda y, weight: transposed(y, weight, stride, padding, x.shape[2:]), modes=["rev"], order=1)(
+        y, weight
+    )
 
 
 def test_conv_transpose_adds_its_bias():

@@ -191,18 +191,22 @@ def truth(case: Case, dtype: str, watch: Watch | None = None) -> Truth:
 def with_bars(results: Results, case: Case, dtype: str) -> Truth:
     """`truth`, where `expected` has been asked already."""
     settled = {name: np.ones(value.shape, bool) for name, value in results["parameters"].items()}
+    largest = {stage: dict.fromkeys(tensors, FACTOR * ROUNDING[dtype]) for stage, tensors in results.items()}
+    largest["parameters"] = dict.fromkeys(results["parameters"], 0.0)
     drawn = []
     for number in DRAWS[dtype]:
         whole = MANY in results and (number < COURSES or case.steps <= SHORT)
-        drawn.append(_inexact(case if whole else replace(case, steps=0), dtype, FACTOR, number))
-        _settle(settled, case.spec, results, drawn[-1])
-    masks = {"one update": settled | {f"{name}{MOVED}": mask for name, mask in settled.items()}}
-    largest = {stage: dict.fromkeys(tensors, FACTOR * ROUNDING[dtype]) for stage, tensors in results.items()}
-    largest["parameters"] = dict.fromkeys(results["parameters"], 0.0)
-    for found in drawn:
+        found = _inexact(case if whole else replace(case, steps=0), dtype, FACTOR, number)
+        _settle(settled, case.spec, results, found)
+        # What is compared where all draws are settled waits for the others; of the rest, gigabytes in a large model, nothing is kept.
+        update = found["one update"]
+        drawn.append({key: update.pop(key) for name in settled for key in (name, f"{name}{MOVED}") if key in update})
         for stage, tensors in found.items():
-            _raise(largest[stage], _distances(results[stage], tensors, masks.get(stage, {})))
-        steep = _steep(results["one update"], found["one update"], settled)
+            _raise(largest[stage], _distances(results[stage], tensors, {}))
+    masks = {"one update": settled | {f"{name}{MOVED}": mask for name, mask in settled.items()}}
+    for update in drawn:
+        _raise(largest["one update"], _distances(results["one update"], update, masks["one update"]))
+        steep = _steep(results["one update"], update, settled)
         if dtype == "float64":  # a tensor that rounding does not move beyond the ceiling is not to fail for this
             steep = {name: min(distance, CEILING[dtype]) for name, distance in steep.items()}
         _raise(largest["one update"], steep)
@@ -323,7 +327,7 @@ def _first_step(optimizer):
 
 
 def _distances(expected, found, masks):
-    return {name: _distance(name, value, found[name], masks.get(name)) for name, value in expected.items()}
+    return {name: _distance(name, expected[name], value, masks.get(name)) for name, value in found.items()}
 
 
 def _raise(largest, distances):

@@ -252,6 +252,9 @@ def compare(
     train_epochs: Annotated[int | None, typer.Option(min=1, help="Instead of --train-steps.")] = None,
     workers: WorkersOption = 1,
     device: DeviceOption = "cpu",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted comparison in --out: what was found is kept.")
+    ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Prove backends equal, stage by stage, and train them side by side. Exit code 1 if any differs."""
@@ -268,7 +271,10 @@ def compare(
     for spec in chosen:
         for batch in (parity.Case.batch, batch_size(spec, dataset)):
             World(count=workers).check_batch(batch)
-    prepare_folder(out, resume=False, overwrite=overwrite)
+    if not resume:
+        prepare_folder(out, resume=False, overwrite=overwrite)
+    elif out.exists() and not any((out / name).exists() for name in ("oracle.log", "report.json")):
+        raise UsageError(f"{out}: expected the folder of a comparison, to go on with it; choose another --out")
     reports = compare_all(
         chosen,
         columns,

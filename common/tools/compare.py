@@ -96,8 +96,9 @@ def compare(
 
     Small models come first, trainings after all proofs, and `proven` is told of each model that has been proven. The result
     is in the order of `specs`. With several `workers` that many processes of each backend prove and train a model together.
+    What an earlier comparison into `out` was told and found alike, and has not judged yet, is not done again.
     """
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     reports = {}
     job = {"data": data_name, "data_dir": str(Path(data_dir).resolve()) if data_dir else None, "device": device}
     job |= {"seed": seed, "steps": steps, "workers": workers}

@@ -1,12 +1,16 @@
 """What is to be done for a comparison, by whom and in which order, and the processes that do it.
 
 Parties are the oracle and the backends, with a process each, which does its tasks in turn. As many work at a time as there are
-cores. Each has its share of the cores' threads, so that none waits for another's. A process ends with its party's last task, and
-with each task of a large model: frameworks and allocators keep the gigabytes that they have once had.
+cores. Each has its share of the cores' threads, so that none waits for another's. A process ends with its party's last task.
+
+A large model takes gigabytes, and frameworks and allocators keep what they have once had: each task of one is done alone, on all
+cores, and its process ends with it.
 """
 
 import contextlib
 import itertools
+import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +24,11 @@ from common.tools.launch import first_to_blame
 
 ORACLE = "oracle"
 REPLICAS = "oracle-replicas"  # with batch norms that see the rows of one worker
+FOUND = {
+    "ask": "slopes.safetensors",
+    "prove": "float32.safetensors",
+    "train": "pictures.safetensors",
+}  # until it is judged
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,19 @@ class Task:
         """Written last of all: the message of an error that a user can act on, or nothing."""
         return self.job.with_suffix(".done")
 
+    def told(self, job: dict) -> dict:
+        """What stands in `job`."""
+        return job | {"kind": self.kind, "party": self.party}
+
+    def finished(self, job: dict) -> bool:
+        """Whether it was done, as it is told now, in an earlier comparison, and what it found is still there."""
+        try:
+            same = json.loads(self.job.read_text()) == self.told(job)
+        except (OSError, ValueError):
+            return False
+        there = self.done.exists() and (self.folder / FOUND[self.kind]).exists()
+        return same and there and not self.done.read_text()
+
 
 def agenda(models: list[str], backends: tuple[str, ...], out: Path) -> list[Task]:
     """All tasks, what matters most first: the first model's proof, so that something is to be seen; the oracle, whom all wait
@@ -56,13 +78,17 @@ def agenda(models: list[str], backends: tuple[str, ...], out: Path) -> list[Task
 def work(
     tasks: list[Task], jobs: dict[str, dict], out: Path, count: int = 1, device: str = "cpu"
 ) -> Iterator[tuple[tuple[Task, ...], Task | None, str | None]]:
-    """(what is being done, the task that has just ended or None, what went wrong with it) until all have ended.
+    """(what is being done, the task that has just ended or None, what went wrong with it) until all have ended. Those that an
+    earlier comparison has finished come first.
 
     `jobs` holds what all parties are told of a model, "large" among it. What a backend could not prove it does not train. A
     backend has `count` processes.
     """
     parties = dict.fromkeys(task.party for task in tasks)
-    waiting, started, failed = list(tasks), [], set()
+    ready = [task for task in tasks if task.finished(jobs[task.model])]
+    for task in ready:
+        yield (), task, None
+    waiting, started, failed = [task for task in tasks if task not in ready], [], set()
     threads = max(1, environment.cores() // len(parties))
     with Children() as children:
         workers = {}
@@ -71,7 +97,7 @@ def work(
             workers[party] = Worker(party, many, device, out / f"{party}.log", children, threads)
         while waiting or started:
             waiting = [task for task in waiting if task.folder not in failed]
-            for task in _startable(waiting, started)[: min(environment.cores(), len(parties)) - len(started)]:
+            for task in _together(_startable(waiting, started), started, jobs, min(environment.cores(), len(parties))):
                 waiting.remove(task)
                 started.append(task)
                 workers[task.party].give(task, jobs[task.model])
@@ -97,6 +123,17 @@ def _startable(waiting, started):
     return list(free.values())
 
 
+def _together(startable, started, jobs, most):
+    """Those that are begun now, of the startable: so many are at work then, or one of a large model alone."""
+    chosen = []
+    for task in startable:
+        others = [*started, *chosen]
+        crowded = others and any(jobs[one.model]["large"] for one in (*others, task))
+        if len(others) < most and not crowded:
+            chosen.append(task)
+    return chosen
+
+
 class Worker:
     """The processes, of `children`, that do the tasks of one party: one of the oracle, of a backend one or as many as train together.
     When one dies they take the task with them that they were at; the next task starts others."""
@@ -108,15 +145,18 @@ class Worker:
     def give(self, task: Task, job: dict) -> None:
         """Have `task` done, in its folder."""
         task.folder.mkdir(parents=True, exist_ok=True)
-        write_json(task.job, job | {"kind": task.kind, "party": task.party})
+        task.done.unlink(missing_ok=True)  # of an earlier comparison
+        if task.kind == "train":
+            shutil.rmtree(task.folder / "run", ignore_errors=True)
+        write_json(task.job, task.told(job))
         if not self.processes or self._died():
-            self._start()
+            self._start(environment.cores() if job["large"] else self.threads)
         for process in self.processes:
             with contextlib.suppress(BrokenPipeError):  # it died just now: `problem` says so
                 process.stdin.write(f"{task.job.resolve()}\n")
                 process.stdin.flush()
 
-    def _start(self):
+    def _start(self, threads):
         ports = worlds.free_ports(self.count)
         self.processes = []
         for rank in range(self.count):
@@ -126,7 +166,7 @@ class Worker:
                         "common.tools.compare_worker",
                         *(() if self.party == ORACLE else (self.party, self.device)),
                         settings=worlds.settings(self.party, rank, self.count, ports) if self.count > 1 else None,
-                        threads=self.threads,
+                        threads=threads,
                         stdin=subprocess.PIPE,
                         stdout=log,
                         stderr=subprocess.STDOUT,

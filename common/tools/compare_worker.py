@@ -32,12 +32,12 @@ from common.contract import Column
 from common.data.fitted import fitted_dataset
 from common.errors import TetraplaError
 from common.tools import training
-from common.tools.compare_tasks import ORACLE, REPLICAS
+from common.tools.compare_tasks import FOUND, ORACLE, REPLICAS
 from common.truths import read_results, write_results, write_truth
 from common.workers import World
 
 DTYPES = ("float64", "float32")
-PICTURES = "pictures.safetensors"
+PICTURES = FOUND["train"]
 
 
 def cases(job: dict, data: dict[str, np.ndarray], replicas: int = 1) -> tuple[parity.Case, parity.Case]:

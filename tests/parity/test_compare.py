@@ -262,11 +262,20 @@ def test_workers_end_with_their_block(tmp_path, monkeypatch):
     assert not psutil.pid_exists(processes[0].pid)
 
 
-def test_a_process_ends_with_its_last_task_and_with_each_of_a_large_model(tmp_path, monkeypatch):
-    """What it holds would be gigabytes that the others need: where one is kept the next task of a model may be killed for it."""
-    (tmp_path / "quick.py").write_text(
-        "import pathlib, sys\nfor line in sys.stdin: pathlib.Path(line.rstrip()).with_suffix('.done').write_text('')"
-    )
+QUICK = """
+import json, pathlib, sys
+from common.tools.compare_tasks import FOUND
+for line in sys.stdin:
+    path = pathlib.Path(line.rstrip())
+    (path.parent / FOUND[path.stem]).write_text("found")
+    path.with_suffix(".done").write_text("")
+"""
+
+
+@pytest.fixture
+def quick(tmp_path, monkeypatch):
+    """{party: the processes that were started for it}; they say at once that their tasks are done."""
+    (tmp_path / "quick.py").write_text(QUICK)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     processes, real = {ORACLE: [], "pytorch": []}, Children.start
 
@@ -276,12 +285,18 @@ def test_a_process_ends_with_its_last_task_and_with_each_of_a_large_model(tmp_pa
         return processes[party][-1]
 
     monkeypatch.setattr(Children, "start", start)
+    return processes
+
+
+def test_a_process_ends_with_its_last_task_and_with_each_of_a_large_model(tmp_path, quick):
+    """What it holds would be gigabytes that the others need: where one is kept, or works beside, the next may be killed for it."""
     jobs, running = {"small": {"large": False}, "grand": {"large": True}}, {}
-    for _, task, problem in work(agenda([*jobs], ("pytorch",), tmp_path), jobs, tmp_path):
+    for started, task, problem in work(agenda([*jobs], ("pytorch",), tmp_path), jobs, tmp_path):
+        assert len(started) <= 1 or {one.model for one in started} == {"small"}
         if task:
             assert problem is None
-            alive = any(process.poll() is None for process in processes[task.party])
-            running[task.kind, task.model] = (len(processes[task.party]), alive)
+            alive = any(process.poll() is None for process in quick[task.party])
+            running[task.kind, task.model] = (len(quick[task.party]), alive)
     assert running == {
         ("ask", "small"): (1, True),
         ("ask", "grand"): (1, False),  # its last
@@ -290,6 +305,35 @@ def test_a_process_ends_with_its_last_task_and_with_each_of_a_large_model(tmp_pa
         ("train", "small"): (2, True),
         ("train", "grand"): (2, False),
     }
+
+
+def test_what_was_found_is_not_done_again(tmp_path, quick):
+    """After a kill, or the loss of a backend; but with other settings, or where it was judged and its tensors are gone, it is."""
+    jobs = {"vae": {"large": False, "seed": 0}}
+    tasks = agenda(["vae"], ("pytorch",), tmp_path)
+
+    def done_anew(jobs):
+        before = {task: task.done.stat().st_mtime_ns for task in tasks if task.done.exists()}
+        assert {task for _, task, _ in work(tasks, jobs, tmp_path) if task} == {*tasks}
+        return [task.kind for task in tasks if task.done.stat().st_mtime_ns != before.get(task)]
+
+    assert done_anew(jobs) == ["ask", "prove", "train"]
+    assert done_anew(jobs) == []
+    tasks[1].done.unlink()  # it was killed
+    assert done_anew(jobs) == ["prove"]
+    tasks[2].done.write_text("out of memory")
+    assert done_anew(jobs) == ["train"]
+    (tasks[0].folder / "slopes.safetensors").unlink()
+    assert done_anew(jobs) == ["ask"]
+    assert done_anew({"vae": jobs["vae"] | {"seed": 1}}) == ["ask", "prove", "train"]
+
+
+def test_only_the_folder_of_a_comparison_is_gone_on_with(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    result = tetrapla("compare", "vae", "--backend", "pytorch", "--resume", "--out", tmp_path)
+    assert result.returncode == 2
+    assert "expected the folder of a comparison" in " ".join(result.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
 def test_relative_paths_from_any_folder(tmp_path):

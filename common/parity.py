@@ -164,6 +164,7 @@ class Truth:
 
     results: Results
     bars: dict[str, dict[str, Bar]]
+    columns: int = 1  # whose rounding the bars allow for
 
     def between(self, results: Results) -> "Truth":
         """What another column may make of it where one has `results`: each may be a bar away from the oracle."""
@@ -171,7 +172,7 @@ class Truth:
             stage: {name: replace(bar, tolerance=2 * bar.tolerance) for name, bar in tensors.items()}
             for stage, tensors in self.bars.items()
         }
-        return Truth(results, bars)
+        return Truth(results, bars, columns=2)
 
 
 def truth(case: Case, dtype: str, watch: Watch | None = None) -> Truth:
@@ -375,7 +376,7 @@ def compare(truth: Truth, found: Results, dtype: str) -> list[Stage]:
 
 def compare_stage(name: str, truth: Truth, found: dict, dtype: str) -> Stage:
     """One stage's tensors against those of the truth."""
-    reference, bars = truth.results[name], truth.bars[name]
+    reference, bars, ceiling = truth.results[name], truth.bars[name], truth.columns * CEILING[dtype]
     if list(reference) != list(found):
         missing, extra = set(reference) - set(found), set(found) - set(reference)
         what = (
@@ -390,9 +391,9 @@ def compare_stage(name: str, truth: Truth, found: dict, dtype: str) -> Stage:
         if other.dtype != dtype:
             return Stage(name, float("inf"), tensor, bar.tolerance, f"dtype {other.dtype}, expected {dtype}")
         distance, problem = _distance(tensor, value, other, bar.settled), ""
-        weak += bar.tolerance > CEILING[dtype]
-        if bar.tolerance > CEILING[dtype] and dtype == "float64":
-            problem = f"its bar, {bar.tolerance:.1e}, is above {CEILING[dtype]:.0e}: rounding alone may move it so far"
+        weak += bar.tolerance > ceiling
+        if bar.tolerance > ceiling and dtype == "float64":
+            problem = f"its bar, {bar.tolerance:.1e}, is above {ceiling:.0e}: rounding alone may move it so far"
         rows.append(Stage(name, distance, tensor, bar.tolerance, problem))
     worst = max(rows, key=lambda row: (bool(row.problem), row.share), default=Stage(name, 0.0, "", 0.0))
     return replace(worst, weak=weak)

@@ -188,6 +188,16 @@ def test_a_bar_above_the_ceiling_proves_nothing(case, truth):
     assert "rounding alone may move it" in failed.problem
 
 
+@pytest.mark.parametrize(("bar", "passes"), [(0.9e-10, True), (1.1e-10, False)])
+def test_the_ceiling_of_two_columns_is_twice_that_of_one(truth, bar, passes):
+    """As their bar is: a tensor that proves enough of each is not to fail between them."""
+    raised = dataclasses.replace(
+        truth, bars=truth.bars | {"losses": dict.fromkeys(truth.bars["losses"], parity.Bar(bar))}
+    )
+    for judge in (raised, raised.between(truth.results)):
+        assert parity.compare_stage("losses", judge, truth.results["losses"], "float64").passed == passes
+
+
 def test_nan_fails_the_complex_step(case):
     slopes = parity.slopes(case)
     gradients = Reference(case.spec, case.parameters()).gradients(*case.first_batch())

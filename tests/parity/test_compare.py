@@ -263,7 +263,7 @@ def test_workers_end_with_their_block(tmp_path, monkeypatch):
 
 
 QUICK = """
-import json, pathlib, sys
+import pathlib, sys
 from common.tools.compare_tasks import FOUND
 for line in sys.stdin:
     path = pathlib.Path(line.rstrip())

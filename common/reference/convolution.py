@@ -14,7 +14,7 @@ from autograd.extend import defvjp, primitive
 def correlate(x: np.ndarray, weight: np.ndarray, stride: int, padding: int) -> np.ndarray:
     """(B, O, H', W') of x (B, C, H, W): Σ over (i, j) of x, shifted, times weight[:, :, i, j]."""
 
-    def run(x, weight):
+    def run(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
         framed, size = _framed(x, padding), weight.shape[2]
         places = [(side - size) // stride + 1 for side in framed.shape[1:3]]
         y = np.zeros((len(x) * places[0] * places[1], len(weight)), np.result_type(x, weight))
@@ -30,7 +30,7 @@ def transposed(y: np.ndarray, weight: np.ndarray, stride: int, padding: int, sid
     """(B, C, H, W) of y (B, O, H', W'), whose pixels each add weight[o] to `stride` times their place: the adjoint of
     `correlate` in its images."""
 
-    def run(y, weight):
+    def run(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
         framed = np.zeros((len(y), *(side + 2 * padding for side in sides), weight.shape[1]), np.result_type(y, weight))
         rows, places = _rows(np.moveaxis(y, 1, -1)), y.shape[2:]
         for i, j, at in _shifts(weight.shape[2], stride, places):
@@ -45,7 +45,7 @@ def transposed(y: np.ndarray, weight: np.ndarray, stride: int, padding: int, sid
 def of_weight(x: np.ndarray, y: np.ndarray, stride: int, padding: int, size: int) -> np.ndarray:
     """(O, C, size, size) of x (B, C, H, W) and y (B, O, H', W'): the adjoint of `correlate` in its weight."""
 
-    def run(x, y):
+    def run(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         framed, rows = _framed(x, padding), _rows(np.moveaxis(y, 1, -1))
         weight = np.empty((y.shape[1], x.shape[1], size, size), np.result_type(x, y))
         for i, j, at in _shifts(size, stride, y.shape[2:]):
